@@ -1,1 +1,34 @@
+//! What Marque means: plans, constraints, attenuation, decisions and the tokens that carry them.
+//!
+//! This crate is pure. It has no I/O, no clock and no randomness: time is a `now` argument in
+//! seconds since the Unix epoch, keys are a [`jws::KeySet`], and everything that a decision depends
+//! on is handed in. A resource server and the authorization server run the very same code.
+//!
+//! Reading order: [`json`] and [`text`] refuse hostile input, [`plan`] and [`catalog`] give it
+//! types, [`resolve`] turns a submission into what is signed, [`display`] and [`challenge`] bind it
+//! to what a person saw, [`claims`] carries it, [`attenuate`] narrows it, [`decide`] applies it.
+#![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
+pub mod attenuate;
+pub mod call;
+pub mod canonical;
+pub mod catalog;
+pub mod challenge;
+pub mod claims;
+pub mod constraint;
+pub mod decide;
+pub mod display;
+pub mod dpop;
+pub mod envelope;
+pub mod evidence;
+pub mod json;
+pub mod jws;
+pub mod lifecycle;
+pub mod limits;
+pub mod names;
+pub mod plan;
+pub mod reason;
+pub mod resolve;
+pub mod text;
+pub mod timestamp;

@@ -1,0 +1,36 @@
+//! A concrete call: what an agent really does, arguments included.
+
+use crate::canonical::Digest;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+/// One concrete action at one resource server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// URI of the resource server that decides.
+    pub location: String,
+    /// Name of the action.
+    pub action: String,
+    /// What it is done to.
+    pub resource: CallResource,
+    /// The arguments, strictly parsed.
+    pub args: Map<String, Value>,
+}
+
+/// The concrete resource of a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallResource {
+    /// The catalog's name for this kind of resource.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its id.
+    pub id: String,
+}
+
+impl Call {
+    /// `SHA-256(JCS({action, resource, args}))`: what a proof of possession covers for everything
+    /// but reads, so that nobody in between can swap one allowed value for another.
+    pub fn digest(&self) -> Digest {
+        Digest::of_canonical(&json!({"action": self.action, "resource": self.resource, "args": self.args}))
+    }
+}

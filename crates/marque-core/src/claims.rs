@@ -1,0 +1,210 @@
+//! The claims of intent tokens and transaction tokens.
+
+use crate::canonical::Digest;
+use crate::envelope::Envelope;
+use crate::json::{self, Refused};
+use crate::limits;
+use crate::names::DETAIL_STEP;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// Proof-of-possession key (RFC 7800, RFC 9449 §6.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confirmation {
+    /// RFC 7638 thumbprint.
+    pub jkt: String,
+}
+
+/// Who acts (RFC 8693 §4.1): the outermost actor is the current one, earlier ones are nested.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Actor {
+    /// The actor's client id.
+    pub sub: String,
+    /// The actor before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<Box<Actor>>,
+}
+
+impl Actor {
+    /// A chain of one.
+    pub fn first(client_id: &str) -> Self {
+        Self { sub: client_id.into(), act: None }
+    }
+
+    /// The chain with one more actor in front.
+    #[must_use]
+    pub fn followed_by(self, client_id: &str) -> Self {
+        Self { sub: client_id.into(), act: Some(Box::new(self)) }
+    }
+
+    /// The client ids, current actor first.
+    pub fn chain(&self) -> Vec<&str> {
+        std::iter::successors(Some(self), |actor| actor.act.as_deref()).map(|actor| actor.sub.as_str()).collect()
+    }
+
+    /// Hops beyond the agent itself.
+    pub fn hops(&self) -> u32 {
+        u32::try_from(self.chain().len() - 1).unwrap_or(u32::MAX)
+    }
+}
+
+/// Which signed plan a token comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IntentRef {
+    /// The intent's id.
+    pub id: String,
+    /// The plan digest.
+    pub digest: Digest,
+    /// The plan's version: amendments count upward.
+    pub version: u32,
+}
+
+/// Claims of an intent token: used at Marque alone, refused by every gate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IntentClaims {
+    /// The Marque issuer.
+    pub iss: String,
+    /// The Marque issuer again: nobody else accepts the token.
+    pub aud: String,
+    /// The person.
+    pub sub: String,
+    /// Seconds since the Unix epoch.
+    pub iat: i64,
+    /// Seconds since the Unix epoch.
+    pub exp: i64,
+    /// The token's id.
+    pub jti: String,
+    /// The agent.
+    pub client_id: String,
+    /// The agent's key.
+    pub cnf: Confirmation,
+    /// The agent as actor.
+    pub act: Actor,
+    /// The realm's authentication context of the approval.
+    pub acr: String,
+    /// When the person last signed in; seconds since the Unix epoch.
+    pub auth_time: i64,
+    /// Sorted distinct actions.
+    pub scope: String,
+    /// The signed plan, its evidence and its passkey.
+    pub intent: IntentProof,
+    /// The steps, each an `agent_intent_step`.
+    pub authorization_details: Vec<Value>,
+}
+
+/// Member `intent` of an intent token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IntentProof {
+    /// The intent's id.
+    pub id: String,
+    /// The plan digest.
+    pub digest: Digest,
+    /// The plan's version.
+    pub version: u32,
+    /// SHA-256 of the evidence file.
+    pub evidence: Digest,
+    /// SHA-256 of the passkey's credential id.
+    pub credential: Digest,
+}
+
+/// Claims of a transaction token (draft-ietf-oauth-transaction-tokens).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TxnClaims {
+    /// The Marque issuer.
+    pub iss: String,
+    /// The trust domain.
+    pub aud: String,
+    /// The person: never changes along a chain.
+    pub sub: String,
+    /// Seconds since the Unix epoch.
+    pub iat: i64,
+    /// Seconds since the Unix epoch.
+    pub exp: i64,
+    /// The token's id.
+    pub jti: String,
+    /// One call chain: never changes along it.
+    pub txn: String,
+    /// Sorted distinct actions.
+    pub scope: String,
+    /// The workload that asked for the token.
+    pub req_wl: String,
+    /// What may be done.
+    pub tctx: TxnContext,
+    /// The environment of the request, as Marque saw it.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub rctx: Map<String, Value>,
+    /// The chain of actors.
+    pub act: Actor,
+    /// The current actor's key: always there.
+    pub cnf: Confirmation,
+}
+
+/// Member `tctx` of a transaction token.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TxnContext {
+    /// The signed plan.
+    pub intent: IntentRef,
+    /// The steps that may still be done.
+    pub steps: Envelope,
+}
+
+impl IntentClaims {
+    /// The claims of a verified payload.
+    ///
+    /// # Errors
+    /// With the path of what is not as it must be.
+    pub fn parse(payload: &[u8]) -> Result<Self, Refused> {
+        json::typed(json::parse_plan(payload, limits::JWS_BYTES)?)
+    }
+
+    /// The steps as `authorization_details` (RFC 9396).
+    pub fn details(envelope: &Envelope) -> Vec<Value> {
+        let detail = |step| {
+            let mut detail = serde_json::to_value(step).unwrap_or_default();
+            if let Some(members) = detail.as_object_mut() {
+                members.insert("type".into(), DETAIL_STEP.into());
+            }
+            detail
+        };
+        envelope.steps.iter().map(detail).collect()
+    }
+
+    /// The envelope that the `authorization_details` carry.
+    ///
+    /// # Errors
+    /// When an entry is not an `agent_intent_step`.
+    pub fn envelope(&self) -> Result<Envelope, Refused> {
+        let mut steps = self.authorization_details.clone();
+        for (index, step) in steps.iter_mut().enumerate() {
+            let kind = step.as_object_mut().and_then(|members| members.remove("type"));
+            if kind.as_ref().and_then(Value::as_str) != Some(DETAIL_STEP) {
+                return Err(Refused::at(
+                    format!("$.authorization_details[{index}].type"),
+                    format!("is not {DETAIL_STEP}"),
+                ));
+            }
+        }
+        json::typed(Value::Array(steps))
+    }
+}
+
+impl TxnClaims {
+    /// The claims of a verified payload.
+    ///
+    /// # Errors
+    /// With the path of what is not as it must be.
+    pub fn parse(payload: &[u8]) -> Result<Self, Refused> {
+        json::typed(json::parse_plan(payload, limits::JWS_BYTES)?)
+    }
+}
+
+/// SHA-256 of a token as it travels: what custody rows and proofs name it by.
+pub fn token_hash(token: &str) -> Digest {
+    Digest::of(token.as_bytes())
+}

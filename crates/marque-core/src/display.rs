@@ -1,0 +1,200 @@
+//! The lines that a person reads: `marque-lines/1`.
+//!
+//! The Keycloak extension renders the same lines from the same signed bytes, so neither side takes
+//! the other's word for what was shown. `vectors/display` specifies both.
+
+use crate::canonical::{Digest, canonical_text};
+use crate::catalog::{Catalog, CatalogAction, Part, slots};
+use crate::constraint::Constraint;
+use crate::plan::{Class, ResolvedPlan, ResourceId, Step, Uses};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Name of this rendering; another wording gets another name.
+pub const RENDERER: &str = "marque-lines/1";
+
+/// What was shown, as digests; its own digest is part of the challenge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DisplayRecord {
+    /// [`RENDERER`].
+    pub renderer: String,
+    /// SHA-256 of the page template's bytes, as the extension reports it.
+    pub template_sha256: Digest,
+    /// SHA-256 over the catalogs' digests, in the plan's order.
+    pub catalog_sha256: Digest,
+    /// BCP 47 language tag.
+    pub locale: String,
+    /// SHA-256 over the lines, each followed by a line feed.
+    pub lines_sha256: Digest,
+}
+
+impl DisplayRecord {
+    /// The display digest: SHA-256 over the record's canonical form.
+    pub fn digest(&self) -> Digest {
+        Digest::of_canonical(&serde_json::to_value(self).unwrap_or_default())
+    }
+}
+
+/// `catalog_sha256` of a plan.
+pub fn catalogs_digest(plan: &ResolvedPlan) -> Digest {
+    let bytes: Vec<u8> = plan.catalogs.iter().flat_map(|catalog| *catalog.sha256.as_bytes()).collect();
+    Digest::of(&bytes)
+}
+
+/// `lines_sha256` of rendered lines.
+pub fn lines_digest(lines: &[String]) -> Digest {
+    Digest::of(lines.iter().map(|line| format!("{line}\n")).collect::<String>().as_bytes())
+}
+
+/// Renders a plan with the catalogs it names.
+///
+/// # Errors
+/// When a step's action is in no catalog, the locale is unknown, or a line would hold a control character.
+pub fn lines(plan: &ResolvedPlan, catalogs: &[Catalog], locale: &str) -> Result<Vec<String>, String> {
+    if locale != "en" {
+        return Err(format!("there is no wording for the locale {locale:?}"));
+    }
+    let described: Vec<_> = plan
+        .steps
+        .iter()
+        .map(|step| describe(step, catalogs).map(|action| (step, action)))
+        .collect::<Result<_, _>>()?;
+    let mut lines = heading(plan, &described);
+    for (index, (step, action)) in described.iter().enumerate() {
+        push_step(&mut lines, index + 1, step, action, plan, locale)?;
+    }
+    match lines.iter().find(|line| line.chars().any(char::is_control)) {
+        Some(_) => Err("a line holds a control character".into()),
+        None => Ok(lines),
+    }
+}
+
+fn describe<'c>(step: &Step, catalogs: &'c [Catalog]) -> Result<&'c CatalogAction, String> {
+    let catalog = catalogs.iter().find(|catalog| catalog.document().location == step.location);
+    catalog
+        .and_then(|catalog| catalog.action(&step.action))
+        .ok_or_else(|| format!("no catalog describes {:?} at {}", step.action, step.location))
+}
+
+fn heading(plan: &ResolvedPlan, described: &[(&Step, &CatalogAction)]) -> Vec<String> {
+    let hops = plan.limits.max_hops;
+    vec![
+        format!("{} asks to act for {}.", plan.agent.client_id, plan.user.name()),
+        format!("The agent says (not checked): {}", json(&Value::from(plan.purpose.as_str()))),
+        format!("Ends {}. At most {hops} {}.", plan.limits.expires_at, if hops == 1 { "hop" } else { "hops" }),
+        summary(described),
+    ]
+}
+
+fn summary(described: &[(&Step, &CatalogAction)]) -> String {
+    const WORDS: [(Class, &str); 8] = [
+        (Class::Read, "read"),
+        (Class::Create, "create"),
+        (Class::Change, "change"),
+        (Class::Delete, "delete"),
+        (Class::Run, "run"),
+        (Class::Send, "send out"),
+        (Class::Pay, "pay"),
+        (Class::Grant, "grant access"),
+    ];
+    let of = |class| described.iter().filter(|(step, _)| step.class == class).count();
+    let counts: Vec<_> = WORDS
+        .iter()
+        .filter(|(class, _)| of(*class) > 0)
+        .map(|(class, word)| format!("{} {word}", of(*class)))
+        .collect();
+    let irreversible = described.iter().filter(|(step, action)| is_irreversible(step, action)).count();
+    let actions = if described.len() == 1 { "action" } else { "actions" };
+    let end = if irreversible > 0 { format!(" {irreversible} cannot be undone.") } else { String::new() };
+    format!("{} {actions}: {}.{end}", described.len(), counts.join(", "))
+}
+
+fn is_irreversible(step: &Step, action: &CatalogAction) -> bool {
+    !action.reversible && step.class != Class::Read
+}
+
+fn push_step(
+    lines: &mut Vec<String>,
+    number: usize,
+    step: &Step,
+    action: &CatalogAction,
+    plan: &ResolvedPlan,
+    locale: &str,
+) -> Result<(), String> {
+    let irreversible = if is_irreversible(step, action) { " (IRREVERSIBLE)" } else { "" };
+    let template = action.display.get(locale).ok_or("the catalog has no sentence in this locale")?;
+    lines.push(format!("{number}. {}{irreversible}: {}", badge(step.class), sentence(template, step)?));
+    lines.push(format!("   {} on {} {} at {}", step.action, step.resource.kind, resource_phrase(step), step.location));
+    for (name, constraint) in &step.args {
+        lines.push(match name.as_str() {
+            "*" => "   ANY FURTHER ARGUMENTS (UNBOUNDED)".into(),
+            name => format!("   {name}: {}", phrase(constraint)),
+        });
+    }
+    lines.push(format!("   {}{}", uses_phrase(step.uses), delegates_phrase(plan, &step.id)));
+    Ok(())
+}
+
+const fn badge(class: Class) -> &'static str {
+    match class {
+        Class::Read => "READ",
+        Class::Create => "CREATE",
+        Class::Change => "CHANGE",
+        Class::Delete => "DELETE",
+        Class::Run => "RUN",
+        Class::Send => "SEND OUT",
+        Class::Pay => "PAY",
+        Class::Grant => "GRANT ACCESS",
+    }
+}
+
+fn sentence(template: &str, step: &Step) -> Result<String, String> {
+    let fill = |part: &Part<'_>| match part {
+        Part::Text(text) => (*text).to_owned(),
+        Part::Resource => resource_phrase(step),
+        Part::Argument(name) => step.args.get(*name).map_or_else(|| "nothing".into(), phrase),
+    };
+    Ok(slots(template)?.iter().map(fill).collect())
+}
+
+fn resource_phrase(step: &Step) -> String {
+    match &step.resource.id {
+        ResourceId::Exact(id) => json(&Value::from(id.as_str())),
+        ResourceId::Bound(constraint) => phrase(constraint),
+    }
+}
+
+fn phrase(constraint: &Constraint) -> String {
+    match constraint {
+        Constraint::Const(value) => json(value),
+        Constraint::OneOf(values) => format!("one of {}", values.iter().map(json).collect::<Vec<_>>().join(", ")),
+        Constraint::Text(rule) => {
+            let links = if rule.urls { "links allowed" } else { "without links" };
+            format!("any text up to {} characters, {links}", rule.max)
+        }
+        Constraint::Any(_) => "ANYTHING (UNBOUNDED)".into(),
+    }
+}
+
+fn uses_phrase(uses: Uses) -> String {
+    match uses {
+        Uses::Count(1) => "once".into(),
+        Uses::Count(count) => format!("up to {count} times"),
+        Uses::Any => "any number of times (UNBOUNDED)".into(),
+    }
+}
+
+fn delegates_phrase(plan: &ResolvedPlan, step: &str) -> String {
+    let holders: Vec<_> = plan
+        .delegates
+        .iter()
+        .filter(|delegate| delegate.steps.contains(step))
+        .map(|delegate| delegate.client_id.as_str())
+        .collect();
+    if holders.is_empty() { String::new() } else { format!("; also by {}", holders.join(", ")) }
+}
+
+fn json(value: &Value) -> String {
+    canonical_text(value)
+}

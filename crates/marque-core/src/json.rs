@@ -1,0 +1,293 @@
+//! Strict JSON: what a parser would silently repair is refused, with its path.
+//!
+//! Two profiles share one reader. [`parse_plan`] is for everything that gets signed: no fractions at
+//! all (amounts are decimal strings). [`parse_call`] is for the arguments of a concrete call, where
+//! fractions of at most fifteen significant digits are exact in both directions.
+//!
+//! Refused in both: duplicate member names, integers beyond ±(2^53−1), nesting deeper than
+//! [`limits::JSON_DEPTH`], more than [`limits::JSON_VALUES`] values, trailing bytes, lone surrogates
+//! and everything else that RFC 8259 does not allow.
+
+use crate::{limits, text};
+use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+use std::cell::{Cell, RefCell};
+use std::fmt::{self, Write};
+
+/// What was refused, and where: `path` is a JSON path such as `$.steps[0].args.name`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {message}")]
+pub struct Refused {
+    /// Where in the document, from its root `$`.
+    pub path: String,
+    /// What is wrong there and what would be right.
+    pub message: String,
+}
+
+impl Refused {
+    /// A refusal at a path.
+    pub fn at(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { path: path.into(), message: message.into() }
+    }
+}
+
+/// Parses what will be signed: no fractions, and every string passes [`text::check_plain`].
+///
+/// # Errors
+/// The first offence in document order.
+pub fn parse_plan(bytes: &[u8], max_bytes: usize) -> Result<Value, Refused> {
+    parse(bytes, max_bytes, Profile::Plan)
+}
+
+/// Parses the arguments of a concrete call: fractions are allowed up to
+/// [`limits::FRACTION_DIGITS`] significant digits, strings may be any text.
+///
+/// # Errors
+/// The first offence in document order.
+pub fn parse_call(bytes: &[u8], max_bytes: usize) -> Result<Value, Refused> {
+    parse(bytes, max_bytes, Profile::Call)
+}
+
+/// Reads a typed shape out of a strictly parsed value. Unknown and missing members are refused by
+/// the type's own serde attributes; the path of the offence is kept.
+///
+/// # Errors
+/// The first place where value and type differ.
+pub fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Refused> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = match error.path().to_string() {
+            path if path == "." => "$".to_owned(),
+            path => format!("$.{path}"),
+        };
+        Refused::at(path, error.into_inner().to_string())
+    })
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Profile {
+    Plan,
+    Call,
+}
+
+fn parse(bytes: &[u8], max_bytes: usize, profile: Profile) -> Result<Value, Refused> {
+    if bytes.len() > max_bytes {
+        return Err(Refused::at("$", format!("is {} bytes long; at most {max_bytes} are allowed", bytes.len())));
+    }
+    let reader = Reader { profile, path: RefCell::new("$".into()), values: Cell::new(0) };
+    let mut source = serde_json::Deserializer::from_slice(bytes);
+    let value = Node { reader: &reader, depth: 0 }.deserialize(&mut source);
+    value
+        .and_then(|value| source.end().map(|()| value))
+        .map_err(|error| Refused { path: reader.path.take(), message: error.to_string() })
+}
+
+/// What one document's reading shares: the path is left standing where an error occurs.
+struct Reader {
+    profile: Profile,
+    path: RefCell<String>,
+    values: Cell<usize>,
+}
+
+impl Reader {
+    fn within<T, E>(&self, segment: impl fmt::Display, read: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        let parent = self.path.borrow().len();
+        let _ = write!(self.path.borrow_mut(), "{segment}");
+        let value = read()?;
+        self.path.borrow_mut().truncate(parent);
+        Ok(value)
+    }
+
+    fn string<E: de::Error>(&self, value: &str) -> Result<(), E> {
+        match self.profile {
+            Profile::Plan => text::check_plain(value).map_err(E::custom),
+            Profile::Call => Ok(()),
+        }
+    }
+}
+
+/// One value of the document, at a depth.
+#[derive(Clone, Copy)]
+struct Node<'r> {
+    reader: &'r Reader,
+    depth: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for Node<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<Value, D::Error> {
+        let values = self.reader.values.get() + 1;
+        self.reader.values.set(values);
+        if values > limits::JSON_VALUES {
+            return Err(de::Error::custom(format!("more than {} values", limits::JSON_VALUES)));
+        }
+        if self.depth > limits::JSON_DEPTH {
+            return Err(de::Error::custom(format!("nested deeper than {} levels", limits::JSON_DEPTH)));
+        }
+        source.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Node<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Value, E> {
+        if value.unsigned_abs() > limits::INTEGER_MAX.unsigned_abs() {
+            return Err(too_large());
+        }
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
+        i64::try_from(value).map_err(|_| too_large()).and_then(|value| self.visit_i64(value))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
+        match self.reader.profile {
+            Profile::Plan => {
+                Err(E::custom("is not a plain integer within ±(2^53−1); write amounts and bounds as decimal strings"))
+            }
+            Profile::Call => fraction(value),
+        }
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Value, E> {
+        self.reader.string(value)?;
+        Ok(Value::String(value.into()))
+    }
+
+    fn visit_string<E: de::Error>(self, value: String) -> Result<Value, E> {
+        self.reader.string(&value)?;
+        Ok(Value::String(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        let child = Node { depth: self.depth + 1, ..self };
+        while let Some(item) =
+            self.reader.within(format_args!("[{}]", list.len()), || items.next_element_seed(child))?
+        {
+            list.push(item);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        let child = Node { depth: self.depth + 1, ..self };
+        while let Some(name) = members.next_key::<String>()? {
+            self.reader.string(&name)?;
+            if object.contains_key(&name) {
+                return Err(de::Error::custom(format!("member {name:?} appears twice")));
+            }
+            let value = self.reader.within(format_args!(".{name}"), || members.next_value_seed(child))?;
+            object.insert(name, value);
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+fn too_large<E: de::Error>() -> E {
+    E::custom("is an integer beyond ±(2^53−1); write it as a decimal string")
+}
+
+/// A number that was not written as a plain integer. One whose value is an integer becomes that
+/// integer, since RFC 8785 gives both one canonical text.
+fn fraction<E: de::Error>(value: f64) -> Result<Value, E> {
+    #[expect(clippy::cast_precision_loss, reason = "2^53−1 is exact in binary64")]
+    let exact = limits::INTEGER_MAX as f64;
+    if value.fract() == 0.0 {
+        if value.abs() > exact {
+            return Err(too_large());
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "an integer within ±(2^53−1)")]
+        return Ok(Value::Number((value as i64).into()));
+    }
+    let digits = format!("{value:e}").bytes().take_while(|byte| *byte != b'e').filter(u8::is_ascii_digit).count();
+    match Number::from_f64(value) {
+        Some(number) if digits <= limits::FRACTION_DIGITS => Ok(Value::Number(number)),
+        _ => Err(E::custom(format!("has more than {} significant digits", limits::FRACTION_DIGITS))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn plan(text: &str) -> Result<Value, String> {
+        parse_plan(text.as_bytes(), 4096).map_err(|refused| refused.to_string())
+    }
+
+    fn call(text: &str) -> Result<Value, String> {
+        parse_call(text.as_bytes(), 4096).map_err(|refused| refused.to_string())
+    }
+
+    #[test]
+    fn refuses_duplicate_members_with_their_path() {
+        let refused = plan(r#"{"a":{"b":1,"b":2}}"#).unwrap_err();
+        assert!(refused.starts_with("$.a: member \"b\" appears twice"), "{refused}");
+        assert!(plan(r#"{"a":1,"\u0061":2}"#).is_err(), "an escaped name is the same name");
+    }
+
+    #[test]
+    fn refuses_numbers_that_other_parsers_would_change() {
+        for bad in ["1.5", "1e3", "-0", "9007199254740992", "-9007199254740992", "18446744073709551616", "01", "NaN"] {
+            assert!(plan(&format!("{{\"n\":{bad}}}")).is_err(), "{bad}");
+        }
+        assert_eq!(plan("9007199254740991"), Ok(json!(9_007_199_254_740_991_i64)));
+    }
+
+    #[test]
+    fn names_the_path_of_the_offence() {
+        assert!(plan(r#"{"steps":[1,{"x":1.5}]}"#).unwrap_err().starts_with("$.steps[1].x: "));
+        assert!(plan("{\"p\":\"a\u{202e}b\"}").unwrap_err().starts_with("$.p: contains U+202E"));
+    }
+
+    #[test]
+    fn refuses_depth_size_and_trailing_bytes() {
+        let deep = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(plan(&deep(limits::JSON_DEPTH)).is_ok());
+        assert!(plan(&deep(limits::JSON_DEPTH + 1)).unwrap_err().contains("nested deeper"));
+        assert!(plan("{} x").is_err());
+        assert!(parse_plan(&[b' '; 11], 10).unwrap_err().message.contains("at most 10"));
+        let many = format!("[{}1]", "1,".repeat(limits::JSON_VALUES));
+        assert!(parse_plan(many.as_bytes(), 1 << 20).unwrap_err().message.contains("values"));
+    }
+
+    #[test]
+    fn a_call_may_hold_exact_fractions_only() {
+        assert_eq!(call("[1.5,-2.0,1e3,-0.0]"), Ok(json!([1.5, -2, 1000, 0])));
+        assert!(call("0.1234567890123456").is_err());
+        assert!(call("1e300").is_err());
+        assert!(call("\"\\ud800\"").is_err(), "a lone surrogate is no text");
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {
+            let _ = parse_plan(&bytes, 4096);
+            let _ = parse_call(&bytes, 4096);
+        }
+
+        #[test]
+        fn what_is_accepted_is_what_serde_json_reads(text in "[\\[\\]{}:,\"ab01\\\\ .eE-]{0,24}") {
+            if let Ok(value) = parse_plan(text.as_bytes(), 4096) {
+                prop_assert_eq!(value, serde_json::from_str::<Value>(&text).unwrap());
+            }
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Every limit of the plan language and of the tokens, each with its unit and its reason.
+
+/// Bytes of a submitted plan. A person reads the plan in one sitting; 64 KiB is some 200 steps.
+pub const PLAN_BYTES: usize = 64 * 1024;
+/// Bytes of a concrete call's arguments: as much as a plan, since a plan could name them all.
+pub const CALL_BYTES: usize = 64 * 1024;
+/// Bytes of a catalog's payload.
+pub const CATALOG_BYTES: usize = 256 * 1024;
+/// Bytes of an evidence file: plan, catalogs and assertion, each in base64url.
+pub const EVIDENCE_BYTES: usize = 2 * 1024 * 1024;
+/// Nesting of JSON. Constraints nest a handful of levels; more only costs stack.
+pub const JSON_DEPTH: usize = 32;
+/// Values in one JSON document: bounds the work for documents of many tiny members.
+pub const JSON_VALUES: usize = 20_000;
+/// Steps of a plan. Beyond 200 nobody reads them.
+pub const STEPS: usize = 200;
+/// Characters of an identifier: step id, client id, action, resource id, argument name.
+pub const IDENTIFIER_CHARS: usize = 512;
+/// Characters of the purpose: one sentence or two.
+pub const PURPOSE_CHARS: usize = 280;
+/// Characters of a reason a person gives for a denial.
+pub const DENIAL_REASON_CHARS: usize = 280;
+/// Alternatives of a `one_of`: a person cannot compare more.
+pub const ALTERNATIVES: usize = 100;
+/// Arguments that one step may name.
+pub const ARGUMENTS: usize = 64;
+/// Clients that one plan may name as delegates.
+pub const DELEGATES: usize = 16;
+/// Times a counted step may be used.
+pub const USES: u64 = 10_000;
+/// Hops that a plan may allow; the custody chain is carried in every token.
+pub const HOPS: u32 = 8;
+/// Characters that a `text` constraint may allow.
+pub const TEXT_CHARS: u64 = 20_000;
+/// Seconds that an intent may live from its submission: one working week of unattended work.
+pub const LIFETIME_SECS: i64 = 7 * 24 * 3600;
+/// Seconds that two clocks may differ.
+pub const CLOCK_LEEWAY_SECS: i64 = 10;
+/// Seconds that a DPoP proof is good for: longer only helps who copied it (RFC 9449 §11.1).
+pub const PROOF_SECS: i64 = 60;
+/// Bytes of a compact JWS that is looked at; a transaction token is at most a few kilobytes.
+pub const JWS_BYTES: usize = 512 * 1024;
+/// Largest integer that JSON carries exactly everywhere (RFC 7493 §2.2).
+pub const INTEGER_MAX: i64 = 9_007_199_254_740_991;
+/// Significant decimal digits of a fraction in a call: what a binary64 carries exactly both ways.
+pub const FRACTION_DIGITS: usize = 15;

@@ -1,0 +1,42 @@
+//! Names on the wire: token types, grant types, media types, claim names. One place for all of them.
+
+/// The grant that redeems an approved intent.
+pub const GRANT_INTENT: &str = "urn:marque:oauth:grant-type:intent";
+/// RFC 8693 §2.1.
+pub const GRANT_TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+/// RFC 8693 §3 style identifier of an intent token.
+pub const TOKEN_TYPE_INTENT: &str = "urn:marque:oauth:token-type:intent";
+/// Identifier of a transaction token (draft-ietf-oauth-transaction-tokens §"Txn-Token Request").
+pub const TOKEN_TYPE_TXN: &str = "urn:ietf:params:oauth:token-type:txn_token";
+/// RFC 7523 §2.2.
+pub const ASSERTION_TYPE_JWT: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// `authorization_details` type of a whole plan (RFC 9396 §2).
+pub const DETAIL_PLAN: &str = "agent_intent_plan";
+/// `authorization_details` type of one step.
+pub const DETAIL_STEP: &str = "agent_intent_step";
+
+/// JWS `typ` of an intent token.
+pub const TYP_INTENT: &str = "intent+jwt";
+/// JWS `typ` of a transaction token.
+pub const TYP_TXN: &str = "txntoken+jwt";
+/// JWS `typ` of a DPoP proof (RFC 9449 §4.2).
+pub const TYP_DPOP: &str = "dpop+jwt";
+/// JWS `typ` of a catalog.
+pub const TYP_CATALOG: &str = "marque-catalog+jwt";
+/// JWS `typ` of the extension's request for a plan.
+pub const TYP_PLAN_REQUEST: &str = "marque-plan-request+jwt";
+/// JWS `typ` of the answer to it.
+pub const TYP_PLAN: &str = "marque-plan+jwt";
+/// JWS `typ` of every message of the revocation feed.
+pub const TYP_REVOCATION: &str = "marque-revocation+jwt";
+/// JWS `typ` that a client assertion should carry (rfc7523bis).
+pub const TYP_CLIENT_ASSERTION: &str = "client-authentication+jwt";
+/// Claim of the realm's ID token that carries the approval.
+pub const CLAIM_APPROVAL: &str = "marque_approval";
+/// Member of a published key that ties it to one JWS `typ`, so that no key signs two kinds of token.
+pub const JWK_PURPOSE: &str = "marque_typ";
+/// HTTP field that carries a transaction token.
+pub const HEADER_TXN_TOKEN: &str = "txn-token";
+/// HTTP field that carries a DPoP proof.
+pub const HEADER_DPOP: &str = "dpop";

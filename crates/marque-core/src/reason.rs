@@ -1,0 +1,128 @@
+//! The closed list of reasons. One code means one thing in HTTP bodies, audit, gate and documents.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+macro_rules! reasons {
+    ($( $(#[doc = $doc:literal])+ $name:ident = $code:literal ),+ $(,)?) => {
+        /// Why something was refused. The code is stable; the sentence beside it may change.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum Reason {
+            $( $(#[doc = $doc])+ #[serde(rename = $code)] $name ),+
+        }
+
+        impl Reason {
+            /// All reasons, in order of precedence where several hold at once.
+            pub const ALL: &'static [Reason] = &[ $( Reason::$name ),+ ];
+
+            /// The stable code, in `snake_case`.
+            pub const fn code(self) -> &'static str {
+                match self { $( Reason::$name => $code ),+ }
+            }
+
+            /// What the reason means and what mends it, in one sentence.
+            pub fn meaning(self) -> &'static str {
+                match self { $( Reason::$name => concat!($($doc),+).trim_ascii_start() ),+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// No transaction token came with the call: send exactly one `Txn-Token` field.
+    TokenMissing = "token_missing",
+    /// The token's form, signature, type, issuer or audience is not what this place accepts.
+    TokenInvalid = "token_invalid",
+    /// The token's time is over: exchange its parent again.
+    TokenExpired = "token_expired",
+    /// No DPoP proof came with the call: send exactly one `DPoP` field.
+    ProofMissing = "proof_missing",
+    /// The DPoP proof's form, signature, method, address, time or token hash does not fit.
+    ProofInvalid = "proof_invalid",
+    /// The DPoP proof was used before: make a new one for each call.
+    ProofReplayed = "proof_replayed",
+    /// The proof is by another key than the one the token is bound to.
+    ProofKeyMismatch = "proof_key_mismatch",
+    /// The proof does not cover this call: sign `call_digest` over the action, resource and arguments that are sent.
+    CallDigestMismatch = "call_digest_mismatch",
+    /// The call's arguments are not one strict JSON object.
+    CallMalformed = "call_malformed",
+    /// How things stand with revocations is not known freshly enough to permit anything.
+    RevocationStateStale = "revocation_state_stale",
+    /// The intent was revoked: submit a new plan.
+    IntentRevoked = "intent_revoked",
+    /// The intent's time is over: submit a new plan.
+    IntentExpired = "intent_expired",
+    /// No step of the token is at this resource server.
+    LocationNotInPlan = "location_not_in_plan",
+    /// No step of the token names this action here.
+    ActionNotInPlan = "action_not_in_plan",
+    /// A step names the action, on another resource.
+    ResourceNotInPlan = "resource_not_in_plan",
+    /// The call has an argument that the step does not name.
+    ArgumentNotInPlan = "argument_not_in_plan",
+    /// The call lacks an argument that the step names.
+    ArgumentMissing = "argument_missing",
+    /// An argument has a value that the step does not allow.
+    ArgumentMismatch = "argument_mismatch",
+    /// The step was used as often as was approved.
+    UsesExhausted = "uses_exhausted",
+    /// The ledger of uses cannot be reached, and an uncounted use is not permitted.
+    LedgerUnavailable = "ledger_unavailable",
+    /// The permit is unknown, over, or already committed or released.
+    PermitNotOpen = "permit_not_open",
+    /// The exchange asks for more than its parent token holds.
+    WiderThanParent = "wider_than_parent",
+    /// The client is neither the token's holder nor a delegate of the signed plan.
+    NotADelegate = "not_a_delegate",
+    /// The client already acts in this chain.
+    ActorLoop = "actor_loop",
+    /// The chain is as long as the plan allows.
+    TooManyHops = "too_many_hops",
+    /// The plan breaks a rule of the plan language.
+    PlanInvalid = "plan_invalid",
+    /// The plan uses something this server does not support.
+    PlanUnsupported = "plan_unsupported",
+    /// No catalog describes the step's location.
+    UnknownLocation = "unknown_location",
+    /// The catalog of the step's location does not describe its action.
+    UnknownAction = "unknown_action",
+    /// The agent is not paired with this user: an administrator pairs them.
+    NotPaired = "not_paired",
+    /// The agent is disabled or not registered as an agent.
+    AgentInactive = "agent_inactive",
+    /// Too many plans of this agent wait for this user.
+    TooManyPending = "too_many_pending",
+    /// The person denied the plan.
+    DeniedByUser = "denied_by_user",
+    /// The approval does not prove what it must prove.
+    EvidenceInvalid = "evidence_invalid",
+    /// The person's account is disabled or gone.
+    UserInactive = "user_inactive",
+    /// The passkey that approved is no longer the person's.
+    PasskeyRemoved = "passkey_removed",
+    /// A state that must be read again could not be read; nothing was granted.
+    StateUnavailable = "state_unavailable",
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Reason;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn codes_are_unique_snake_case_and_explained() {
+        let codes: BTreeSet<_> = Reason::ALL.iter().map(|reason| reason.code()).collect();
+        assert_eq!(codes.len(), Reason::ALL.len());
+        for reason in Reason::ALL {
+            assert!(reason.code().chars().all(|c| c.is_ascii_lowercase() || c == '_'));
+            assert!(reason.meaning().len() > 20, "{reason} is not explained");
+        }
+    }
+}
