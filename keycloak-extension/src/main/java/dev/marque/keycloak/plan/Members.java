@@ -1,0 +1,120 @@
+package dev.marque.keycloak.plan;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+
+import com.fasterxml.jackson.databind.JsonNode;
+
+/** The members of one JSON object, read by name and type; a missing or mistyped one is refused by name. */
+final class Members {
+
+    private final JsonNode object;
+    private final String what;
+
+    private Members(JsonNode object, String what) {
+        this.object = object;
+        this.what = what;
+    }
+
+    static Members of(JsonNode node, String what) throws PlanRefused {
+        if (node == null || !node.isObject()) {
+            throw new PlanRefused(what + " is not an object");
+        }
+        return new Members(node, what);
+    }
+
+    /** Refuses an object with a member that is not named here. */
+    Members only(String... allowed) throws PlanRefused {
+        Set<String> known = Set.of(allowed);
+        for (String name : CanonicalJson.names(object)) {
+            if (!known.contains(name)) {
+                throw new PlanRefused(what + " has an unknown member " + CanonicalJson.string(name));
+            }
+        }
+        return this;
+    }
+
+    boolean has(String name) {
+        return object.has(name);
+    }
+
+    JsonNode value(String name) throws PlanRefused {
+        JsonNode value = object.get(name);
+        if (value == null) {
+            throw new PlanRefused(what + " has no " + name);
+        }
+        return value;
+    }
+
+    /** A text of at least one character. */
+    String text(String name) throws PlanRefused {
+        JsonNode value = value(name);
+        if (!value.isTextual() || value.textValue().isEmpty()) {
+            throw new PlanRefused(what + "." + name + " is not a text");
+        }
+        return value.textValue();
+    }
+
+    long integer(String name, long least) throws PlanRefused {
+        JsonNode value = value(name);
+        if (!value.isIntegralNumber() || !value.canConvertToLong() || value.longValue() < least) {
+            throw new PlanRefused(what + "." + name + " is not an integer of at least " + least);
+        }
+        return value.longValue();
+    }
+
+    boolean flag(String name) throws PlanRefused {
+        JsonNode value = value(name);
+        if (!value.isBoolean()) {
+            throw new PlanRefused(what + "." + name + " is not a boolean");
+        }
+        return value.booleanValue();
+    }
+
+    Members object(String name) throws PlanRefused {
+        return of(value(name), what + "." + name);
+    }
+
+    /** The elements of an array with at least one element. */
+    List<JsonNode> list(String name) throws PlanRefused {
+        JsonNode value = value(name);
+        if (!value.isArray() || value.isEmpty()) {
+            throw new PlanRefused(what + "." + name + " is not a list with elements");
+        }
+        List<JsonNode> elements = new ArrayList<>();
+        value.forEach(elements::add);
+        return elements;
+    }
+
+    List<String> texts(String name) throws PlanRefused {
+        List<String> texts = new ArrayList<>();
+        for (JsonNode element : list(name)) {
+            if (!element.isTextual() || element.textValue().isEmpty()) {
+                throw new PlanRefused(what + "." + name + " holds something other than texts");
+            }
+            texts.add(element.textValue());
+        }
+        return texts;
+    }
+
+    /** Bytes written as base64url without padding. */
+    byte[] bytes(String name) throws PlanRefused {
+        try {
+            return Binary.decode(text(name));
+        } catch (IllegalArgumentException e) {
+            throw new PlanRefused(what + "." + name + " is not base64url");
+        }
+    }
+
+    /** Refuses any value but this one. */
+    void require(String name, String expected) throws PlanRefused {
+        if (!expected.equals(text(name))) {
+            throw new PlanRefused(what + "." + name + " is not the expected one");
+        }
+    }
+
+    List<String> names() {
+        return CanonicalJson.names(object);
+    }
+}
