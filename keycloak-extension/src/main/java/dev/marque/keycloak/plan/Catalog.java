@@ -10,12 +10,16 @@ import com.fasterxml.jackson.databind.JsonNode;
 /** A resource server's own description of its actions. Its digest is over the payload octets as signed. */
 record Catalog(String clientId, long version, String location, byte[] digest, Map<String, Action> actions) {
 
+    private static final Set<String> TYPES = Set.of("string", "integer", "boolean", "array", "object");
+
     /** One action: what it does, to which type of resource, and the sentence that says so. */
-    record Action(ActionClass actionClass, boolean irreversible, String resourceType, Template template) {
+    record Action(ActionClass actionClass, boolean irreversible, String resourceType, Set<String> args,
+                  Template template) {
     }
 
     static Catalog of(byte[] payload) throws PlanRefused {
-        Members catalog = Members.of(StrictJson.object(payload, "a catalog"), "catalog");
+        Members catalog = Members.of(StrictJson.object(payload, "a catalog"), "catalog")
+                .only("iss", "version", "location", "actions");
         Members members = catalog.object("actions");
         Map<String, Action> actions = new HashMap<>();
         for (String name : members.names()) {
@@ -26,22 +30,26 @@ record Catalog(String clientId, long version, String location, byte[] digest, Ma
     }
 
     private static Action action(JsonNode node, String what) throws PlanRefused {
-        Members action = Members.of(node, what);
+        Members action = Members.of(node, what).only("class", "reversible", "resource", "args", "display");
         ActionClass actionClass = ActionClass.of(action.text("class"));
-        Set<String> args = new HashSet<>();
-        Members declared = action.object("args");
-        for (String name : declared.names()) {
-            type(declared.object(name).text("type"));
-            args.add(name);
-        }
+        Set<String> args = args(action);
         boolean irreversible = !action.flag("reversible") && actionClass != ActionClass.READ;
-        return new Action(actionClass, irreversible, action.text("resource"),
-                Template.of(action.object("display").text("en"), args));
+        return new Action(actionClass, irreversible, action.text("resource"), args,
+                Template.of(action.object("display").text(DisplayLines.LOCALE), args));
     }
 
-    private static void type(String type) throws PlanRefused {
-        if (!Set.of("string", "integer", "boolean", "array", "object").contains(type)) {
-            throw new PlanRefused("an argument of an unknown type");
+    private static Set<String> args(Members action) throws PlanRefused {
+        Set<String> args = new HashSet<>();
+        if (!action.has("args")) {
+            return args;
         }
+        Members declared = action.object("args");
+        for (String name : declared.names()) {
+            if (!TYPES.contains(declared.object(name).only("type").text("type"))) {
+                throw new PlanRefused("an argument of an unknown type");
+            }
+            args.add(name);
+        }
+        return args;
     }
 }

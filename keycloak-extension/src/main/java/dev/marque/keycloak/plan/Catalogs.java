@@ -64,6 +64,13 @@ final class Catalogs {
         if (!action.resourceType().equals(step.resourceType())) {
             throw new PlanRefused("step " + step.id() + " has another type of resource than its catalog says");
         }
+        if (step.args().keySet().stream().anyMatch(name -> !describes(action, name))) {
+            throw new PlanRefused("step " + step.id() + " has an argument that its catalog does not describe");
+        }
+    }
+
+    private static boolean describes(Catalog.Action action, String argument) {
+        return argument.equals(Step.FURTHER_ARGUMENTS) || action.args().contains(argument);
     }
 
     private static boolean matches(Catalog catalog, Plan.CatalogReference reference) {

@@ -45,7 +45,7 @@ record Constraint(String phrase, boolean unbounded) {
     private static Constraint text(Members text) throws PlanRefused {
         boolean urls = text.has("urls") && text.flag("urls");
         String links = urls ? "links allowed" : "without links";
-        return new Constraint("any text up to " + text.integer("max", 1) + " characters, " + links, false);
+        return new Constraint("any text up to " + text.integer("max", 0) + " characters, " + links, false);
     }
 
     private static Constraint any(Members members, String what) throws PlanRefused {

@@ -1,12 +1,15 @@
 package dev.marque.keycloak.plan;
 
-/** Characters that a person cannot see, or that change the order in which a person reads the others. */
+/**
+ * Characters that a person cannot see, or that change how the others read: controls, format and bidi controls,
+ * line separators, private use, and what Unicode calls default-ignorable.
+ */
 public final class HiddenCharacters {
 
-    /** First and last code point of each refused range: controls, bidi controls, zero-width, tags. */
-    private static final int[][] RANGES = {
-        {0x0000, 0x001F}, {0x007F, 0x009F}, {0x00AD, 0x00AD}, {0x061C, 0x061C}, {0x180E, 0x180E}, {0x200B, 0x200F},
-        {0x2028, 0x202E}, {0x2060, 0x206F}, {0xD800, 0xDFFF}, {0xFEFF, 0xFEFF}, {0xFFF9, 0xFFFB}, {0xE0000, 0xE007F},
+    /** First and last code point of each default-ignorable range that is not of category Cf. */
+    private static final int[][] IGNORABLE = {
+        {0x034F, 0x034F}, {0x115F, 0x1160}, {0x17B4, 0x17B5}, {0x180B, 0x180F}, {0x2060, 0x206F}, {0x3164, 0x3164},
+        {0xFE00, 0xFE0F}, {0xFFA0, 0xFFA0}, {0xFFF0, 0xFFF8}, {0xE0000, 0xE0FFF},
     };
 
     private HiddenCharacters() {
@@ -18,7 +21,15 @@ public final class HiddenCharacters {
     }
 
     private static boolean isHidden(int codePoint) {
-        for (int[] range : RANGES) {
+        return switch (Character.getType(codePoint)) {
+            case Character.CONTROL, Character.FORMAT, Character.SURROGATE, Character.PRIVATE_USE,
+                    Character.LINE_SEPARATOR, Character.PARAGRAPH_SEPARATOR -> true;
+            default -> isIgnorable(codePoint);
+        };
+    }
+
+    private static boolean isIgnorable(int codePoint) {
+        for (int[] range : IGNORABLE) {
             if (codePoint >= range[0] && codePoint <= range[1]) {
                 return true;
             }

@@ -24,18 +24,21 @@ record Step(String id, String location, String action, String resourceType, Cons
         if (step.flag("added")) {
             throw new PlanRefused("a step that the agent did not ask for cannot be shown yet");
         }
+        ActionClass actionClass = ActionClass.of(step.text("class"));
         Members resource = step.object("resource").only("type", "id");
         return new Step(step.text("id"), step.text("location"), step.text("action"), resource.text("type"),
-                Constraint.ofResourceId(resource.value("id"), "resource.id"), args(step), uses(step),
-                ActionClass.of(step.text("class")));
+                Constraint.ofResourceId(resource.value("id"), "resource.id"), args(step), uses(step, actionClass),
+                actionClass);
     }
 
-    private static long uses(Members step) throws PlanRefused {
-        return step.value("uses").isTextual() ? anyNumber(step) : step.integer("uses", 1);
-    }
-
-    private static long anyNumber(Members step) throws PlanRefused {
+    private static long uses(Members step, ActionClass actionClass) throws PlanRefused {
+        if (!step.value("uses").isTextual()) {
+            return step.integer("uses", 1);
+        }
         step.require("uses", "any");
+        if (actionClass != ActionClass.READ) {
+            throw new PlanRefused("only reads may be used any number of times");
+        }
         return ANY_NUMBER;
     }
 
