@@ -58,6 +58,10 @@ async fn starts_again_after_a_kill_and_after_its_process_id_was_reused() {
     let running = start(&dir, None, &[]).await.unwrap();
     let pid = nix::unistd::Pid::from_raw(i32::try_from(running.pid).unwrap());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while running_url(&dir).is_some() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(10));
+    }
     let again = start(&dir, None, &[]).await.unwrap();
     assert_ne!(again.pid, running.pid);
     assert!(stop(&dir).unwrap());
