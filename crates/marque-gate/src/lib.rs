@@ -1,1 +1,59 @@
+//! Checks each concrete action at a resource server against the plan a person signed.
+//!
+//! A request carries a transaction token in `Txn-Token` and a proof of its key in `DPoP`. The gate
+//! turns both, and the action that the request asks for, into a [`Permit`] or a [`Refusal`]. A
+//! handler that takes a `Permit` cannot be called unchecked, and reads from it exactly what was
+//! checked.
+//!
+//! ```
+//! # use marque_gate::{Args, ConcreteAction, FixedKeys, Gate, GateConfig, Outcome, Presented, Revocations};
+//! # async fn serve(jwks: serde_json::Value, txn_token: &str, dpop: &str, now: i64) -> Result<(), Box<dyn std::error::Error>> {
+//! let config = GateConfig::new("https://keys.example", "https://marque.example/realms/demo", "demo.example")?;
+//! let keys = FixedKeys::new(marque_core::jws::KeySet::from_jwks(&jwks)?);
+//! let gate = Gate::new(config, keys, Revocations::new());
+//! let request = Presented::new("POST", "https://keys.example/service-accounts/svc-api/rotate")
+//!     .with_header("Txn-Token", txn_token)
+//!     .with_header("DPoP", dpop);
+//! let action = ConcreteAction::new("rotate_key", "service_account", "svc-api", Args::parse(b"{}")?);
+//! let permit = gate.check(&request, action, now).await?;
+//! println!("rotating {} for {}", permit.resource().id, permit.subject());
+//! gate.settle(permit, Outcome::Committed).await;
+//! # Ok(()) }
+//! ```
+//!
+//! Without features the crate has no I/O: keys, revocations, ledger and `now` are handed in.
+//! - Feature `http`, module `remote`: Marque's keys, its revocation feed and its ledger over HTTP.
+//! - Feature `tower`, module `layer`: a tower layer and an axum extractor for permits.
+//!
+//! Everything fails closed: what is unknown, stale, unreachable or malformed is refused, each with
+//! one [`Reason`] of the closed list. See [`Gate`] for the order of the checks.
+#![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
+mod action;
+mod caller;
+mod config;
+mod gate;
+pub mod keys;
+#[cfg(feature = "tower")]
+pub mod layer;
+pub mod ledger;
+mod permit;
+mod refusal;
+#[cfg(feature = "http")]
+pub mod remote;
+mod replay;
+mod request;
+pub mod revocations;
+
+pub use action::{Args, ConcreteAction};
+pub use caller::Caller;
+pub use config::{ConfigError, GateConfig};
+pub use gate::Gate;
+pub use keys::{FixedKeys, KeySource};
+pub use ledger::{Ledger, Outcome};
+pub use marque_core::reason::Reason;
+pub use permit::Permit;
+pub use refusal::Refusal;
+pub use request::Presented;
+pub use revocations::Revocations;

@@ -1,0 +1,228 @@
+//! The gate: from what a request presents to a permit, or to a refusal with its reason.
+
+use crate::action::ConcreteAction;
+use crate::caller::{Caller, TokenError, verify_token};
+use crate::config::GateConfig;
+use crate::keys::KeySource;
+use crate::ledger::{Ledger, NoLedger, Outcome, Reservation, ReservationId, Reserved};
+use crate::permit::Permit;
+use crate::refusal::Refusal;
+use crate::replay::{NotTaken, ReplayMemory};
+use crate::request::Presented;
+use crate::revocations::Revocations;
+use marque_core::call::Call;
+use marque_core::canonical::Digest;
+use marque_core::claims::TxnClaims;
+use marque_core::decide::{Decision, Facts, decide};
+use marque_core::dpop::{self, Expected};
+use marque_core::envelope::{Envelope, EnvelopeStep};
+use marque_core::jws;
+use marque_core::plan::{Class, Uses};
+use marque_core::reason::Reason;
+use std::sync::Arc;
+
+/// Checks each concrete action of one resource server.
+///
+/// The order of the checks, and of the reasons where several hold:
+/// 1. exactly one `Txn-Token`, no token in `Authorization`: `token_missing`, `token_invalid`;
+/// 2. the token's signature, `typ`, `iss`, `aud`, claims: `token_invalid`; `exp`: `token_expired`;
+/// 3. exactly one `DPoP` proof that holds for method, URL, token hash and time: `proof_missing`,
+///    `proof_invalid`; by the token's key: `proof_key_mismatch`; first use: `proof_replayed`;
+/// 4. the call digest in the proof, if there is one: `call_digest_mismatch`;
+/// 5. revocations are known freshly, and the intent is not among them: `intent_revoked`,
+///    `revocation_state_stale`;
+/// 6. [`decide`]: the steps of the token permit this call here; else its reason with `nearest`;
+/// 7. for every class but read the proof has a call digest: `call_digest_mismatch`;
+/// 8. for every counted step the ledger reserves a use: its reason, or `ledger_unavailable`.
+pub struct Gate {
+    config: GateConfig,
+    keys: Arc<dyn KeySource>,
+    revocations: Revocations,
+    ledger: Arc<dyn Ledger>,
+    replay: ReplayMemory,
+}
+
+impl std::fmt::Debug for Gate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gate").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Gate {
+    /// A gate that decides with the given keys and knowledge of revocations, and, until it is given
+    /// a ledger, refuses every counted step.
+    pub fn new(config: GateConfig, keys: impl KeySource + 'static, revocations: Revocations) -> Self {
+        let replay = ReplayMemory::new(config.replay_capacity);
+        Self { config, keys: Arc::new(keys), revocations, ledger: Arc::new(NoLedger), replay }
+    }
+
+    /// The gate with a ledger for counted steps.
+    #[must_use]
+    pub fn with_ledger(mut self, ledger: impl Ledger + 'static) -> Self {
+        self.ledger = Arc::new(ledger);
+        self
+    }
+
+    /// Where the gate stands and whom it believes.
+    pub fn config(&self) -> &GateConfig {
+        &self.config
+    }
+
+    /// What the gate knows about revocations.
+    pub fn revocations(&self) -> &Revocations {
+        &self.revocations
+    }
+
+    /// Checks one concrete action: all checks in the order above. `now` is in seconds since the Unix epoch.
+    ///
+    /// A permit of a counted step must be settled: see [`Gate::settle`].
+    ///
+    /// # Errors
+    /// The first check that failed, as a [`Refusal`]. Nothing was charged.
+    pub async fn check(&self, request: &Presented, action: ConcreteAction, now: i64) -> Result<Permit, Refusal> {
+        let caller = self.verify_caller(request, now).await?;
+        self.authorize(caller, action, now).await
+    }
+
+    /// Checks who calls, and no action: steps 1, 2, 3 and 5. Charges nothing. For a service that is
+    /// called with a transaction token and exchanges it for a hop of its own.
+    ///
+    /// # Errors
+    /// The first check that failed.
+    pub async fn verify_caller(&self, request: &Presented, now: i64) -> Result<Caller, Refusal> {
+        let token = request.token()?;
+        let claims = self.verify_token(token, now).await?;
+        let caller = self.verify_proof(request, token, claims, now)?;
+        self.check_revoked(&caller, now)?;
+        Ok(caller)
+    }
+
+    /// Checks one concrete action of a caller: steps 4 to 8, and the token's time once more, since
+    /// reading the request's body may have taken long. The caller is used up: one proof, one call.
+    ///
+    /// # Errors
+    /// The first check that failed. Nothing was charged.
+    pub async fn authorize(&self, caller: Caller, action: ConcreteAction, now: i64) -> Result<Permit, Refusal> {
+        let call = action.at(&self.config.location);
+        self.authorize_call(&caller, call, now).await.map_err(|refusal| refusal.of_intent(caller.intent_id()))
+    }
+
+    async fn authorize_call(&self, caller: &Caller, call: Call, now: i64) -> Result<Permit, Refusal> {
+        if caller.claims.exp <= now {
+            return Err(Refusal::new(Reason::TokenExpired));
+        }
+        if caller.call_digest.is_some_and(|digest| digest != call.digest()) {
+            return Err(Refusal::new(Reason::CallDigestMismatch));
+        }
+        self.check_revoked(caller, now)?;
+        let step = permitting_step(caller.envelope(), &call)?;
+        if step.class != Class::Read && caller.call_digest.is_none() {
+            return Err(Refusal::new(Reason::CallDigestMismatch)
+                .because("the proof lacks call_digest, which every call but a read needs"));
+        }
+        match step.uses {
+            Uses::Any => Ok(Permit::new(call, &caller.claims, (&step.id, step.class), None)),
+            Uses::Count(_) => self.reserve(caller, call).await,
+        }
+    }
+
+    async fn verify_token(&self, token: &str, now: i64) -> Result<TxnClaims, Refusal> {
+        let unknown =
+            || Refusal::new(Reason::TokenInvalid).because("the token is signed by no known key for this purpose");
+        match verify_token(token, &self.keys.current(), &self.config, now) {
+            Ok(claims) => Ok(claims),
+            Err(TokenError::Refused(refusal)) => Err(refusal),
+            Err(TokenError::UnknownKey) => {
+                let kid = jws::unverified_kid(token).ok_or_else(unknown)?;
+                let keys = self.keys.refreshed(&kid).await;
+                verify_token(token, &keys, &self.config, now).map_err(|error| match error {
+                    TokenError::Refused(refusal) => refusal,
+                    TokenError::UnknownKey => unknown(),
+                })
+            }
+        }
+    }
+
+    fn verify_proof(&self, request: &Presented, token: &str, claims: TxnClaims, now: i64) -> Result<Caller, Refusal> {
+        let refuse = |reason| Refusal::new(reason).of_intent(&claims.tctx.intent.id);
+        let expected = Expected { method: request.method(), uri: request.url(), token: Some(token) };
+        let compact = request.proof()?;
+        let proof = dpop::verify(compact, &expected, now)
+            .map_err(|error| Refusal::new(Reason::ProofInvalid).because(error.to_string()))?;
+        if proof.jkt != claims.cnf.jkt {
+            return Err(Refusal::new(Reason::ProofKeyMismatch));
+        }
+        self.replay.take(&proof, now).map_err(|error| match error {
+            NotTaken::Replayed => refuse(Reason::ProofReplayed),
+            NotTaken::Full => refuse(Reason::StateUnavailable).because("too many calls within the last minute"),
+        })?;
+        Ok(Caller {
+            token: token.into(),
+            proof: compact.into(),
+            call_digest: proof.call_digest,
+            method: request.method().into(),
+            url: request.url().into(),
+            claims,
+        })
+    }
+
+    fn check_revoked(&self, caller: &Caller, now: i64) -> Result<(), Refusal> {
+        self.revocations
+            .check(caller.intent_id(), now, self.config.max_staleness)
+            .map_err(|reason| Refusal::new(reason).of_intent(caller.intent_id()))
+    }
+
+    async fn reserve(&self, caller: &Caller, call: Call) -> Result<Permit, Refusal> {
+        let call_id = Digest::of(caller.proof.as_bytes()).to_base64();
+        let reserved = self.ledger.reserve(Reservation { caller, call: &call, call_id }).await?;
+        let Some(step) = reserved_step(&reserved, caller, &call) else {
+            let id = ReservationId { permit_id: reserved.permit_id, intent_id: reserved.intent_id };
+            self.settle_reservation(&id, Outcome::Released).await;
+            return Err(Refusal::new(Reason::LedgerUnavailable).because("the ledger answered for another call"));
+        };
+        let id = ReservationId { permit_id: reserved.permit_id.clone(), intent_id: reserved.intent_id.clone() };
+        Ok(Permit::new(call, &caller.claims, (&step.id, step.class), Some(id)))
+    }
+
+    /// Says how a permitted action ended. [`Outcome::Released`] only if it certainly had no effect.
+    /// Does nothing for a step that is not counted. A ledger that cannot be reached is logged: the
+    /// use then counts, and the reservation ends by itself.
+    pub async fn settle(&self, permit: Permit, outcome: Outcome) {
+        if let Some(id) = permit.reservation() {
+            self.settle_reservation(id, outcome).await;
+        }
+    }
+
+    pub(crate) async fn settle_reservation(&self, id: &ReservationId, outcome: Outcome) {
+        if let Err(refusal) = self.ledger.settle(id, outcome).await {
+            let (permit, outcome) = (id.permit_id.as_str(), outcome.code());
+            tracing::error!(permit, intent = id.intent_id, outcome, %refusal, "a permit was not settled");
+        }
+    }
+
+    #[cfg_attr(not(feature = "tower"), expect(dead_code, reason = "only the layer can be broken off"))]
+    pub(crate) fn broken_off(&self, id: ReservationId) {
+        self.ledger.broken_off(id);
+    }
+}
+
+/// The step that permits the call, uses apart: those are the ledger's to count.
+fn permitting_step<'e>(envelope: &'e Envelope, call: &Call) -> Result<&'e EnvelopeStep, Refusal> {
+    match decide(envelope, call, &Facts::default()) {
+        Decision::Permit(step) => Ok(step),
+        Decision::Escalate(refusal) | Decision::Deny(refusal) => {
+            Err(Refusal::new(refusal.reason).with_nearest(refusal.nearest))
+        }
+    }
+}
+
+/// The step that the ledger charged, if it is one that permits this very call. It may be a later
+/// one than the first that fits, when that one is used up.
+fn reserved_step<'c>(reserved: &Reserved, caller: &'c Caller, call: &Call) -> Option<&'c EnvelopeStep> {
+    let step = caller.envelope().step(&reserved.step)?;
+    let alone = Envelope { steps: vec![step.clone()] };
+    let fits = reserved.intent_id == caller.intent_id()
+        && reserved.call_digest == call.digest()
+        && permitting_step(&alone, call).is_ok();
+    fits.then_some(step)
+}

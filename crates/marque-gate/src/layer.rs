@@ -1,0 +1,321 @@
+//! A tower layer: a route behind it runs only with a permit.
+//!
+//! For each request the layer verifies token and proof, reads the body up to a limit, parses it
+//! strictly, asks a mapper which action it is, and lets the gate decide. A refusal is answered at
+//! once (02-protocol, "Denials"). With a permit the handler runs, its body emptied, so that nothing
+//! but the [`Permit`] tells it what to do.
+//!
+//! How the permit of a counted step is settled when the handler has answered:
+//! - 2xx: committed;
+//! - 1xx, 3xx, 4xx: released, since such an answer says that nothing was done;
+//! - 5xx: committed, since the effect may have happened, and a use too few is better than a silent
+//!   double;
+//! - a handler that knows better puts an [`Outcome`] into its response's extensions;
+//! - a call that is broken off (its connection closed, the handler panicked): as a 5xx.
+
+use crate::action::{Args, ConcreteAction};
+use crate::gate::Gate;
+use crate::ledger::{Outcome, ReservationId};
+use crate::permit::Permit;
+use crate::refusal::Refusal;
+use crate::request::Presented;
+use axum_core::body::Body;
+use axum_core::extract::FromRequestParts;
+use axum_core::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{HeaderValue, Method, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+use marque_core::limits;
+use marque_core::reason::Reason;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::SystemTime;
+use tower::{Layer, Service};
+
+/// Says which action a request is. Implemented by functions
+/// `Fn(&http::request::Parts, Args) -> Result<ConcreteAction, Refusal>`.
+pub trait Mapper: Send + Sync + 'static {
+    /// The action that method, path, query and arguments ask for. `args` is the strictly parsed
+    /// body, or none for an empty one. Whatever of the request has an influence on the effect must
+    /// become the resource's id or an argument.
+    ///
+    /// # Errors
+    /// [`unknown_route`] when the request is none of the resource server's actions.
+    fn map(&self, request: &Parts, args: Args) -> Result<ConcreteAction, Refusal>;
+}
+
+impl<F> Mapper for F
+where
+    F: Fn(&Parts, Args) -> Result<ConcreteAction, Refusal> + Send + Sync + 'static,
+{
+    fn map(&self, request: &Parts, args: Args) -> Result<ConcreteAction, Refusal> {
+        self(request, args)
+    }
+}
+
+/// The refusal of a request that is none of the resource server's actions.
+pub fn unknown_route() -> Refusal {
+    Refusal::new(Reason::ActionNotInPlan).because("the request is none of this resource server's actions")
+}
+
+/// The segments of a path, for mappers. Only a path in normal form has any: no empty or dot
+/// segments, no percent-encoding, no backslash (08-libraries, "Matching at the gate").
+///
+/// # Errors
+/// [`Reason::CallMalformed`]; nothing is repaired.
+pub fn segments(path: &str) -> Result<Vec<&str>, Refusal> {
+    let is_normal = |segment: &&str| !matches!(*segment, "" | "." | "..") && !segment.contains(['%', '\\']);
+    let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
+    if segments.iter().all(is_normal) {
+        Ok(segments)
+    } else {
+        Err(Refusal::new(Reason::CallMalformed).because("the path is not in normal form"))
+    }
+}
+
+/// Puts a gate before a service. See the [module](self).
+#[derive(Clone)]
+pub struct GateLayer {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    gate: Arc<Gate>,
+    base_url: String,
+    mapper: Box<dyn Mapper>,
+    body_limit: usize,
+    clock: fn() -> i64,
+}
+
+impl GateLayer {
+    /// A layer for the resource server at the gate's location.
+    ///
+    /// The URL that a proof must cover is the gate's location followed by the request's path and
+    /// query, never the `Host` field. Put the layer where paths are whole: outside of nested routers.
+    pub fn new(gate: Arc<Gate>, mapper: impl Mapper) -> Self {
+        let base_url = gate.config().location().to_owned();
+        let mapper = Box::new(mapper);
+        Self {
+            shared: Arc::new(Shared { gate, base_url, mapper, body_limit: limits::CALL_BYTES, clock: system_clock }),
+        }
+    }
+
+    /// Another base than the gate's location, for example behind a proxy that rewrites paths.
+    /// Without a final slash.
+    #[must_use]
+    pub fn with_base_url(self, base_url: &str) -> Self {
+        self.changed(|shared| shared.base_url = base_url.into())
+    }
+
+    /// Bytes of a body that are read at most; [`limits::CALL_BYTES`] unless set lower.
+    #[must_use]
+    pub fn with_body_limit(self, bytes: usize) -> Self {
+        self.changed(|shared| shared.body_limit = bytes.min(limits::CALL_BYTES))
+    }
+
+    /// Another clock, in seconds since the Unix epoch.
+    #[must_use]
+    pub fn with_clock(self, clock: fn() -> i64) -> Self {
+        self.changed(|shared| shared.clock = clock)
+    }
+
+    fn changed(mut self, change: impl FnOnce(&mut Shared)) -> Self {
+        // A layer under construction is not shared yet; once it is, its settings stand.
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            change(shared);
+        }
+        self
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "the one place where the layer reads the system clock")]
+fn system_clock() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+impl<S> Layer<S> for GateLayer {
+    type Service = GateService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        GateService { shared: self.shared.clone(), inner }
+    }
+}
+
+/// A service behind a gate.
+#[derive(Clone)]
+pub struct GateService<S> {
+    shared: Arc<Shared>,
+    inner: S,
+}
+
+impl<S> Service<http::Request<Body>> for GateService<S>
+where
+    S: Service<http::Request<Body>, Response = Response> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let shared = self.shared.clone();
+        let waiting = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, waiting);
+        Box::pin(async move {
+            match shared.admit(request).await {
+                Ok((request, pending)) => {
+                    let response = inner.call(request).await?;
+                    pending.settle(outcome(&response)).await;
+                    Ok(response)
+                }
+                Err(refusal) => {
+                    tracing::info!(reason = refusal.reason().code(), intent = refusal.intent_id(), "refused");
+                    Ok(refusal.into_response())
+                }
+            }
+        })
+    }
+}
+
+impl Shared {
+    /// Everything that happens before the handler.
+    async fn admit(
+        self: &Arc<Self>,
+        request: http::Request<Body>,
+    ) -> Result<(http::Request<Body>, Unsettled), Refusal> {
+        let (mut parts, body) = request.into_parts();
+        let caller = self.gate.verify_caller(&self.presented(&parts), (self.clock)()).await?;
+        let args = self.arguments(&parts, body).await?;
+        let action = self.mapper.map(&parts, args)?;
+        let permit = self.gate.authorize(caller, action, (self.clock)()).await?;
+        let pending = Unsettled { shared: self.clone(), reservation: permit.reservation().cloned() };
+        tracing::info!(step = permit.step(), intent = permit.intent_id(), call = %permit.call_digest(), "permitted");
+        parts.extensions.insert(Slot(Arc::new(Mutex::new(Some(permit)))));
+        Ok((http::Request::from_parts(parts, Body::empty()), pending))
+    }
+
+    fn presented(&self, parts: &Parts) -> Presented {
+        let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+        let request = Presented::new(parts.method.as_str(), &format!("{}{path}", self.base_url));
+        // A value that is not visible ASCII can be neither token nor proof; it still counts as a field.
+        let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
+        parts.headers.iter().fold(request, |request, (name, value)| request.with_header(name.as_str(), &text(value)))
+    }
+
+    async fn arguments(&self, parts: &Parts, body: Body) -> Result<Args, Refusal> {
+        let malformed = |what: String| Refusal::new(Reason::CallMalformed).because(what);
+        let limit = self.body_limit;
+        let body = Limited::new(body, limit).collect().await;
+        let body = body.map_err(|_| malformed(format!("the body cannot be read or is longer than {limit} bytes")))?;
+        let body = body.to_bytes();
+        if body.is_empty() {
+            return Ok(Args::none());
+        }
+        if parts.method == Method::GET || parts.method == Method::HEAD {
+            return Err(malformed(format!("a {} request has no body", parts.method)));
+        }
+        if !is_json(parts) {
+            return Err(malformed("the body is not of type application/json".into()));
+        }
+        Args::parse(&body)
+    }
+}
+
+fn is_json(parts: &Parts) -> bool {
+    let mut types = parts.headers.get_all(header::CONTENT_TYPE).iter();
+    let only = types.next().filter(|_| types.next().is_none()).and_then(|value| value.to_str().ok());
+    let essence = only.and_then(|value| value.split(';').next()).unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("application/json")
+}
+
+fn outcome(response: &Response) -> Outcome {
+    let by_status = match response.status() {
+        status if status.is_success() || status.is_server_error() => Outcome::Committed,
+        _ => Outcome::Released,
+    };
+    response.extensions().get::<Outcome>().copied().unwrap_or(by_status)
+}
+
+/// A permitted call that has not ended. Dropped before it is settled, it was broken off.
+struct Unsettled {
+    shared: Arc<Shared>,
+    reservation: Option<ReservationId>,
+}
+
+impl Unsettled {
+    async fn settle(mut self, outcome: Outcome) {
+        // While this is awaited the reservation stays in place: a connection that closes now must
+        // not lose the outcome.
+        if let Some(id) = self.reservation.clone() {
+            self.shared.gate.settle_reservation(&id, outcome).await;
+            self.reservation = None;
+        }
+    }
+}
+
+impl Drop for Unsettled {
+    fn drop(&mut self) {
+        if let Some(id) = self.reservation.take() {
+            tracing::warn!(permit = id.permit_id, intent = id.intent_id, "a permitted call was broken off");
+            self.shared.gate.broken_off(id);
+        }
+    }
+}
+
+/// Where a permit waits for its one handler.
+#[derive(Clone)]
+struct Slot(Arc<Mutex<Option<Permit>>>);
+
+/// A handler's permit is missing: the route is not behind a [`GateLayer`], or another extractor took
+/// the permit. Answered with 500; the handler does not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoPermit;
+
+impl IntoResponse for NoPermit {
+    fn into_response(self) -> Response {
+        tracing::error!("a handler that needs a permit was reached without one: its route is not behind a gate");
+        let body = r#"{"error":"server_error","error_description":"this route is not behind a gate"}"#;
+        json_response(StatusCode::INTERNAL_SERVER_ERROR, body.into())
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Permit {
+    type Rejection = NoPermit;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, NoPermit> {
+        let slot = parts.extensions.remove::<Slot>().ok_or(NoPermit)?;
+        let permit = slot.0.lock().map_err(|_| NoPermit)?.take();
+        permit.ok_or(NoPermit)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status()).unwrap_or(StatusCode::FORBIDDEN);
+        let mut response = json_response(status, self.body().to_string());
+        let headers = response.headers_mut();
+        if let Some(challenge) = self.challenge().and_then(|text| HeaderValue::from_str(&text).ok()) {
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        if self.status() == 503 {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+fn json_response(status: StatusCode, body: String) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

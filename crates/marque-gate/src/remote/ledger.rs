@@ -1,0 +1,187 @@
+//! The ledger of uses at a Marque server: AuthZEN evaluation and results.
+
+use super::{ANSWER, Marque, plainly};
+use crate::keys::Pending;
+use crate::ledger::{Ledger, Outcome, Reservation, ReservationId, Reserved};
+use crate::refusal::Refusal;
+use marque_core::canonical::Digest;
+use marque_core::decide::Nearest;
+use marque_core::json;
+use marque_core::limits;
+use marque_core::reason::Reason;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+/// How often a request is sent until it is answered. Repeating is safe: a reservation is made once
+/// per `call_id`, a permit is settled once.
+const ATTEMPTS: u32 = 3;
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Reserves at `POST /access/v1/evaluation` (AuthZEN 1.0) and settles at `POST /results`. All
+/// attempts of one call together have three seconds.
+#[derive(Clone)]
+pub struct RemoteLedger {
+    marque: Marque,
+}
+
+/// An answer of the evaluation endpoint. Unlike tokens it may hold members of later versions.
+#[derive(Deserialize)]
+struct Evaluation {
+    decision: bool,
+    context: Context,
+}
+
+#[derive(Deserialize)]
+struct Context {
+    permit: Option<PermitAnswer>,
+    intent_id: Option<String>,
+    step: Option<String>,
+    reason: Option<Reason>,
+    error_description: Option<String>,
+    nearest: Option<Box<Nearest>>,
+}
+
+#[derive(Deserialize)]
+struct PermitAnswer {
+    id: String,
+    call_digest: Digest,
+    expires_in: u64,
+    state: PermitState,
+}
+
+#[derive(Deserialize, PartialEq)]
+#[serde(rename_all = "snake_case")]
+enum PermitState {
+    Reserved,
+    #[serde(other)]
+    Other,
+}
+
+fn unavailable(problem: impl std::fmt::Display) -> Refusal {
+    tracing::warn!(%problem, "the ledger is not available");
+    Refusal::new(Reason::LedgerUnavailable)
+}
+
+impl RemoteLedger {
+    pub(super) fn new(marque: Marque) -> Self {
+        Self { marque }
+    }
+
+    /// Posts until there is an answer below 500, within the deadline.
+    async fn post(&self, path: &str, body: &Value) -> Result<(u16, Vec<u8>), String> {
+        let url = format!("{}{path}", self.marque.issuer);
+        let attempt = async || {
+            let answer = self.marque.send(|client| client.post(&url).json(body)).await?;
+            let status = answer.status().as_u16();
+            if status >= 500 {
+                return Err(format!("Marque answered {status}"));
+            }
+            Ok((status, body_of(answer, status, limits::JWS_BYTES).await?))
+        };
+        let attempts = async {
+            for _ in 1..ATTEMPTS {
+                match attempt().await {
+                    Err(problem) => tracing::debug!(problem, "the ledger is asked again"),
+                    answered => return answered,
+                }
+                sleep(PAUSE).await;
+            }
+            attempt().await
+        };
+        timeout(ANSWER, attempts).await.map_err(|_| "no answer in time".to_owned())?
+    }
+
+    async fn evaluate(&self, reservation: &Reservation<'_>) -> Result<Reserved, Refusal> {
+        let body = evaluation_request(reservation);
+        let (status, answer) = self.post("/access/v1/evaluation", &body).await.map_err(unavailable)?;
+        if status != 200 {
+            return Err(unavailable(format!("Marque answered {status}")));
+        }
+        read_evaluation(&answer)
+    }
+
+    async fn report(&self, id: &ReservationId, outcome: Outcome) -> Result<(), Refusal> {
+        let body = json!({"permit_id": id.permit_id, "intent_id": id.intent_id, "outcome": outcome.code()});
+        match self.post("/results", &body).await.map_err(unavailable)? {
+            (200, _) => Ok(()),
+            (409, _) => Err(Refusal::new(Reason::PermitNotOpen)),
+            (status, _) => Err(unavailable(format!("Marque answered {status}"))),
+        }
+    }
+}
+
+fn evaluation_request(reservation: &Reservation<'_>) -> Value {
+    let Reservation { caller, call, call_id } = reservation;
+    json!({
+        "subject": {"type": "agent", "id": caller.client_id()},
+        "action": {"name": call.action, "properties": call.args},
+        "resource": call.resource,
+        "context": {
+            "location": call.location, "txn_token": caller.token(), "dpop": caller.proof(),
+            "method": caller.method(), "url": caller.url(), "call_id": call_id,
+        },
+    })
+}
+
+fn read_evaluation(answer: &[u8]) -> Result<Reserved, Refusal> {
+    let value = json::parse_call(answer, limits::JWS_BYTES).map_err(unavailable)?;
+    let Evaluation { decision, context } = json::typed(value).map_err(unavailable)?;
+    if !decision {
+        let reason = context.reason.ok_or_else(|| unavailable("it refused without a reason"))?;
+        let refusal = Refusal::new(reason).with_nearest(context.nearest);
+        return Err(match context.error_description {
+            Some(description) => refusal.because(description),
+            None => refusal,
+        });
+    }
+    match (context.permit, context.intent_id, context.step) {
+        (Some(permit), Some(intent_id), Some(step)) if permit.state == PermitState::Reserved => Ok(Reserved {
+            permit_id: permit.id,
+            intent_id,
+            step,
+            call_digest: permit.call_digest,
+            expires_in_secs: permit.expires_in,
+        }),
+        _ => Err(unavailable("it permitted without a reservation")),
+    }
+}
+
+impl Ledger for RemoteLedger {
+    fn reserve<'a>(&'a self, reservation: Reservation<'a>) -> Pending<'a, Result<Reserved, Refusal>> {
+        Box::pin(async move { self.evaluate(&reservation).await })
+    }
+
+    fn settle<'a>(&'a self, id: &'a ReservationId, outcome: Outcome) -> Pending<'a, Result<(), Refusal>> {
+        Box::pin(self.report(id, outcome))
+    }
+
+    fn broken_off(&self, id: ReservationId) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        let ledger = self.clone();
+        runtime.spawn(async move {
+            if let Err(refusal) = ledger.report(&id, Outcome::Committed).await {
+                tracing::error!(permit = id.permit_id, intent = id.intent_id, %refusal, "a permit was not settled");
+            }
+        });
+    }
+}
+
+/// The body of an answer with the expected status, read up to a limit.
+pub(super) async fn body_of(mut answer: reqwest::Response, status: u16, limit: usize) -> Result<Vec<u8>, String> {
+    if answer.status().as_u16() != status {
+        return Err(format!("Marque answered {}", answer.status().as_u16()));
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(plainly)? {
+        body.extend_from_slice(&chunk);
+        if body.len() > limit {
+            return Err(format!("Marque's answer is longer than {limit} bytes"));
+        }
+    }
+    Ok(body)
+}

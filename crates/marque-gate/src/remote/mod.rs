@@ -1,0 +1,115 @@
+//! A gate that lives off a Marque server over HTTP: keys, revocation feed, ledger.
+//!
+//! ```no_run
+//! # use marque_gate::{Gate, GateConfig, remote::{AccessTokens, Marque}};
+//! # fn start(tokens: impl AccessTokens + 'static) -> Result<(), Box<dyn std::error::Error>> {
+//! let config = GateConfig::new("https://keys.example", "https://marque.example/realms/demo", "demo.example")?;
+//! let marque = Marque::new(&config, tokens)?;
+//! let (gate, feed) = marque.gate(config);
+//! // Keep `feed`: when it is dropped nothing is followed any more, and the gate closes.
+//! # drop((gate, feed)); Ok(()) }
+//! ```
+//! Each request has a deadline, no redirect is followed, and whatever does not answer is refused.
+
+mod feed;
+mod jwks;
+mod ledger;
+
+use crate::config::GateConfig;
+use crate::gate::Gate;
+use crate::keys::Pending;
+use crate::revocations::Revocations;
+pub use feed::Following;
+pub use jwks::RemoteKeys;
+pub use ledger::RemoteLedger;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Milliseconds until a connection must stand.
+const CONNECT: Duration = Duration::from_secs(1);
+/// Until a request must be answered: longer than any healthy answer, shorter than a caller's patience.
+pub(crate) const ANSWER: Duration = Duration::from_secs(3);
+
+/// Access tokens for the resource server's own calls to Marque: of the realm's Keycloak, for the
+/// resource server's client, with Marque as the only audience (02-protocol, "Who authenticates how").
+pub trait AccessTokens: Send + Sync {
+    /// A token that is good for at least some seconds more. Implementations keep it until shortly
+    /// before its end.
+    ///
+    /// `refused` is a token that Marque has just refused, if this is why one is asked for: another
+    /// one is wanted then.
+    ///
+    /// # Errors
+    /// Says why there is none.
+    fn access_token<'a>(&'a self, refused: Option<&'a str>) -> Pending<'a, Result<String, String>>;
+}
+
+/// One Marque server as seen by one resource server.
+#[derive(Clone)]
+pub struct Marque {
+    issuer: String,
+    client: reqwest::Client,
+    tokens: Arc<dyn AccessTokens>,
+}
+
+impl Marque {
+    /// The server whose issuer the configuration names.
+    ///
+    /// # Errors
+    /// When the HTTP client cannot be made, for example without any trusted root certificate.
+    pub fn new(config: &GateConfig, tokens: impl AccessTokens + 'static) -> Result<Self, reqwest::Error> {
+        let client = reqwest::Client::builder()
+            .connect_timeout(CONNECT)
+            .redirect(reqwest::redirect::Policy::none())
+            .tcp_nodelay(true)
+            .build()?;
+        Ok(Self { issuer: config.issuer().into(), client, tokens: Arc::new(tokens) })
+    }
+
+    /// A gate with this server's keys and ledger, and the task that follows its revocation feed.
+    /// Until the first snapshot the gate is closed.
+    ///
+    /// # Panics
+    /// Never by itself; outside of a tokio runtime `tokio` panics.
+    pub fn gate(&self, config: GateConfig) -> (Gate, Following) {
+        let revocations = Revocations::new();
+        let keys = Arc::new(self.keys());
+        let following = self.follow(keys.clone(), revocations.clone(), config.max_staleness);
+        (Gate::new(config, keys, revocations).with_ledger(self.ledger()), following)
+    }
+
+    /// The server's published keys.
+    pub fn keys(&self) -> RemoteKeys {
+        RemoteKeys::new(self.client.clone(), format!("{}/jwks", self.issuer))
+    }
+
+    /// The server's ledger of uses.
+    pub fn ledger(&self) -> RemoteLedger {
+        RemoteLedger::new(self.clone())
+    }
+
+    /// Follows the revocation feed until the result is dropped. A connection that is silent for
+    /// `silence` is given up and made anew.
+    pub fn follow(&self, keys: Arc<RemoteKeys>, revocations: Revocations, silence: Duration) -> Following {
+        feed::follow(self.clone(), keys, revocations, silence)
+    }
+
+    /// Sends what `request` builds with an access token, once more with another one if that is refused.
+    async fn send(
+        &self,
+        request: impl Fn(&reqwest::Client) -> reqwest::RequestBuilder,
+    ) -> Result<reqwest::Response, String> {
+        let token = self.tokens.access_token(None).await?;
+        let answer = request(&self.client).bearer_auth(&token).send().await.map_err(plainly)?;
+        if answer.status() != reqwest::StatusCode::UNAUTHORIZED {
+            return Ok(answer);
+        }
+        let token = self.tokens.access_token(Some(&token)).await?;
+        request(&self.client).bearer_auth(&token).send().await.map_err(plainly)
+    }
+}
+
+/// An HTTP error without the address, which may hold more than a log should.
+fn plainly(error: reqwest::Error) -> String {
+    error.without_url().to_string()
+}

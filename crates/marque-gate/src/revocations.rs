@@ -1,0 +1,224 @@
+//! The revocation feed's state machine (02-protocol, "Revocation"). Pure: messages and `now` in.
+//!
+//! ```text
+//!            snapshot                         gap, other epoch
+//! Unknown ─────────────▶ Following{epoch,seq} ─────────────────▶ Unknown
+//!                          ▲   │ revocation with prev = seq: seq + 1
+//!                          └───┘ heartbeat with the same seq: as fresh as it says
+//! ```
+//! Whatever a signed message revokes stays revoked here until the intent has ended by itself: no
+//! snapshot, epoch or reordering brings an intent back.
+
+use marque_core::json::{self, Refused};
+use marque_core::limits;
+use marque_core::reason::Reason;
+use serde::Deserialize;
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+/// One signed message of the feed. Unknown kinds and members do not parse: a gate that does not
+/// understand a message does not know what is revoked.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum FeedMessage {
+    /// Everything that is revoked and has not ended by itself.
+    Snapshot {
+        /// The Marque issuer.
+        iss: String,
+        /// The feed's epoch; a restore of the database begins a new one.
+        epoch: String,
+        /// Sequence number of the latest revocation in it.
+        seq: u64,
+        /// When it was signed; seconds since the Unix epoch.
+        at: i64,
+        /// The revoked intents.
+        intents: Vec<Revoked>,
+    },
+    /// One intent was revoked.
+    Revocation {
+        /// The Marque issuer.
+        iss: String,
+        /// The feed's epoch.
+        epoch: String,
+        /// This revocation's number: one more than the one before.
+        seq: u64,
+        /// The number before it.
+        prev: u64,
+        /// When it was signed; seconds since the Unix epoch.
+        at: i64,
+        /// The intent's id.
+        intent: String,
+        /// When the intent would have ended by itself; seconds since the Unix epoch.
+        until: i64,
+        /// What the intent is now.
+        state: RevokedState,
+    },
+    /// Nothing new: what is known is current.
+    Heartbeat {
+        /// The Marque issuer.
+        iss: String,
+        /// The feed's epoch.
+        epoch: String,
+        /// Sequence number of the latest revocation.
+        seq: u64,
+        /// When it was signed; seconds since the Unix epoch.
+        at: i64,
+    },
+}
+
+/// One entry of a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revoked {
+    /// The intent's id.
+    pub intent: String,
+    /// When the intent would have ended by itself; seconds since the Unix epoch.
+    pub until: i64,
+}
+
+/// The states that the feed announces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RevokedState {
+    /// Nothing of the intent may be used any more.
+    Revoked,
+}
+
+impl FeedMessage {
+    /// Reads the payload of a verified `marque-revocation+jwt`.
+    ///
+    /// # Errors
+    /// With the JSON path of what is not as it must be.
+    pub fn parse(payload: &[u8]) -> Result<Self, Refused> {
+        json::typed(json::parse_plan(payload, limits::JWS_BYTES)?)
+    }
+
+    /// The Marque issuer that the message names.
+    pub fn issuer(&self) -> &str {
+        match self {
+            Self::Snapshot { iss, .. } | Self::Revocation { iss, .. } | Self::Heartbeat { iss, .. } => iss,
+        }
+    }
+}
+
+/// What a message did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// The state follows the feed and is as fresh as the message.
+    Current,
+    /// The message is older than what is known: nothing became fresher.
+    Old,
+    /// Something is missing in between: nothing is permitted until the next snapshot.
+    Gap,
+}
+
+/// What a gate knows about revocations. Clones share one state.
+#[derive(Clone, Debug, Default)]
+pub struct Revocations(Arc<RwLock<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Revoked intents with the instant after which they need not be remembered.
+    revoked: HashMap<String, i64>,
+    position: Option<Position>,
+    /// The highest position ever reached in the current epoch, kept through gaps.
+    high_water: Option<(String, u64)>,
+}
+
+#[derive(Clone, Debug)]
+struct Position {
+    epoch: String,
+    seq: u64,
+    as_of: i64,
+}
+
+impl Revocations {
+    /// Nothing is known yet: everything is refused as stale until a snapshot is applied.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Applies one message that is authentic and of the right issuer, at the instant it was heard.
+    ///
+    /// The state is as fresh as the earlier of the two instants: a message that somebody held back
+    /// makes nothing fresher than it was when Marque signed it.
+    pub fn apply(&self, message: FeedMessage, now: i64) -> Applied {
+        match self.0.write() {
+            Ok(mut state) => state.apply(message, now),
+            Err(_) => Applied::Gap,
+        }
+    }
+
+    /// Whether the intent may still be used, as far as is known at `now`.
+    ///
+    /// # Errors
+    /// [`Reason::RevocationStateStale`] if the knowledge is older than `limit`, begins only in the
+    /// future, or there is none; [`Reason::IntentRevoked`].
+    pub fn check(&self, intent_id: &str, now: i64, limit: Duration) -> Result<(), Reason> {
+        let Ok(state) = self.0.read() else {
+            return Err(Reason::RevocationStateStale);
+        };
+        if state.revoked.contains_key(intent_id) {
+            return Err(Reason::IntentRevoked);
+        }
+        let limit = i64::try_from(limit.as_secs()).unwrap_or(i64::MAX);
+        let is_fresh = |position: &Position| {
+            let age = now.saturating_sub(position.as_of);
+            (-limits::CLOCK_LEEWAY_SECS..=limit).contains(&age)
+        };
+        if state.position.as_ref().is_some_and(is_fresh) { Ok(()) } else { Err(Reason::RevocationStateStale) }
+    }
+
+    /// Seconds since the state was last known to be current; `None` if it is not following the feed.
+    pub fn age_secs(&self, now: i64) -> Option<i64> {
+        let state = self.0.read().ok()?;
+        state.position.as_ref().map(|position| now.saturating_sub(position.as_of))
+    }
+}
+
+impl State {
+    fn apply(&mut self, message: FeedMessage, now: i64) -> Applied {
+        self.revoked.retain(|_, until| until.saturating_add(limits::CLOCK_LEEWAY_SECS) >= now);
+        match message {
+            FeedMessage::Snapshot { epoch, seq, at, intents, .. } => {
+                self.revoked.extend(intents.into_iter().map(|entry| (entry.intent, entry.until)));
+                self.restart(epoch, seq, at.min(now))
+            }
+            FeedMessage::Revocation { epoch, seq, prev, at, intent, until, .. } => {
+                self.revoked.insert(intent, until);
+                let is_next = prev.checked_add(1) == Some(seq);
+                self.advance(&epoch, seq, at.min(now), |known| is_next && known == prev)
+            }
+            FeedMessage::Heartbeat { epoch, seq, at, .. } => {
+                self.advance(&epoch, seq, at.min(now), |known| known == seq)
+            }
+        }
+    }
+
+    /// A snapshot begins anew, but within an epoch never further back than what was known.
+    fn restart(&mut self, epoch: String, seq: u64, as_of: i64) -> Applied {
+        if self.high_water.as_ref().is_some_and(|(known, highest)| *known == epoch && seq < *highest) {
+            return Applied::Old;
+        }
+        self.high_water = Some((epoch.clone(), seq));
+        self.position = Some(Position { epoch, seq, as_of });
+        Applied::Current
+    }
+
+    fn advance(&mut self, epoch: &str, seq: u64, as_of: i64, follows: impl Fn(u64) -> bool) -> Applied {
+        match &mut self.position {
+            Some(position) if position.epoch == epoch && follows(position.seq) => {
+                position.seq = seq;
+                position.as_of = as_of;
+                self.high_water = Some((epoch.into(), seq));
+                Applied::Current
+            }
+            Some(position) if position.epoch == epoch && seq <= position.seq => Applied::Old,
+            _ => {
+                self.position = None;
+                Applied::Gap
+            }
+        }
+    }
+}
