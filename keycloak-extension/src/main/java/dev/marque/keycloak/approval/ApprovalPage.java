@@ -1,6 +1,7 @@
 package dev.marque.keycloak.approval;
 
 import java.time.Instant;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.regex.Pattern;
@@ -126,7 +127,13 @@ final class ApprovalPage {
                 .setAttribute("intentId", pending.intentId())
                 .setAttribute("planDigest", pending.planDigest())
                 .setAttribute("planWords", PlanWords.of(answer.plan().digest()))
-                .setAttribute("planLines", answer.lines())
+                .setAttribute("planLines", lines(answer))
                 .setAttribute("longestReason", Denial.LONGEST_REASON);
+    }
+
+    /** The template engine reads maps; it cannot tell a record's accessors from methods. */
+    private static List<Map<String, Object>> lines(PlanAnswer answer) {
+        return answer.lines().stream().map(line -> Map.<String, Object>of("text", line.text(), "danger", line.danger()))
+                .toList();
     }
 }

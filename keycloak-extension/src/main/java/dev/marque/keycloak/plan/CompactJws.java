@@ -3,9 +3,12 @@ package dev.marque.keycloak.plan;
 import java.math.BigInteger;
 import java.nio.charset.StandardCharsets;
 import java.security.GeneralSecurityException;
+import java.security.KeyFactory;
 import java.security.PublicKey;
 import java.security.Signature;
 import java.security.interfaces.ECPublicKey;
+import java.security.spec.ECFieldFp;
+import java.security.spec.X509EncodedKeySpec;
 
 /** A compact JWS (RFC 7515 section 7.1) with the one algorithm that Marque and its resource servers use, ES256. */
 public final class CompactJws {
@@ -74,14 +77,19 @@ public final class CompactJws {
 
     private static boolean isP256(PublicKey key) {
         return key instanceof ECPublicKey ec
-                && ec.getParams().getCurve().getField() instanceof java.security.spec.ECFieldFp field
+                && ec.getParams().getCurve().getField() instanceof ECFieldFp field
                 && field.getP().equals(P256_PRIME);
+    }
+
+    /** Keycloak may load keys as objects of another security provider, which the platform's own refuses. */
+    private static PublicKey platformKey(PublicKey key) throws GeneralSecurityException {
+        return KeyFactory.getInstance("EC").generatePublic(new X509EncodedKeySpec(key.getEncoded()));
     }
 
     private boolean verifies(PublicKey key) {
         try {
             Signature verifier = Signature.getInstance("SHA256withECDSAinP1363Format");
-            verifier.initVerify(key);
+            verifier.initVerify(platformKey(key));
             verifier.update(compact.substring(0, compact.lastIndexOf('.')).getBytes(StandardCharsets.US_ASCII));
             return verifier.verify(signature);
         } catch (GeneralSecurityException e) {

@@ -7,14 +7,4 @@ package dev.marque.keycloak.plan;
  * @param danger whether the page should make it stand out; no part of what is signed
  */
 public record DisplayLine(String text, boolean danger) {
-
-    /** For the template, which reads properties. */
-    public String getText() {
-        return text;
-    }
-
-    /** For the template, which reads properties. */
-    public boolean isDanger() {
-        return danger;
-    }
 }
