@@ -89,8 +89,10 @@ impl Parts {
                 fs::remove_dir_all(leftover).map_err(about(leftover.display()))?;
             }
         }
+        fs::create_dir(&fresh).map_err(about(fresh.display()))?;
         let mut maven = Command::new("mvn");
-        maven.args(["--quiet", "--batch-mode", UNPACK]).current_dir(cache);
+        // The plugin notes below the working directory what it has unpacked, and would skip it the next time.
+        maven.args(["--quiet", "--batch-mode", UNPACK]).current_dir(&fresh);
         maven.arg(format!("-Dartifact=org.keycloak:keycloak-quarkus-dist:{}:zip", self.version));
         maven.arg(format!("-DoutputDirectory={}", fresh.display()));
         processes.run("keycloak-unpack", maven, UNPACK_LIMIT).await?;

@@ -5,6 +5,7 @@
 //! carries a mark in its environment, because a browser leaves the group of the program that started it.
 
 use std::fs::{self, File};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -52,7 +53,9 @@ impl Processes {
     /// Starts `command`; what it prints goes into the log of `name`.
     pub(crate) fn start(&self, name: &'static str, mut command: Command) -> Result<Part> {
         let log = self.dir.join("logs").join(format!("{name}.log"));
-        let output = File::create(&log).map_err(about(log.display()))?;
+        let mut private = File::options();
+        private.write(true).create(true).truncate(true).mode(0o600);
+        let output = private.open(&log).map_err(about(log.display()))?;
         let errors = output.try_clone().map_err(about(log.display()))?;
         command.stdin(Stdio::null()).stdout(output).stderr(errors).process_group(0).env(MARK, self.mark(name));
         let program = command.as_std().get_program().to_owned();
@@ -74,6 +77,12 @@ impl Processes {
             Ok(status) => Err(part.failure(&format!("ended with {}", status?)).into()),
             Err(_) => Err(part.failure(&format!("was not done after {} s", limit.as_secs())).into()),
         }
+    }
+
+    /// Removes the log of `name`, which holds a secret.
+    pub(crate) fn remove_log(&self, name: &str) -> Result<()> {
+        let log = self.dir.join("logs").join(format!("{name}.log"));
+        fs::remove_file(&log).map_err(about(log.display()))
     }
 
     /// Lets the part `name` come to its own end, if one is recorded, for at most `limit`.

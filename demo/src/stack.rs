@@ -197,6 +197,7 @@ impl Bringing {
             start.args(["--database", name]);
         }
         let answer = self.processes.run("postgres", start, POSTGRES_LIMIT).await?;
+        self.processes.remove_log("postgres")?;
         Ok(serde_json::from_str::<Databases>(&answer).map_err(about("marque postgres start"))?.databases)
     }
 
