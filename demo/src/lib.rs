@@ -1,6 +1,7 @@
 //! The demonstration of Marque on real servers: Postgres, Keycloak, `marque serve`, a resource server, a worker,
 //! and a scripted person with a passkey.
 
+pub mod clients;
 pub mod env;
 pub mod place;
 pub mod stack;

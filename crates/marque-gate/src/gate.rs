@@ -84,17 +84,17 @@ impl Gate {
         self.authorize(caller, action, now).await
     }
 
-    /// Checks who calls, and no action: steps 1, 2, 3 and 5. Charges nothing. For a service that is
-    /// called with a transaction token and exchanges it for a hop of its own.
+    /// Checks who calls, and no action: steps 1 to 3. Charges nothing. For a service that is called
+    /// with a transaction token and exchanges it for a hop of its own: Marque refuses the exchange if
+    /// the intent is revoked. A service that acts on the caller's word alone asks
+    /// [`Gate::check_revocation`] too.
     ///
     /// # Errors
     /// The first check that failed.
     pub async fn verify_caller(&self, request: &Presented, now: i64) -> Result<Caller, Refusal> {
         let token = request.token()?;
         let claims = self.verify_token(token, now).await?;
-        let caller = self.verify_proof(request, token, claims, now)?;
-        self.check_revoked(&caller, now)?;
-        Ok(caller)
+        self.verify_proof(request, token, claims, now)
     }
 
     /// Checks one concrete action of a caller: steps 4 to 8, and the token's time once more, since
@@ -114,7 +114,7 @@ impl Gate {
         if caller.call_digest.is_some_and(|digest| digest != call.digest()) {
             return Err(Refusal::new(Reason::CallDigestMismatch));
         }
-        self.check_revoked(caller, now)?;
+        self.check_revocation(caller, now)?;
         let step = permitting_step(caller.envelope(), &call)?;
         if step.class != Class::Read && caller.call_digest.is_none() {
             return Err(Refusal::new(Reason::CallDigestMismatch)
@@ -166,7 +166,11 @@ impl Gate {
         })
     }
 
-    fn check_revoked(&self, caller: &Caller, now: i64) -> Result<(), Refusal> {
+    /// Step 5 alone: whether the caller's intent is known not to be revoked, freshly enough.
+    ///
+    /// # Errors
+    /// [`Reason::IntentRevoked`] or [`Reason::RevocationStateStale`].
+    pub fn check_revocation(&self, caller: &Caller, now: i64) -> Result<(), Refusal> {
         self.revocations
             .check(caller.intent_id(), now, self.config.max_staleness)
             .map_err(|reason| Refusal::new(reason).of_intent(caller.intent_id()))

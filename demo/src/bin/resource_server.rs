@@ -1,0 +1,215 @@
+//! The demo resource server: service accounts and secrets in memory, behind a gate.
+//!
+//! Its handlers take a `Permit` and read nothing else.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::rand;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::routing::{get, post, put};
+use axum::{Json, Router};
+use marque_core::canonical::{Digest, canonical};
+use marque_core::names::TYP_CATALOG;
+use marque_demo::Result;
+use marque_demo::clients::{self, Answer, KeycloakTokens, SigningKey};
+use marque_demo::env::Env;
+use marque_gate::layer::{GateLayer, segments, unknown_route};
+use marque_gate::remote::Marque;
+use marque_gate::{Args, ConcreteAction, GateConfig, Outcome, Permit, Refusal};
+use serde_json::{Value, json};
+
+/// How long Marque and Keycloak may take until they accept the catalog.
+const CATALOG_LIMIT: Duration = Duration::from_secs(45);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt().with_ansi(false).init();
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("resource-server: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<()> {
+    let file = std::env::args().nth(1).ok_or("usage: resource-server ENV_JSON")?;
+    let env = Env::read(Path::new(&file))?;
+    let location = env.resource_server.url.clone();
+    publish_catalog(&env).await?;
+
+    let config = GateConfig::new(&location, &env.marque.issuer, &env.marque.trust_domain)?;
+    let marque = Marque::new(&config, KeycloakTokens::new(&env, &env.clients.rs)?)?;
+    let (gate, _following) = marque.gate(config);
+
+    let app = routes(GateLayer::new(Arc::new(gate), action));
+    clients::serve(&location, app).await
+}
+
+fn routes(gate: GateLayer) -> Router {
+    Router::new()
+        .route("/service-accounts", get(list_service_accounts))
+        .route("/service-accounts/{id}/rotate", post(rotate_key))
+        .route("/secrets/{id}", put(update_secret))
+        .with_state(Arc::<Mutex<Vault>>::default())
+        .layer(gate)
+        .route("/health", get(|| async { Json(json!({"status": "ok"})) }))
+}
+
+/// Which action a request is: method and path name it, the path or the query its resource.
+fn action(request: &Parts, args: Args) -> std::result::Result<ConcreteAction, Refusal> {
+    let path = segments(request.uri.path())?;
+    match (request.method.as_str(), path.as_slice(), request.uri.query()) {
+        ("GET", ["service-accounts"], Some(query)) => {
+            let environment = query.strip_prefix("environment=").filter(|name| is_name(name));
+            let environment = environment.ok_or_else(unknown_route)?;
+            Ok(ConcreteAction::new("list_service_accounts", "environment", environment, args))
+        }
+        ("POST", ["service-accounts", id, "rotate"], None) => {
+            Ok(ConcreteAction::new("rotate_key", "service_account", id, args))
+        }
+        ("PUT", ["secrets", id], None) => Ok(ConcreteAction::new("update_secret", "secret", id, args)),
+        _ => Err(unknown_route()),
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+/// What the resource server offers, in its own words. A change needs a higher version.
+fn catalog(env: &Env) -> Value {
+    json!({
+        "iss": env.clients.rs.client_id, "version": 1, "location": env.resource_server.url,
+        "actions": {
+            "list_service_accounts": {
+                "class": "read", "reversible": true, "resource": "environment", "args": {},
+                "display": {"en": "List the service accounts of environment {resource}"},
+            },
+            "rotate_key": {
+                "class": "change", "reversible": false, "resource": "service_account", "args": {},
+                "display": {"en": "Replace the key of service account {resource}; the old key stops working"},
+            },
+            "update_secret": {
+                "class": "change", "reversible": true, "resource": "secret",
+                "args": {"value_from": {"type": "string"}},
+                "display": {"en": "Set secret {resource} to the key of {args.value_from}"},
+            },
+        },
+    })
+}
+
+/// Signs the catalog with the registered key and hands it to Marque, until it is accepted.
+async fn publish_catalog(env: &Env) -> Result<()> {
+    let key = SigningKey::read(&env.clients.rs.key)?;
+    let tokens = KeycloakTokens::new(env, &env.clients.rs)?;
+    let signed = key.sign(TYP_CATALOG, &canonical(&catalog(env)))?;
+    let deadline = Instant::now() + CATALOG_LIMIT;
+    loop {
+        match upload(env, &tokens, &signed).await {
+            Ok(accepted) => {
+                tracing::info!(%accepted, "Marque has the catalog");
+                return Ok(());
+            }
+            Err(error) if Instant::now() < deadline => tracing::info!(%error, "Marque does not have the catalog yet"),
+            Err(error) => return Err(format!("Marque does not accept the catalog: {error}").into()),
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+}
+
+async fn upload(env: &Env, tokens: &KeycloakTokens, catalog: &str) -> Result<Value> {
+    let url = format!("{}/catalogs", env.marque.issuer);
+    let request = clients::http()?.post(url).bearer_auth(tokens.token(None).await?);
+    Answer::to(request.header("content-type", "application/jose").body(catalog.to_owned())).await?.success()
+}
+
+/// The environment that is kept here.
+const ENVIRONMENT: &str = "production";
+
+/// Everything this resource server keeps. Keys and secrets never leave it; their digests name them.
+struct Vault {
+    accounts: BTreeMap<String, Account>,
+    secrets: BTreeMap<String, Secret>,
+}
+
+struct Account {
+    key: [u8; 32],
+    rotations: u32,
+}
+
+struct Secret {
+    value: Option<[u8; 32]>,
+    updates: u32,
+}
+
+type Shared = State<Arc<Mutex<Vault>>>;
+type Answered = std::result::Result<Json<Value>, Problem>;
+
+impl Default for Vault {
+    fn default() -> Self {
+        let account = |name: &str| (name.to_owned(), Account { key: [0; 32], rotations: 0 });
+        let secret = |name: &str| (name.to_owned(), Secret { value: None, updates: 0 });
+        Self {
+            accounts: ["svc-api", "svc-worker", "svc-billing"].map(account).into(),
+            secrets: ["API_KEY", "WORKER_KEY", "BILLING_KEY"].map(secret).into(),
+        }
+    }
+}
+
+/// Why a permitted action was not done. Nothing was changed.
+struct Problem(StatusCode, &'static str);
+
+impl axum::response::IntoResponse for Problem {
+    fn into_response(self) -> axum::response::Response {
+        let Self(status, description) = self;
+        let body = Json(json!({"error": "not_done", "error_description": description}));
+        (status, axum::Extension(Outcome::Released), body).into_response()
+    }
+}
+
+const NOT_FOUND: Problem = Problem(StatusCode::NOT_FOUND, "there is no such resource");
+
+async fn list_service_accounts(State(vault): Shared, permit: Permit) -> Answered {
+    if permit.resource().id != ENVIRONMENT {
+        return Err(NOT_FOUND);
+    }
+    let vault = vault.lock().unwrap_or_else(PoisonError::into_inner);
+    let describe = |(id, account): (&String, &Account)| json!({"id": id, "rotations": account.rotations});
+    let accounts: Vec<Value> = vault.accounts.iter().map(describe).collect();
+    Ok(Json(json!({"environment": ENVIRONMENT, "service_accounts": accounts})))
+}
+
+async fn rotate_key(State(vault): Shared, permit: Permit) -> Answered {
+    let mut key = [0; 32];
+    rand::fill(&mut key).map_err(|_| Problem(StatusCode::SERVICE_UNAVAILABLE, "there are no random numbers"))?;
+    let mut vault = vault.lock().unwrap_or_else(PoisonError::into_inner);
+    let account = vault.accounts.get_mut(&permit.resource().id).ok_or(NOT_FOUND)?;
+    account.key = key;
+    account.rotations += 1;
+    let rotations = account.rotations;
+    Ok(Json(json!({"service_account": permit.resource().id, "key": name_of(&key), "rotations": rotations})))
+}
+
+async fn update_secret(State(vault): Shared, permit: Permit) -> Answered {
+    let source = permit.arg("value_from").and_then(Value::as_str).ok_or(NOT_FOUND)?;
+    let mut vault = vault.lock().unwrap_or_else(PoisonError::into_inner);
+    let value = vault.accounts.get(source).ok_or(NOT_FOUND)?.key;
+    let secret = vault.secrets.get_mut(&permit.resource().id).ok_or(NOT_FOUND)?;
+    secret.value = Some(value);
+    secret.updates += 1;
+    let updates = secret.updates;
+    Ok(Json(json!({"secret": permit.resource().id, "key": secret.value.map(|key| name_of(&key)), "updates": updates})))
+}
+
+/// A name for a key that says nothing about it.
+fn name_of(key: &[u8; 32]) -> String {
+    Digest::of(key).to_base64().chars().take(8).collect()
+}
