@@ -8,8 +8,8 @@ import { approve, deny, describe, openApproval, revoke } from "./person.mjs";
 
 const USAGE = "usage: demo/approve INTENT_ID [--deny REASON] [--user NAME] [--revoke] [--screenshot FILE]";
 const INTENT_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-/** States of the intent that each act may leave behind. */
-const MENDED = { approved: ["approved", "granted", "active"], denied: ["denied"], revoked: ["revoked"] };
+/** The states of the intent that each act may leave behind. */
+const STATES = { approved: ["approved", "active"], denied: ["denied"], revoked: ["revoked"] };
 
 function readCommandLine() {
   const { values, positionals } = parseArgs({ allowPositionals: true, options: {
@@ -49,7 +49,7 @@ async function withdraw(tab, env, wanted, person) {
 
 /** A page that says otherwise, by its status or by the intent's state, overrules. */
 function judged(act, page) {
-  const isGood = act.outcome in MENDED && page.status < 400 && (page.state === undefined || MENDED[act.outcome].includes(page.state));
+  const isGood = act.outcome in STATES && page.status < 400 && (page.state === undefined || STATES[act.outcome].includes(page.state));
   return { ...act, outcome: isGood ? act.outcome : "refused" };
 }
 

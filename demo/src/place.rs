@@ -16,7 +16,7 @@ pub struct Ports(u16);
 impl Ports {
     /// The ports above `base`; they end at `base + 20`.
     pub fn new(base: u16) -> Option<Self> {
-        (base >= 1024 && base <= u16::MAX - 20).then_some(Self(base))
+        (1024..=u16::MAX - 20).contains(&base).then_some(Self(base))
     }
 
     pub(crate) fn marque(self) -> u16 {

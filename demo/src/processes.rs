@@ -211,3 +211,61 @@ fn tail(log: &Path) -> String {
     let skipped = lines.len().saturating_sub(TAIL_LINES);
     lines.iter().skip(skipped).map(|line| format!("    {line}\n")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A shell that leaves one child in its group and one in a group of its own, and waits for both.
+    fn family() -> Command {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "sleep 300 & setsid sleep 300 & wait"]);
+        shell
+    }
+
+    fn fresh(name: &str) -> (PathBuf, Processes) {
+        let dir = std::env::temp_dir().join(format!("marque-demo-{name}-{}", std::process::id()));
+        let processes = Processes::open(&dir).unwrap();
+        (dir, processes)
+    }
+
+    #[tokio::test]
+    async fn ends_a_part_with_everything_it_started() {
+        let (dir, processes) = fresh("family");
+        let mut part = processes.start("family", family()).unwrap();
+        let deadline = Instant::now() + GRACE;
+        while processes.alive("family").len() < 3 && Instant::now() < deadline {
+            sleep(PAUSE).await;
+        }
+        let ids = processes.alive("family");
+        assert_eq!(ids.len(), 3);
+        processes.stop("family").await.unwrap();
+        part.child.wait().await.unwrap();
+        assert!(!ids.iter().any(|id| has_mark(*id, &format!("{MARK}={}", processes.mark("family")))));
+        assert_eq!(processes.recorded(), Vec::<String>::new());
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[tokio::test]
+    async fn leaves_a_foreign_process_with_a_recorded_id_alone() {
+        let (dir, processes) = fresh("foreign");
+        let mut foreign = Command::new("sleep").arg("300").process_group(0).kill_on_drop(true).spawn().unwrap();
+        fs::write(processes.record("part"), format!("{} {}", foreign.id().unwrap(), boot_id())).unwrap();
+        processes.stop("part").await.unwrap();
+        assert_eq!(foreign.try_wait().unwrap(), None);
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[tokio::test]
+    async fn shows_the_end_of_the_log_of_what_fails_or_is_too_slow() {
+        let (dir, processes) = fresh("failure");
+        let mut failing = Command::new("sh");
+        failing.args(["-c", "echo the reason; exit 3"]);
+        let failure = processes.run("failing", failing, GRACE).await.unwrap_err().to_string();
+        assert!(failure.contains("exit status: 3") && failure.contains("the reason"), "{failure}");
+        let slow = processes.run("slow", family(), Duration::from_millis(100)).await.unwrap_err().to_string();
+        assert!(slow.contains("not done after 0 s"), "{slow}");
+        assert_eq!(processes.recorded(), Vec::<String>::new());
+        fs::remove_dir_all(dir).unwrap();
+    }
+}

@@ -1,0 +1,38 @@
+# Every target does its own set-up. make up leaves the demonstration running; make down stops it.
+.PHONY: setup build jar up down demo test check
+
+SHELL := /bin/bash
+DEMO := target/debug/demo
+JAR := keycloak-extension/target/marque-keycloak.jar
+JAR_SOURCES := keycloak-extension/pom.xml $(shell find keycloak-extension/src/main keycloak-theme -type f)
+
+# Queries are checked against the committed description of the database, not against a running one.
+export SQLX_OFFLINE := true
+
+setup:
+	@scripts/setup
+
+build: jar | setup
+	@cargo build --workspace --all-features
+
+jar: $(JAR)
+
+$(JAR): $(JAR_SOURCES) | setup
+	@mvn --quiet --batch-mode --file keycloak-extension/pom.xml package -DskipTests
+	@touch $@
+
+up: build
+	@$(DEMO) up
+
+down: build
+	@$(DEMO) down
+
+demo: build
+	@$(DEMO) run
+
+check: | setup
+	@cargo fmt --all --check
+	@cargo clippy --workspace --all-features --all-targets -- -D warnings
+
+test:
+	@scripts/test
