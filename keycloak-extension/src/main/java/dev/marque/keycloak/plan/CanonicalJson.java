@@ -74,7 +74,8 @@ public final class CanonicalJson {
     }
 
     private static long integer(JsonNode number) throws PlanRefused {
-        if (!number.isIntegralNumber() || !number.canConvertToLong() || Math.abs(number.longValue()) > LARGEST_INTEGER) {
+        boolean isLong = number.isIntegralNumber() && number.canConvertToLong();
+        if (!isLong || number.longValue() > LARGEST_INTEGER || number.longValue() < -LARGEST_INTEGER) {
             throw new PlanRefused("a number that is not an integer of at most 53 bits");
         }
         return number.longValue();
