@@ -43,8 +43,9 @@ async function decide(tab, env, wanted, person) {
 
 async function withdraw(tab, env, wanted, person) {
   const place = await revoke(tab, env.marque.issuer, wanted.intentId, person);
+  const times = tab.pressedAt === undefined ? {} : { pressed_at_ms: tab.pressedAt, confirmed_at_ms: Date.now() };
   if (wanted.screenshot) await tab.page.screenshot({ path: wanted.screenshot, fullPage: true });
-  return { outcome: place === "revoked" ? "revoked" : "refused", place };
+  return { outcome: place === "revoked" ? "revoked" : "refused", place, ...times };
 }
 
 /** A page that says otherwise, by its status or by the intent's state, overrules. */

@@ -18,8 +18,13 @@ async function open(tab, url, person, places) {
 /** What the page shows, for a person or a test to read. */
 export async function describe(tab) {
   const [state] = await texts(tab.page, "#intent-state");
-  return { url: tab.page.url(), status: tab.status(), title: await tab.page.title(), headings: await texts(tab.page, "h1"),
+  return { url: withoutCodes(tab.page.url()), status: tab.status(), title: await tab.page.title(), headings: await texts(tab.page, "h1"),
     ...(state === undefined ? {} : { state }), ...messageOf(await keycloakSays(tab.page)) };
+}
+function withoutCodes(address) {
+  const url = new URL(address);
+  for (const name of ["code", "state", "session_state"]) url.searchParams.delete(name);
+  return url.href;
 }
 const messageOf = (message) => (message ? { message } : {});
 
@@ -58,6 +63,7 @@ export async function revoke(tab, marque, intentId, person) {
   const place = await open(tab, `${marque}/receipt/${intentId}`, person, {
     button: shows("#marque-revoke"), state: shows("#intent-state"), refused: async (page) => tab.status() >= 400 && isAt(marque)(page) });
   if (place !== "button") return place;
+  tab.pressedAt = Date.now();
   await tab.page.click("#marque-revoke");
   return arrive(tab, {
     revoked: async (page) => (await texts(page, "#intent-state"))[0] === "revoked",
