@@ -66,6 +66,11 @@ impl SigningKey {
         Ok(Self { private: EncodingKey::from_ec_der(pair.to_pkcs8v1()?.as_ref()), public, kid })
     }
 
+    /// RFC 7638 thumbprint, SHA-256, base64url.
+    pub fn thumbprint(&self) -> &str {
+        &self.kid
+    }
+
     /// Signs a payload as a JWS of a type; the key id is the key's thumbprint.
     ///
     /// # Errors
@@ -212,9 +217,16 @@ impl Party {
     /// # Errors
     /// When the call has no route or there is no answer.
     pub async fn call(&self, token: &str, call: &Call) -> Result<Answer> {
+        self.send(token, &self.prove_call(token, call)?, call).await
+    }
+
+    /// The proof for a call.
+    ///
+    /// # Errors
+    /// When the call has no route.
+    pub fn prove_call(&self, token: &str, call: &Call) -> Result<String> {
         let (method, url) = route(call)?;
-        let proof = self.dpop.prove(&method, &url, Some(token), Some(call.digest()))?;
-        self.send(token, &proof, call).await
+        self.dpop.prove(&method, &url, Some(token), Some(call.digest()))
     }
 
     /// Sends a call with whatever token and proof.

@@ -1,10 +1,12 @@
 //! The demonstration of Marque on real servers: Postgres, Keycloak, `marque serve`, a resource server, a worker,
 //! and a scripted person with a passkey.
 
+pub mod agent;
 pub mod clients;
 pub mod env;
 pub mod place;
 pub mod stack;
+pub mod story;
 
 mod browser;
 mod keycloak;

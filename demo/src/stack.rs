@@ -33,6 +33,8 @@ pub struct Stack {
     pub place: Place,
     /// What `env.json` says about it.
     pub env: Env,
+    /// Marque's database, as its commands are told.
+    pub(crate) database: String,
 }
 
 /// Runs `body`, and takes the stack of `place` down if it fails, panics, or is interrupted.
@@ -174,7 +176,7 @@ impl Bringing {
             timed("resource server", self.server("resource-server", self.ports.resource_server())),
             timed("worker", self.server("worker", self.ports.worker())),
         )?;
-        Ok(Stack { place: self.place, env })
+        Ok(Stack { database: address(&marque_database)?.clone(), place: self.place, env })
     }
 
     /// Names everything that Keycloak's database was made from: a change gives a fresh one.

@@ -1,0 +1,188 @@
+//! The agent of the story: it declares its whole plan, waits for the person, and acts within it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use marque_core::call::{Call, CallResource};
+use marque_core::names::{DETAIL_PLAN, DETAIL_STEP, GRANT_INTENT, TOKEN_TYPE_INTENT};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tokio::time::{Instant, sleep};
+
+use crate::clients::{Answer, Exchange, Party};
+use crate::env::Env;
+use crate::{Result, about};
+
+/// The task in the person's words.
+pub const TASK: &str =
+    "Rotate all service account keys for the production environment and update the relevant secrets.";
+
+/// Ids of the plan's steps.
+pub mod step {
+    /// Look at the service accounts.
+    pub const LIST: &str = "list";
+    /// Rotate the key of `svc-api`.
+    pub const ROTATE_API: &str = "rotate-api";
+    /// Rotate the key of `svc-worker`.
+    pub const ROTATE_WORKER: &str = "rotate-worker";
+    /// Update the secret `API_KEY`.
+    pub const UPDATE_API: &str = "update-api";
+    /// Update the secret `WORKER_KEY`.
+    pub const UPDATE_WORKER: &str = "update-worker";
+}
+
+/// Marque's answer to a submitted plan.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Submission {
+    /// Names the intent from now on.
+    pub intent_id: String,
+    /// What the person will sign.
+    pub plan_digest: String,
+    /// The same for people to compare.
+    pub digest_words: String,
+    /// Where the person decides.
+    pub approval_uri: String,
+    /// Seconds until nobody waits any more.
+    pub expires_in: u64,
+    /// Seconds between two polls.
+    pub interval: u64,
+}
+
+/// The agent.
+pub struct Agent {
+    /// Its client.
+    pub party: Party,
+    location: String,
+    username: String,
+    worker: String,
+}
+
+impl Agent {
+    /// The agent of the running demonstration.
+    ///
+    /// # Errors
+    /// When its keys cannot be read.
+    pub fn new(env: &Env) -> Result<Self> {
+        Ok(Self {
+            party: Party::new(env, &env.clients.agent)?,
+            location: env.resource_server.url.clone(),
+            username: env.user.username.clone(),
+            worker: env.clients.worker.client_id.clone(),
+        })
+    }
+
+    /// The plan for [`TASK`]: five steps, two of which the worker may carry out.
+    pub fn plan(&self) -> Value {
+        let step = |id: &str, action: &str, kind: &str, resource: &str| {
+            json!({
+                "id": id, "location": self.location, "action": action, "resource": {"type": kind, "id": resource},
+            })
+        };
+        let with = |mut step: Value, name: &str, value: Value| {
+            step[name] = value;
+            step
+        };
+        json!({
+            "version": 1, "purpose": TASK, "agent": self.party.client_id, "user": {"username": self.username},
+            "mode": "strict", "limits": {"lifetime_secs": 3600, "max_hops": 2},
+            "steps": [
+                with(step(step::LIST, "list_service_accounts", "environment", "production"), "uses", json!("any")),
+                step(step::ROTATE_API, "rotate_key", "service_account", "svc-api"),
+                step(step::ROTATE_WORKER, "rotate_key", "service_account", "svc-worker"),
+                with(
+                    step(step::UPDATE_API, "update_secret", "secret", "API_KEY"),
+                    "args", json!({"value_from": {"const": "svc-api"}}),
+                ),
+                with(
+                    step(step::UPDATE_WORKER, "update_secret", "secret", "WORKER_KEY"),
+                    "args", json!({"value_from": {"one_of": ["svc-worker", "svc-api"]}}),
+                ),
+            ],
+            "delegates": [{"client_id": self.worker, "steps": [step::ROTATE_API, step::ROTATE_WORKER]}],
+        })
+    }
+
+    /// Submits the plan.
+    ///
+    /// # Errors
+    /// When Marque does not admit it.
+    pub async fn submit(&self) -> Result<Submission> {
+        let details = json!([{"type": DETAIL_PLAN, "plan": self.plan()}]).to_string();
+        let answer = self.party.post("/plans", &[("authorization_details", details.as_str())]).await?;
+        Ok(serde_json::from_value(answer.success().map_err(about("POST /plans"))?)?)
+    }
+
+    /// Polls once for the intent token.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn poll(&self, intent_id: &str) -> Result<Answer> {
+        redeem(&self.party, intent_id).await
+    }
+
+    /// Polls at the pace that Marque asks for until there is a decision.
+    ///
+    /// # Errors
+    /// When there is none within `limit`.
+    pub async fn wait(&self, submission: &Submission, limit: Duration) -> Result<Answer> {
+        let deadline = Instant::now() + limit;
+        let mut interval = Duration::from_secs(submission.interval);
+        loop {
+            sleep(interval).await;
+            let answer = self.poll(&submission.intent_id).await?;
+            match answer.text("error") {
+                Some("slow_down") => interval += Duration::from_secs(5),
+                Some("authorization_pending") => {}
+                _ => return Ok(answer),
+            }
+            if Instant::now() >= deadline {
+                return Err(format!("no decision after {} s", limit.as_secs()).into());
+            }
+        }
+    }
+
+    /// A transaction token for all steps, or for some.
+    ///
+    /// # Errors
+    /// When Marque gives none.
+    pub async fn transaction_token(&self, intent_token: &str, steps: Option<&[&str]>) -> Result<String> {
+        let steps = steps.map(|ids| ids.iter().map(|id| json!({"type": DETAIL_STEP, "id": id})).collect());
+        let ask = Exchange { steps, resource: None };
+        let answer = self.party.exchange(intent_token, TOKEN_TYPE_INTENT, &ask).await?;
+        let body = answer.success().map_err(about("token exchange"))?;
+        Ok(body.get("access_token").and_then(Value::as_str).ok_or("there is no token in the answer")?.to_owned())
+    }
+
+    /// Looks at the service accounts.
+    pub fn list(&self) -> Call {
+        self.action("list_service_accounts", "environment", "production", &[])
+    }
+
+    /// Rotates the key of a service account.
+    pub fn rotate(&self, account: &str) -> Call {
+        self.action("rotate_key", "service_account", account, &[])
+    }
+
+    /// Sets a secret to the key of a service account.
+    pub fn update(&self, secret: &str, account: &str) -> Call {
+        self.action("update_secret", "secret", secret, &[("value_from", account)])
+    }
+
+    fn action(&self, action: &str, kind: &str, id: &str, args: &[(&str, &str)]) -> Call {
+        let args: BTreeMap<&str, &str> = args.iter().copied().collect();
+        Call {
+            location: self.location.clone(),
+            action: action.into(),
+            resource: CallResource { kind: kind.into(), id: id.into() },
+            args: args.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect::<Map<_, _>>(),
+        }
+    }
+}
+
+/// Asks once for the intent token of an intent, as whatever client.
+///
+/// # Errors
+/// When there is no answer.
+pub async fn redeem(party: &Party, intent_id: &str) -> Result<Answer> {
+    party.post("/token", &[("grant_type", GRANT_INTENT), ("intent_id", intent_id)]).await
+}
