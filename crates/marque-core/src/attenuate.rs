@@ -2,6 +2,7 @@
 
 use crate::constraint::Constraint;
 use crate::envelope::{Envelope, EnvelopeStep};
+use crate::limits;
 use crate::names::DETAIL_STEP;
 use crate::plan::Uses;
 use crate::reason::Reason;
@@ -71,6 +72,12 @@ pub fn attenuate(parent: &Envelope, requests: &[StepRequest]) -> Result<Envelope
 fn narrow(parent: &EnvelopeStep, request: &StepRequest) -> Result<EnvelopeStep, Widening> {
     let mut step = parent.clone();
     for (name, wanted) in &request.args {
+        if name == "*" && !matches!(wanted, Constraint::Any(_)) {
+            return Err(widening(format!("step {:?}: \"*\" takes only {{\"any\":true}}", parent.id)));
+        }
+        wanted
+            .check(&format!("step {:?}, argument {name:?}", parent.id))
+            .map_err(|refused| widening(refused.to_string()))?;
         let allowed = parent.args.get(name).or_else(|| parent.args.get("*"));
         if !allowed.is_some_and(|allowed| allowed.covers(wanted)) {
             let expected =
@@ -78,6 +85,9 @@ fn narrow(parent: &EnvelopeStep, request: &StepRequest) -> Result<EnvelopeStep, 
             return Err(widening(format!("step {:?}, argument {name:?}: the parent allows {expected}", parent.id)));
         }
         step.args.insert(name.clone(), wanted.clone());
+    }
+    if step.args.len() > limits::ARGUMENTS {
+        return Err(widening(format!("step {:?} may name at most {} arguments", parent.id, limits::ARGUMENTS)));
     }
     Ok(step)
 }

@@ -137,9 +137,15 @@ impl CatalogAction {
     fn check(&self, name: &str) -> Result<(), Refused> {
         let path = format!("$.actions.{name}");
         identifier(&path, name)?;
+        if name.contains(char::is_whitespace) {
+            return Err(Refused::at(path, "holds a space, which separates the names of actions in a scope"));
+        }
         identifier(&format!("{path}.resource"), &self.resource)?;
         for argument in self.args.keys() {
             identifier(&format!("{path}.args"), argument)?;
+            if argument == "*" {
+                return Err(Refused::at(format!("{path}.args"), "names \"*\", which stands for all further arguments"));
+            }
         }
         if !self.display.contains_key("en") {
             return Err(Refused::at(format!("{path}.display"), "needs a sentence for the locale en"));
@@ -182,7 +188,7 @@ pub fn slots(template: &str) -> Result<Vec<Part<'_>>, String> {
         parts.push(Part::Text(before));
         parts.push(match (slot, slot.strip_prefix("args.")) {
             ("resource", _) => Part::Resource,
-            (_, Some(name)) => Part::Argument(name),
+            (_, Some(name)) if !name.contains('{') => Part::Argument(name),
             _ => return Err(format!("has the unknown slot {{{slot}}}; use {{resource}} or {{args.NAME}}")),
         });
         rest = following;

@@ -8,8 +8,10 @@ use crate::names::DETAIL_STEP;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// Proof-of-possession key (RFC 7800, RFC 9449 §6.1).
+/// Proof-of-possession key (RFC 7800, RFC 9449 §6.1). A second confirmation method beside it is refused: it would
+/// be believed and not checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Confirmation {
     /// RFC 7638 thumbprint.
     pub jkt: String,
@@ -22,7 +24,7 @@ pub struct Actor {
     /// The actor's client id.
     pub sub: String,
     /// The actor before it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
     pub act: Option<Box<Actor>>,
 }
 
@@ -190,7 +192,7 @@ impl IntentClaims {
                 ));
             }
         }
-        json::typed(Value::Array(steps))
+        json::typed(Value::Array(steps)).map_err(|refused| refused.under("$.authorization_details"))
     }
 }
 

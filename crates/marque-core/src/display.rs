@@ -126,7 +126,9 @@ fn push_step(
     let template = action.display.get(locale).ok_or("the catalog has no sentence in this locale")?;
     lines.push(format!("{number}. {}{irreversible}: {}", badge(step.class), sentence(template, step)?));
     lines.push(format!("   {} on {} {} at {}", step.action, step.resource.kind, resource_phrase(step), step.location));
-    for (name, constraint) in &step.args {
+    let mut args: Vec<_> = step.args.iter().collect();
+    args.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
+    for (name, constraint) in args {
         lines.push(match name.as_str() {
             "*" => "   ANY FURTHER ARGUMENTS (UNBOUNDED)".into(),
             name => format!("   {name}: {}", phrase(constraint)),

@@ -83,6 +83,10 @@ fn text<'c>(claims: &'c Map<String, Value>, name: &str) -> Result<&'c str, Proof
 
 /// A URI for comparison: normal form (RFC 3986 §6), without query and fragment.
 fn normal_uri(uri: &str) -> Option<String> {
+    // The parser drops white space and turns backslashes round; neither belongs in a URI (RFC 3986 §2).
+    if !uri.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\') {
+        return None;
+    }
     let mut uri = url::Url::parse(uri).ok()?;
     uri.set_query(None);
     uri.set_fragment(None);

@@ -117,6 +117,12 @@ pub fn read(file: &[u8]) -> Result<Evidence, Refused> {
         return Err(Refused::at("$", "is not exactly its canonical form (RFC 8785)"));
     }
     let File { payload, signer_jwk, signature } = json::typed(value)?;
+    if payload.version != 1 {
+        return Err(Refused::at("$.payload.version", "is not 1, the only version that exists"));
+    }
+    if (signer_jwk.kty.as_str(), signer_jwk.crv.as_str()) != ("EC", "P-256") {
+        return Err(Refused::at("$.signer_jwk", "is no P-256 key"));
+    }
     let jwk = serde_json::to_value(&signer_jwk).unwrap_or_default();
     let signer = VerificationKey::from_jwk(&jwk).map_err(|message| Refused::at("$.signer_jwk", message))?;
     let signature = decode(&signature).ok_or_else(|| Refused::at("$.signature", "is not canonical base64url"))?;

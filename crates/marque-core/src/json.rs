@@ -29,6 +29,12 @@ impl Refused {
     pub fn at(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self { path: path.into(), message: message.into() }
     }
+
+    /// The same refusal in a document that holds the refused one at `path`.
+    #[must_use]
+    pub fn under(self, path: &str) -> Self {
+        Self { path: format!("{path}{}", self.path.strip_prefix('$').unwrap_or_default()), message: self.message }
+    }
 }
 
 /// Parses what will be signed: no fractions, and every string passes [`text::check_plain`].
@@ -57,10 +63,16 @@ pub fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Refused> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = match error.path().to_string() {
             path if path == "." => "$".to_owned(),
+            path if path.starts_with('[') => format!("${path}"),
             path => format!("$.{path}"),
         };
         Refused::at(path, error.into_inner().to_string())
     })
+}
+
+/// For optional members: a member that is stated has a value, and `null` is none.
+pub(crate) fn stated<'de, D: Deserializer<'de>, T: de::Deserialize<'de>>(source: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(source).map(Some)
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -73,7 +85,7 @@ fn parse(bytes: &[u8], max_bytes: usize, profile: Profile) -> Result<Value, Refu
     if bytes.len() > max_bytes {
         return Err(Refused::at("$", format!("is {} bytes long; at most {max_bytes} are allowed", bytes.len())));
     }
-    let reader = Reader { profile, path: RefCell::new("$".into()), values: Cell::new(0) };
+    let reader = Reader { profile, path: RefCell::new("$".into()), values: Cell::new(0), rest: Cell::new(bytes) };
     let mut source = serde_json::Deserializer::from_slice(bytes);
     let value = Node { reader: &reader, depth: 0 }.deserialize(&mut source);
     value
@@ -82,13 +94,22 @@ fn parse(bytes: &[u8], max_bytes: usize, profile: Profile) -> Result<Value, Refu
 }
 
 /// What one document's reading shares: the path is left standing where an error occurs.
-struct Reader {
+struct Reader<'t> {
     profile: Profile,
     path: RefCell<String>,
     values: Cell<usize>,
+    /// The document from behind the last number that was read.
+    rest: Cell<&'t [u8]>,
 }
 
-impl Reader {
+impl<'t> Reader<'t> {
+    /// The next number as it was written. The parser hands over numbers in document order, one call for each.
+    fn number(&self) -> &'t [u8] {
+        let (number, rest) = next_number(self.rest.get());
+        self.rest.set(rest);
+        number
+    }
+
     fn within<T, E>(&self, segment: impl fmt::Display, read: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         let parent = self.path.borrow().len();
         let _ = write!(self.path.borrow_mut(), "{segment}");
@@ -108,7 +129,7 @@ impl Reader {
 /// One value of the document, at a depth.
 #[derive(Clone, Copy)]
 struct Node<'r> {
-    reader: &'r Reader,
+    reader: &'r Reader<'r>,
     depth: usize,
 }
 
@@ -144,6 +165,7 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 
     fn visit_i64<E: de::Error>(self, value: i64) -> Result<Value, E> {
+        self.reader.number();
         if value.unsigned_abs() > limits::INTEGER_MAX.unsigned_abs() {
             return Err(too_large());
         }
@@ -151,7 +173,7 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 
     fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
-        i64::try_from(value).map_err(|_| too_large()).and_then(|value| self.visit_i64(value))
+        self.visit_i64(i64::try_from(value).map_err(|_| too_large())?)
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
@@ -159,7 +181,7 @@ impl<'de> Visitor<'de> for Node<'_> {
             Profile::Plan => {
                 Err(E::custom("is not a plain integer within ±(2^53−1); write amounts and bounds as decimal strings"))
             }
-            Profile::Call => fraction(value),
+            Profile::Call => fraction(value, self.reader.number()),
         }
     }
 
@@ -203,11 +225,15 @@ fn too_large<E: de::Error>() -> E {
     E::custom("is an integer beyond ±(2^53−1); write it as a decimal string")
 }
 
-/// A number that was not written as a plain integer. One whose value is an integer becomes that
-/// integer, since RFC 8785 gives both one canonical text.
-fn fraction<E: de::Error>(value: f64) -> Result<Value, E> {
+/// A number that was not written as a plain integer, and how it was written. One whose value is an integer becomes
+/// that integer, since RFC 8785 gives both one canonical text. One that the binary value changes is refused.
+fn fraction<E: de::Error>(value: f64, written: &[u8]) -> Result<Value, E> {
     #[expect(clippy::cast_precision_loss, reason = "2^53−1 is exact in binary64")]
     let exact = limits::INTEGER_MAX as f64;
+    let shortest = Decimal::of(format!("{value:e}").as_bytes());
+    if shortest.is_none() || shortest != Decimal::of(written) {
+        return Err(E::custom("is not a number that binary64 keeps as it is written"));
+    }
     if value.fract() == 0.0 {
         if value.abs() > exact {
             return Err(too_large());
@@ -215,11 +241,52 @@ fn fraction<E: de::Error>(value: f64) -> Result<Value, E> {
         #[expect(clippy::cast_possible_truncation, reason = "an integer within ±(2^53−1)")]
         return Ok(Value::Number((value as i64).into()));
     }
-    let digits = format!("{value:e}").bytes().take_while(|byte| *byte != b'e').filter(u8::is_ascii_digit).count();
+    let digits = shortest.map_or(0, |decimal| decimal.digits.len());
     match Number::from_f64(value) {
         Some(number) if digits <= limits::FRACTION_DIGITS => Ok(Value::Number(number)),
         _ => Err(E::custom(format!("has more than {} significant digits", limits::FRACTION_DIGITS))),
     }
+}
+
+/// What a number's text says, without regard to its sign and to how the point is placed: 0.digits × 10^exponent.
+#[derive(PartialEq)]
+struct Decimal {
+    digits: Vec<u8>,
+    exponent: i64,
+}
+
+impl Decimal {
+    fn of(text: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(text).ok()?.trim_start_matches('-');
+        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let all = [whole.as_bytes(), fraction.as_bytes()].concat();
+        let Some(first) = all.iter().position(|digit| *digit != b'0') else {
+            return Some(Self { digits: Vec::new(), exponent: 0 });
+        };
+        let last = all.iter().rposition(|digit| *digit != b'0')?;
+        let point = i64::try_from(whole.len()).ok()? - i64::try_from(first).ok()?;
+        let exponent = exponent.parse::<i64>().ok()?.checked_add(point)?;
+        Some(Self { digits: all.get(first..=last)?.to_vec(), exponent })
+    }
+}
+
+/// The first number outside of strings, and what follows it.
+fn next_number(text: &[u8]) -> (&[u8], &[u8]) {
+    let (mut in_string, mut escaped) = (false, false);
+    let starts = |byte: u8| byte == b'-' || byte.is_ascii_digit();
+    let start = text.iter().position(|byte| {
+        if in_string {
+            in_string = escaped || *byte != b'"';
+            escaped = !escaped && *byte == b'\\';
+            return false;
+        }
+        in_string = *byte == b'"';
+        starts(*byte)
+    });
+    let text = start.and_then(|start| text.get(start..)).unwrap_or_default();
+    let belongs = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E');
+    text.split_at(text.iter().position(|byte| !belongs(byte)).unwrap_or(text.len()))
 }
 
 #[cfg(test)]

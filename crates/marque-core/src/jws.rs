@@ -60,6 +60,7 @@ impl VerificationKey {
         {
             return Err(format!("holds the private member {secret:?}"));
         }
+        expect_text(members, &["kty", "crv", "alg", "kid", "use", JWK_PURPOSE])?;
         let algorithm = algorithm_of(members)?;
         let parsed: Jwk =
             serde_json::from_value(Value::Object(public_members(members))).map_err(|error| error.to_string())?;
@@ -96,6 +97,14 @@ impl VerificationKey {
 pub fn public_members(jwk: &Map<String, Value>) -> Map<String, Value> {
     let keep = |name: &str| matches!(name, "kty" | "crv" | "x" | "y" | "n" | "e");
     jwk.iter().filter(|(name, _)| keep(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// A member of another type than text is refused: taken as absent, it would lift what the member restricts.
+fn expect_text(members: &Map<String, Value>, names: &[&str]) -> Result<(), String> {
+    match names.iter().find(|name| members.get(**name).is_some_and(|value| !value.is_string())) {
+        Some(name) => Err(format!("has the member {name:?}, which is no text")),
+        None => Ok(()),
+    }
 }
 
 fn algorithm_of(jwk: &Map<String, Value>) -> Result<Algorithm, String> {
@@ -137,6 +146,11 @@ impl KeySet {
     /// The keys.
     pub fn keys(&self) -> &[VerificationKey] {
         &self.keys
+    }
+
+    /// The key of a thumbprint, if it may sign the type.
+    pub fn by_thumbprint(&self, thumbprint: &str, typ: &str) -> Option<&VerificationKey> {
+        self.keys.iter().find(|key| key.thumbprint == thumbprint && key.may_sign(typ))
     }
 
     /// Whether a key id is known.
@@ -216,6 +230,14 @@ pub fn verify_self_keyed(compact: &str, typ: &str) -> Result<Verified, JwsError>
 pub fn unverified_claims(compact: &str) -> Result<Map<String, Value>, JwsError> {
     let parts = Parts::split(compact)?;
     Verified { payload: parts.payload, thumbprint: String::new() }.claims()
+}
+
+/// The payload octets of a JWS that nobody has verified: for comparing their digest with a signed one.
+///
+/// # Errors
+/// When it is not a compact JWS.
+pub fn unverified_payload(compact: &str) -> Result<Vec<u8>, JwsError> {
+    Parts::split(compact).map(|parts| parts.payload)
 }
 
 /// The key id in the header of a JWS that nobody has verified.
@@ -299,6 +321,7 @@ impl Header {
         if let Some(name) = members.keys().find(|name| !matches!(name.as_str(), "alg" | "typ" | "kid" | "cty")) {
             return Err(JwsError::ForbiddenHeader(name.chars().take(32).collect()));
         }
+        expect_text(&members, &["alg", "typ", "kid", "cty"]).map_err(JwsError::Malformed)?;
         let text = |name: &str| members.get(name).and_then(Value::as_str);
         let algorithm = text("alg")
             .and_then(|alg| alg.parse().ok())
@@ -306,9 +329,10 @@ impl Header {
         Ok(Self { algorithm, typ: text("typ").map(str::to_owned), kid: text("kid").map(str::to_owned) })
     }
 
-    /// `typ` is compared without case and without an `application/` before it (RFC 7515 §4.1.9).
+    /// `typ` is compared without case and without an `application/` before it (RFC 7515 §4.1.9). A token
+    /// without one is a plain JWT and nothing else.
     fn expect_type(&self, typ: &str) -> Result<(), JwsError> {
-        let given = self.typ.as_deref().unwrap_or_default().to_ascii_lowercase();
+        let given = self.typ.as_deref().unwrap_or("JWT").to_ascii_lowercase();
         let given = given.strip_prefix("application/").unwrap_or(&given);
         if given == typ.to_ascii_lowercase() { Ok(()) } else { Err(JwsError::WrongType(typ.into())) }
     }

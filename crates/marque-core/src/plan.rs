@@ -54,10 +54,10 @@ impl From<Version> for u64 {
 #[serde(deny_unknown_fields)]
 pub struct UserRef {
     /// The realm's `sub`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
     pub sub: Option<String>,
     /// The realm's user name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
 }
 
@@ -74,8 +74,10 @@ pub enum Mode {
 #[serde(deny_unknown_fields)]
 pub struct SubmittedLimits {
     /// RFC 3339, UTC, whole seconds.
+    #[serde(default, deserialize_with = "json::stated")]
     pub expires_at: Option<String>,
     /// Seconds from submission.
+    #[serde(default, deserialize_with = "json::stated")]
     pub lifetime_secs: Option<i64>,
     /// Hops beyond the agent itself.
     pub max_hops: u32,
@@ -221,7 +223,15 @@ pub struct Delegate {
     /// The client's id.
     pub client_id: String,
     /// Ids of the steps it may carry out.
+    #[serde(deserialize_with = "distinct")]
     pub steps: BTreeSet<String>,
+}
+
+fn distinct<'de, D: Deserializer<'de>>(source: D) -> Result<BTreeSet<String>, D::Error> {
+    let listed = Vec::<String>::deserialize(source)?;
+    let count = listed.len();
+    let distinct: BTreeSet<_> = listed.into_iter().collect();
+    if distinct.len() == count { Ok(distinct) } else { Err(de::Error::custom("names a step twice")) }
 }
 
 /// A plan as Marque completed it: what the person signs. Its canonical bytes are digested.
@@ -270,10 +280,10 @@ pub struct User {
     /// The realm's issuer.
     pub iss: String,
     /// The realm's `sub`, if the agent named the user so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
     pub sub: Option<String>,
     /// The realm's user name, if the agent named the user so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
 }
 
@@ -516,14 +526,18 @@ fn count(path: &str, count: usize, max: usize) -> Result<(), Refused> {
     if (1..=max).contains(&count) { Ok(()) } else { Err(Refused::at(path, format!("needs 1 to {max} entries"))) }
 }
 
-/// A location is an absolute http(s) URI in normal form, without user, query, fragment or final slash.
+/// A location is an absolute http(s) URI in normal form, without user, query, fragment, percent-encoding or final slash.
 pub(crate) fn location(path: &str, value: &str) -> Result<(), Refused> {
     identifier(path, value)?;
     let refused =
-        || Refused::at(path, "is not an http(s) URI in normal form without user, query, fragment and final slash");
+        || Refused::at(path, "is not an http(s) URI in normal form without user, query, fragment, % and final slash");
     let uri = url::Url::parse(value).map_err(|_| refused())?;
     let normal = uri.as_str().strip_suffix('/').unwrap_or(uri.as_str());
-    let plain =
-        uri.username().is_empty() && uri.password().is_none() && uri.query().is_none() && uri.fragment().is_none();
+    // The parser keeps percent-encoding as it is, so that one address would have several spellings.
+    let plain = !value.contains('%')
+        && uri.username().is_empty()
+        && uri.password().is_none()
+        && uri.query().is_none()
+        && uri.fragment().is_none();
     if matches!(uri.scheme(), "http" | "https") && plain && normal == value { Ok(()) } else { Err(refused()) }
 }

@@ -12,7 +12,9 @@ pub fn parse(text: &str) -> Result<i64, String> {
     if text.len() != 20 || !text.ends_with('Z') || text.as_bytes().get(10) != Some(&b'T') {
         return Err(refused());
     }
-    OffsetDateTime::parse(text, &Rfc3339).map(OffsetDateTime::unix_timestamp).map_err(|_| refused())
+    let secs = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| refused())?.unix_timestamp();
+    // A leap second has no number of its own: read back, it would be the second before.
+    if format(secs).as_deref() == Ok(text) { Ok(secs) } else { Err(refused()) }
 }
 
 /// Writes seconds since the Unix epoch as `YYYY-MM-DDTHH:MM:SSZ`.

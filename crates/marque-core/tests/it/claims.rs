@@ -1,0 +1,186 @@
+//! The claims of tokens: they read back, and a member that nobody knows is refused.
+
+use crate::support::{MARQUE, NOW, at, objects, resolved};
+use marque_core::canonical::Digest;
+use marque_core::claims::{Actor, Confirmation, IntentClaims, TxnClaims, token_hash};
+use marque_core::envelope::Envelope;
+use marque_core::json::Refused;
+use serde_json::{Value, json};
+
+fn digest(byte: u8) -> String {
+    Digest::from_bytes([byte; 32]).to_base64()
+}
+
+fn envelope() -> Envelope {
+    Envelope::of(&resolved().steps)
+}
+
+fn intent() -> Value {
+    json!({
+        "iss": MARQUE, "aud": MARQUE, "sub": "alice-id", "iat": NOW, "exp": NOW + 60, "jti": "j", "client_id": "demo-agent",
+        "cnf": {"jkt": "k"}, "act": {"sub": "demo-agent"}, "acr": "1", "auth_time": NOW, "scope": envelope().scope(),
+        "intent": {"id": "i", "digest": digest(1), "version": 1, "evidence": digest(2), "credential": digest(3)},
+        "authorization_details": IntentClaims::details(&envelope()),
+    })
+}
+
+fn txn() -> Value {
+    json!({
+        "iss": MARQUE, "aud": "demo.marque.test", "sub": "alice-id", "iat": NOW, "exp": NOW + 60, "jti": "j", "txn": "t",
+        "scope": envelope().scope(), "req_wl": "demo-worker",
+        "tctx": {"intent": {"id": "i", "digest": digest(1), "version": 1}, "steps": envelope()},
+        "rctx": {"req_ip": "127.0.0.1"},
+        "act": {"sub": "demo-worker", "act": {"sub": "demo-agent"}}, "cnf": {"jkt": "k"},
+    })
+}
+
+fn parse_intent(claims: &Value) -> Result<Value, Refused> {
+    let parsed = IntentClaims::parse(claims.to_string().as_bytes())?;
+    parsed.envelope()?;
+    Ok(serde_json::to_value(parsed).unwrap())
+}
+
+fn parse_txn(claims: &Value) -> Result<Value, Refused> {
+    TxnClaims::parse(claims.to_string().as_bytes()).map(|parsed| serde_json::to_value(parsed).unwrap())
+}
+
+type Parse = fn(&Value) -> Result<Value, Refused>;
+
+fn kinds() -> [(Value, Parse); 2] {
+    [(intent(), parse_intent), (txn(), parse_txn)]
+}
+
+#[test]
+fn claims_read_back_as_they_were_written() {
+    for (claims, parse) in kinds() {
+        assert_eq!(parse(&claims), Ok(claims));
+    }
+    let parsed = IntentClaims::parse(intent().to_string().as_bytes()).unwrap();
+    assert_eq!(parsed.envelope(), Ok(envelope()));
+    let parsed = TxnClaims::parse(txn().to_string().as_bytes()).unwrap();
+    assert_eq!((parsed.tctx.steps, parsed.act.chain()), (envelope(), vec!["demo-worker", "demo-agent"]));
+}
+
+#[test]
+fn unknown_members_are_refused_in_every_object() {
+    for (claims, parse) in kinds() {
+        for pointer in objects(&claims) {
+            let spoilt = at(&claims, &format!("{pointer}/surprise"), Some(json!(1)));
+            assert_eq!(parse(&spoilt).is_ok(), pointer == "/rctx", "{pointer}");
+        }
+    }
+}
+
+/// `rctx` alone may be missing; the chain of a token may be shorter, which its signature rules out.
+#[test]
+fn missing_members_are_refused_in_every_object() {
+    for (claims, parse) in kinds() {
+        for pointer in objects(&claims) {
+            let constraint_or_names = pointer.contains("/args") || pointer == "/rctx";
+            for name in claims.pointer(&pointer).unwrap().as_object().unwrap().keys() {
+                let place = format!("{pointer}/{}", name.replace('/', "~1"));
+                let optional = constraint_or_names || ["/rctx", "/act/act"].contains(&place.as_str());
+                assert!(optional || parse(&at(&claims, &place, None)).is_err(), "{place}");
+            }
+        }
+        assert!(parse(&at(&claims, "/act/act", Some(Value::Null))).is_err(), "null is no absence");
+    }
+}
+
+#[test]
+fn mistyped_and_duplicate_members_are_refused() {
+    for (claims, parse) in kinds() {
+        for (pointer, bad) in [
+            ("/iat", json!("1795316400")),
+            ("/exp", json!(1.5)),
+            ("/exp", json!(9_007_199_254_740_992_i64)),
+            ("/aud", json!([MARQUE])),
+            ("/sub", json!(1)),
+            ("/sub", json!("a\u{202e}b")),
+            ("/cnf", json!("k")),
+            ("/act", json!([])),
+        ] {
+            assert!(parse(&at(&claims, pointer, Some(bad))).is_err(), "{pointer}");
+        }
+        let twice = claims.to_string().replacen("\"jti\":", "\"jti\":\"x\",\"jti\":", 1);
+        assert!(IntentClaims::parse(twice.as_bytes()).is_err() && TxnClaims::parse(twice.as_bytes()).is_err());
+        assert!(parse(&json!([])).is_err() && parse(&json!({})).is_err());
+    }
+    assert!(parse_txn(&intent()).is_err() && parse_intent(&txn()).is_err(), "one kind is not the other");
+}
+
+#[test]
+fn a_digest_is_one_spelling_of_thirty_two_bytes() {
+    for bad in ["", "abc", &digest(1)[1..], &format!("{}=", digest(1)), &format!("{}A", digest(1))] {
+        assert!(parse_txn(&at(&txn(), "/tctx/intent/digest", Some(json!(bad)))).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn details_are_steps_and_nothing_else() {
+    let refused =
+        |value: Value| parse_intent(&at(&intent(), "/authorization_details/1/type", Some(value))).unwrap_err();
+    for bad in [json!("agent_intent_plan"), json!("Agent_intent_step"), json!(1), json!(null)] {
+        assert_eq!(refused(bad).path, "$.authorization_details[1].type");
+    }
+    for entry in [json!("x"), json!([]), json!({})] {
+        let spoilt = at(&intent(), "/authorization_details/0", Some(entry));
+        assert_eq!(parse_intent(&spoilt).unwrap_err().path, "$.authorization_details[0].type");
+    }
+    let unknown = at(&intent(), "/authorization_details/1/args/force", Some(json!({"pattern": "x"})));
+    assert!(parse_intent(&unknown).unwrap_err().path.starts_with("$.authorization_details[1].args.force"));
+}
+
+#[test]
+fn the_chain_of_actors_puts_the_current_one_first() {
+    let chain = Actor::first("agent").followed_by("worker").followed_by("tool");
+    assert_eq!(chain.chain(), ["tool", "worker", "agent"]);
+    assert_eq!((chain.hops(), Actor::first("agent").hops()), (2, 0));
+    let expected = json!({"sub": "tool", "act": {"sub": "worker", "act": {"sub": "agent"}}});
+    assert_eq!(serde_json::to_value(&chain).unwrap(), expected);
+    assert_eq!(serde_json::from_value::<Actor>(expected).unwrap(), chain);
+    assert!(serde_json::from_value::<Actor>(json!({"sub": "a", "iss": "b"})).is_err());
+}
+
+#[test]
+fn a_confirmation_is_by_thumbprint_alone() {
+    assert!(serde_json::from_value::<Confirmation>(json!({"jkt": "k"})).is_ok());
+    for bad in [json!({}), json!({"x5t#S256": "a"}), json!({"jkt": "k", "x5t#S256": "a"}), json!({"jkt": 1})] {
+        assert!(serde_json::from_value::<Confirmation>(bad.clone()).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn scope_is_the_sorted_distinct_actions() {
+    let mut envelope = envelope();
+    assert_eq!(envelope.scope(), "file.delete file.read mail.send");
+    let again = envelope.steps[0].clone();
+    envelope.steps.push(again);
+    assert_eq!(envelope.scope(), "file.delete file.read mail.send");
+    assert_eq!(Envelope::default().scope(), "");
+}
+
+#[test]
+fn every_part_of_an_envelope_is_under_its_digest() {
+    let value = serde_json::to_value(envelope()).unwrap();
+    for (pointer, change) in [
+        ("/0/id", json!("other")),
+        ("/1/location", json!("http://localhost:1")),
+        ("/1/action", json!("other")),
+        ("/1/resource/id", json!("other")),
+        ("/1/args/force/const", json!(false)),
+        ("/1/uses", json!(2)),
+        ("/1/class", json!("read")),
+    ] {
+        let changed: Envelope = serde_json::from_value(at(&value, pointer, Some(change))).unwrap();
+        assert_ne!(changed.digest(), envelope().digest(), "{pointer}");
+    }
+    assert_eq!(envelope().step("drop").map(|step| step.action.as_str()), Some("file.delete"));
+    assert_eq!(envelope().step("nowhere"), None);
+}
+
+#[test]
+fn a_token_is_named_by_the_hash_of_its_octets() {
+    assert_eq!(token_hash("a"), Digest::of(b"a"));
+    assert_ne!(token_hash("a"), token_hash("a "));
+}

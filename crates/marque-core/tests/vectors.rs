@@ -1,0 +1,155 @@
+//! Runs the shared vectors. The other implementations run the same files.
+
+use marque_core::canonical::{Digest, canonical_text};
+use marque_core::catalog::Catalog;
+use marque_core::challenge::Approval;
+use marque_core::display::{DisplayRecord, lines};
+use marque_core::dpop::{Expected, verify};
+use marque_core::json::{parse_call, parse_plan};
+use marque_core::plan::ResolvedPlan;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+
+/// The cases of a folder by name; an empty folder proves nothing and is refused.
+fn cases<T: DeserializeOwned>(folder: &str) -> Vec<(String, T)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vectors").join(folder);
+    let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty(), "{} is empty", folder.display());
+    files
+        .iter()
+        .map(|file| {
+            let name = file.file_name().unwrap().to_string_lossy().into_owned();
+            assert!(name.ends_with(".json"), "{name} is no vector");
+            let case = serde_json::from_slice(&fs::read(file).unwrap());
+            (name.clone(), case.unwrap_or_else(|error| panic!("{name}: {error}")))
+        })
+        .collect()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Display {
+    plan: Value,
+    catalogs: Vec<Value>,
+    locale: String,
+    lines: Vec<String>,
+}
+
+#[test]
+fn display() {
+    for (name, case) in cases::<Display>("display") {
+        let plan = ResolvedPlan::from_canonical(canonical_text(&case.plan).as_bytes());
+        let plan = plan.unwrap_or_else(|refused| panic!("{name}: {refused}"));
+        let payloads: Vec<_> = case.catalogs.iter().map(canonical_text).collect();
+        let catalogs: Vec<_> = payloads
+            .iter()
+            .map(|payload| Catalog::parse(payload.as_bytes()).unwrap_or_else(|e| panic!("{name}: {e}")))
+            .collect();
+        assert_eq!(lines(&plan, &catalogs, &case.locale).as_ref(), Ok(&case.lines), "{name}");
+        let listed: Vec<_> = catalogs.iter().map(Catalog::reference).collect();
+        assert_eq!(listed, plan.catalogs, "{name}: the catalogs, each as its canonical bytes, are those of the plan");
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Challenge {
+    issuer: String,
+    intent_id: String,
+    plan_digest: Digest,
+    plan_words: Option<String>,
+    display: DisplayRecord,
+    display_digest: Digest,
+    nonce: Digest,
+    challenge: Digest,
+}
+
+#[test]
+fn challenge() {
+    for (name, case) in cases::<Challenge>("challenge") {
+        assert_eq!(case.display.digest(), case.display_digest, "{name}");
+        if let Some(words) = &case.plan_words {
+            assert_eq!(case.plan_digest.words(), *words, "{name}");
+        }
+        let approval = Approval {
+            realm_issuer: &case.issuer,
+            intent_id: &case.intent_id,
+            plan_digest: case.plan_digest,
+            display_digest: case.display_digest,
+            nonce: *case.nonce.as_bytes(),
+        };
+        assert_eq!(approval.challenge(), Some(case.challenge), "{name}");
+    }
+}
+
+/// A text and what strict reading makes of it: its canonical form and digest, or the path of the refusal.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Canonical {
+    /// `plan` (signed things: no fractions, plain text) or `call` (a call's arguments).
+    profile: String,
+    input: String,
+    canonical: Option<String>,
+    sha256: Option<Digest>,
+    refused_at: Option<String>,
+}
+
+#[test]
+fn canonical() {
+    let mut refusals = 0;
+    for (name, case) in cases::<Canonical>("canonical") {
+        let parse = match case.profile.as_str() {
+            "plan" => parse_plan,
+            "call" => parse_call,
+            other => panic!("{name}: no profile {other}"),
+        };
+        match (parse(case.input.as_bytes(), 1 << 20), case.refused_at) {
+            (Ok(value), None) => {
+                let text = canonical_text(&value);
+                assert_eq!(Some(&text), case.canonical.as_ref(), "{name}");
+                assert_eq!(Some(Digest::of(text.as_bytes())), case.sha256, "{name}");
+            }
+            (Err(refused), Some(path)) => {
+                refusals += 1;
+                assert_eq!(refused.path, path, "{name}: {refused}");
+                assert!(case.canonical.is_none() && case.sha256.is_none(), "{name} is refused and not");
+            }
+            (result, expected) => panic!("{name}: {result:?}, to be refused at {expected:?}"),
+        }
+    }
+    assert!(refusals > 0, "no vector shows a refusal");
+}
+
+/// A proof for one request; `jkt` if it holds, `refused` with a word of the refusal otherwise.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Dpop {
+    proof: String,
+    method: String,
+    uri: String,
+    token: Option<String>,
+    now: i64,
+    jkt: Option<String>,
+    refused: Option<String>,
+}
+
+#[test]
+fn dpop() {
+    let mut refusals = 0;
+    for (name, case) in cases::<Dpop>("dpop") {
+        let expected = Expected { method: &case.method, uri: &case.uri, token: case.token.as_deref() };
+        match (verify(&case.proof, &expected, case.now), case.jkt, case.refused) {
+            (Ok(proof), Some(jkt), None) => assert_eq!(proof.jkt, jkt, "{name}"),
+            (Err(error), None, Some(word)) => {
+                refusals += 1;
+                assert!(error.to_string().contains(&word), "{name}: {error}");
+            }
+            (result, ..) => panic!("{name}: {result:?}"),
+        }
+    }
+    assert!(refusals > 0, "no vector shows a refusal");
+}
