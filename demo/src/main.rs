@@ -1,4 +1,4 @@
-//! `demo up`, `demo down`: the demonstration's own command.
+//! `demo up`, `demo down`, `demo run`: the demonstration's own command.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use marque_demo::Result;
 use marque_demo::place::{Place, Ports};
 use marque_demo::stack::{self, Stack};
+use marque_demo::story;
 
 /// Runs Marque's demonstration on real servers.
 #[derive(Debug, Parser)]
@@ -23,6 +24,8 @@ enum Command {
     Up(Where),
     /// Stop everything that `up` started.
     Down(Where),
+    /// Start everything, tell the story, and stop everything. Succeeds only if every line of the story does.
+    Run(Where),
 }
 
 #[derive(Debug, Args)]
@@ -60,8 +63,21 @@ async fn run(command: Command) -> Result<ExitCode> {
             describe(&stack);
         }
         Command::Down(at) => stack::down(&Place::new(at.dir.as_deref())?).await?,
+        Command::Run(at) => return tell(&Place::new(at.dir.as_deref())?, at.port_base).await,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn tell(place: &Place, ports: Ports) -> Result<ExitCode> {
+    let start = Instant::now();
+    let whole = {
+        let place = place.clone();
+        async move { story::run(&stack::up(place, ports).await?).await }
+    };
+    let went_well = stack::guard(place, whole).await?;
+    stack::down(place).await?;
+    println!("{:.1} s from the first start to the last stop", start.elapsed().as_secs_f64());
+    Ok(if went_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn describe(stack: &Stack) {

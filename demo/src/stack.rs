@@ -61,24 +61,6 @@ pub async fn guard<T: Send + 'static>(
     ended
 }
 
-/// Brings the stack up, lets `play` act on it, and takes it down again. Says whether `play` was content.
-///
-/// # Errors
-/// Returns an error where the stack does not come up or go down, or a signal interrupts it.
-pub async fn during<P, F>(place: Place, ports: Ports, play: P) -> Result<bool>
-where
-    P: FnOnce(Stack) -> F + Send + 'static,
-    F: Future<Output = bool> + Send,
-{
-    let own = place.clone();
-    guard(&place, async move {
-        let is_content = play(up(own.clone(), ports).await?).await;
-        down(&own).await?;
-        Ok(is_content)
-    })
-    .await
-}
-
 async fn interruption() -> Result<&'static str> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
