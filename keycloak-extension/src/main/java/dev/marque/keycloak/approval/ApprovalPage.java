@@ -82,7 +82,7 @@ final class ApprovalPage {
         authSession.setAuthNote(WebAuthnConstants.AUTH_CHALLENGE_NOTE, pending.challenge());
         lockDown();
         if (error != null) {
-            form.setError(error);
+            form.setError(error, ""); // some of Keycloak's messages have a place for a detail
         }
         return fill(form, pending, answer).createForm(ApprovalTemplate.NAME);
     }
