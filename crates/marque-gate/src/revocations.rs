@@ -133,6 +133,15 @@ struct Position {
     as_of: i64,
 }
 
+impl Position {
+    /// What was known as of an instant stays known, unless that instant has become the future: then
+    /// the clock was set back, and only the message counts.
+    fn refresh(&mut self, at: i64, now: i64) {
+        let heard = at.min(now);
+        self.as_of = if self.as_of > now { heard } else { self.as_of.max(heard) };
+    }
+}
+
 impl Revocations {
     /// Nothing is known yet: everything is refused as stale until a snapshot is applied.
     pub fn new() -> Self {
@@ -188,11 +197,9 @@ impl State {
             FeedMessage::Revocation { epoch, seq, prev, at, intent, until, .. } => {
                 self.revoked.insert(intent, until);
                 let is_next = prev.checked_add(1) == Some(seq);
-                self.advance(&epoch, seq, at.min(now), |known| is_next && known == prev)
+                self.advance(&epoch, seq, (at, now), |known| is_next && known == prev)
             }
-            FeedMessage::Heartbeat { epoch, seq, at, .. } => {
-                self.advance(&epoch, seq, at.min(now), |known| known == seq)
-            }
+            FeedMessage::Heartbeat { epoch, seq, at, .. } => self.advance(&epoch, seq, (at, now), |known| known == seq),
         }
     }
 
@@ -206,11 +213,11 @@ impl State {
         Applied::Current
     }
 
-    fn advance(&mut self, epoch: &str, seq: u64, as_of: i64, follows: impl Fn(u64) -> bool) -> Applied {
+    fn advance(&mut self, epoch: &str, seq: u64, (at, now): (i64, i64), follows: impl Fn(u64) -> bool) -> Applied {
         match &mut self.position {
             Some(position) if position.epoch == epoch && follows(position.seq) => {
                 position.seq = seq;
-                position.as_of = as_of;
+                position.refresh(at, now);
                 self.high_water = Some((epoch.into(), seq));
                 Applied::Current
             }
