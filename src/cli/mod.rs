@@ -1,9 +1,14 @@
 //! The command line: one file per command.
 
+mod evidence;
 mod postgres;
+mod serve;
+mod trust;
 
 use std::process::ExitCode;
 
+use crate::app::{App, StartError};
+use crate::flows::Context;
 use clap::{Parser, Subcommand, ValueEnum};
 
 /// A plan-before-execute authorization server for AI agents, companion to Keycloak.
@@ -16,6 +21,12 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the server.
+    Serve(serve::Args),
+    /// Export and verify evidence of approvals.
+    Evidence(evidence::Args),
+    /// Export the keys that anchor evidence.
+    Trust(trust::Args),
     /// Run a private Postgres server for development.
     Postgres(postgres::Args),
 }
@@ -30,6 +41,9 @@ enum Output {
 /// Parses the command line, runs the command and reports how it ended.
 pub fn run() -> ExitCode {
     let done = match Cli::parse().command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Evidence(args) => evidence::run(args),
+        Command::Trust(args) => trust::run(args),
         Command::Postgres(args) => postgres::run(args),
     };
     match done {
@@ -39,4 +53,21 @@ pub fn run() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Runs an asynchronous command to its end.
+fn block_on<T>(command: impl Future<Output = Result<T, StartError>>) -> Result<T, Box<dyn std::error::Error>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(command).map_err(|error| -> Box<dyn std::error::Error> { error })
+}
+
+/// The realm that a command is for: the named one, or the only one.
+fn context<'a>(app: &'a App, realm: Option<&str>) -> Result<Context<'a>, StartError> {
+    let realm = match (realm, app.realms.len()) {
+        (Some(name), _) => app.realms.get(name),
+        (None, 1) => app.realms.values().next(),
+        (None, _) => None,
+    };
+    let realm = realm.ok_or("name one of the configured realms with --realm")?;
+    Ok(Context { app, realm })
 }

@@ -62,28 +62,14 @@ impl Place {
 
 pub(super) fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
     match args.action {
-        Action::Start {
-            place,
-            port,
-            databases,
-            output,
-        } => {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?;
+        Action::Start { place, port, databases, output } => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let running = runtime.block_on(postgres::start(&place.dir()?, port, &databases))?;
             print(&running, &databases, output);
         }
         Action::Stop { place } => {
             let was_running = postgres::stop(&place.dir()?)?;
-            eprintln!(
-                "{}",
-                if was_running {
-                    "stopped"
-                } else {
-                    "not running"
-                }
-            );
+            eprintln!("{}", if was_running { "stopped" } else { "not running" });
         }
         Action::Status { place, output } => match postgres::status(&place.dir()?)? {
             Some(running) => print(&running, &[], output),
@@ -101,10 +87,7 @@ fn print(running: &Running, databases: &[String], output: Output) {
         println!("{}", running.default_url());
         return;
     }
-    let urls: serde_json::Map<_, _> = databases
-        .iter()
-        .map(|name| (name.clone(), json!(running.url(name))))
-        .collect();
+    let urls: serde_json::Map<_, _> = databases.iter().map(|name| (name.clone(), json!(running.url(name)))).collect();
     let answer = json!({
         "url": running.default_url(), "port": running.port, "pid": running.pid, "home": running.home, "databases": urls,
     });

@@ -1,5 +1,7 @@
 //! These start real servers, each in a directory of its own.
 
+use std::os::unix::fs::PermissionsExt;
+
 use super::*;
 
 struct Place(PathBuf);

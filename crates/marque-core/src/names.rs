@@ -40,3 +40,7 @@ pub const JWK_PURPOSE: &str = "marque_typ";
 pub const HEADER_TXN_TOKEN: &str = "txn-token";
 /// HTTP field that carries a DPoP proof.
 pub const HEADER_DPOP: &str = "dpop";
+/// What the key of evidence files is for; evidence is signed JSON and has no `typ` of its own.
+pub const TYP_EVIDENCE: &str = "marque-evidence";
+/// `typ` of a plain JWT (RFC 7519 §5.1): Keycloak's ID tokens and access tokens.
+pub const TYP_JWT: &str = "JWT";

@@ -1,0 +1,114 @@
+//! The running server: configuration, store, keys, realms, clock and feed, wired once.
+
+use crate::clock::Clock;
+use crate::config::{Config, RealmConfig};
+use crate::keycloak::{Directory, Keycloak, RealmKeys};
+use crate::keys::{Keyring, SealingKey};
+use crate::store;
+use crate::{flows, http};
+use secrecy::ExposeSecret;
+use sqlx::PgPool;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::sync::broadcast;
+
+/// Messages of the revocation feed that a slow reader may be behind; it is then cut off and starts anew.
+const FEED_BACKLOG: usize = 1024;
+
+/// Everything a flow may need.
+pub struct App {
+    /// The realms by name.
+    pub realms: BTreeMap<String, Arc<Realm>>,
+    /// The database.
+    pub pool: PgPool,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// One Marque issuer for one Keycloak realm. Nothing crosses from one realm to another.
+pub struct Realm {
+    /// Its configuration.
+    pub config: Arc<RealmConfig>,
+    /// Its signing keys.
+    pub keyring: Arc<Keyring>,
+    /// Its Keycloak realm.
+    pub keycloak: Keycloak,
+    /// That realm's public keys.
+    pub realm_keys: RealmKeys,
+    /// That realm's users and clients.
+    pub directory: Directory,
+    /// Messages of the revocation feed, signed, as they arise.
+    pub feed: broadcast::Sender<flows::follow_revocations::Message>,
+}
+
+/// Why the server does not run. Printed once, at start.
+pub type StartError = Box<dyn std::error::Error + Send + Sync>;
+
+impl App {
+    /// Connects, migrates, opens the keys. Keycloak is not asked: it may still be starting.
+    ///
+    /// # Errors
+    /// When the database is not there, a migration fails or a key does not open.
+    pub async fn start(config: &Config) -> Result<Arc<Self>, StartError> {
+        let pool = store::connect(config.database_url.expose_secret()).await?;
+        store::migrate(&pool).await?;
+        let clock = Clock::default();
+        let sealing = sealing_key(config)?;
+        let mut realms = BTreeMap::new();
+        for realm in &config.realms {
+            let keyring = Arc::new(flows::open_keyring::open_keyring(&pool, &clock, &realm.name, &sealing).await?);
+            let realm = Arc::new(realm.clone());
+            let keycloak = Keycloak::new(realm.clone(), keyring.clone(), clock.clone())?;
+            realms.insert(
+                realm.name.clone(),
+                Arc::new(Realm {
+                    config: realm,
+                    keyring,
+                    keycloak,
+                    realm_keys: RealmKeys::default(),
+                    directory: Directory::default(),
+                    feed: broadcast::channel(FEED_BACKLOG).0,
+                }),
+            );
+        }
+        Ok(Arc::new(Self { realms, pool, clock }))
+    }
+}
+
+fn sealing_key(config: &Config) -> Result<SealingKey, StartError> {
+    match (&config.sealing_key, &config.key_file) {
+        (Some(key), _) => Ok(SealingKey::from_base64(key.expose_secret())?),
+        (None, Some(file)) => {
+            tracing::warn!(file = %file.display(), "signing keys are sealed with a development key file; set MARQUE_KEY");
+            Ok(SealingKey::from_file(file)?)
+        }
+        (None, None) => Err("no key to seal signing keys with: set MARQUE_KEY or key_file".into()),
+    }
+}
+
+/// Runs the server until it is told to stop (SIGINT, SIGTERM).
+///
+/// # Errors
+/// When it cannot start, or a listener fails.
+pub async fn serve(config_file: &Path) -> Result<(), StartError> {
+    let config = Config::load(config_file)?;
+    let app = App::start(&config).await?;
+    let (listen, management) = (TcpListener::bind(config.listen).await?, TcpListener::bind(config.management).await?);
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    tokio::spawn(async move {
+        http::stop_signal().await;
+        let _ = stop.send(true);
+    });
+    let follower = tokio::spawn(flows::follow_revocations::follow(app.clone(), stopped.clone()));
+    let housekeeper = tokio::spawn(flows::forget_expired::keep_forgetting(app.clone(), stopped.clone()));
+    tracing::info!(listen = %config.listen, management = %config.management, "marque serves");
+    tokio::try_join!(
+        http::serve(listen, http::router::public(app.clone()), stopped.clone()),
+        http::serve(management, http::router::management(app), stopped),
+    )?;
+    follower.await?;
+    housekeeper.await?;
+    Ok(())
+}

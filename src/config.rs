@@ -1,0 +1,173 @@
+//! The only reader of environment and configuration file. Everything is checked once, here.
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use url::Url;
+
+/// The configuration of one server.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where the protocol endpoints listen.
+    pub listen: SocketAddr,
+    /// Where health is answered; not for the public.
+    pub management: SocketAddr,
+    /// The development key file: made on first start where `MARQUE_KEY` is not set.
+    #[serde(default)]
+    pub key_file: Option<PathBuf>,
+    /// One entry per Keycloak realm.
+    pub realms: Vec<RealmConfig>,
+    /// From `DATABASE_URL`, else the private server's.
+    #[serde(skip, default = "no_database")]
+    pub database_url: SecretString,
+    /// From `MARQUE_KEY`: 32 bytes in base64url that seal the signing keys.
+    #[serde(skip)]
+    pub sealing_key: Option<SecretString>,
+}
+
+/// One Marque issuer for one Keycloak realm.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RealmConfig {
+    /// The last segment of the issuer.
+    pub name: String,
+    /// The Marque issuer: ends in `/realms/{name}`.
+    pub issuer: String,
+    /// The audience of transaction tokens.
+    pub trust_domain: String,
+    /// The realm's issuer.
+    pub keycloak_issuer: String,
+    /// Marque's client with the plan-approval flow.
+    pub keycloak_client_id: String,
+    /// Marque's client for signing in at the receipt page.
+    pub web_client_id: String,
+    /// WebAuthn relying party id of the realm's passkeys.
+    pub rp_id: String,
+    /// Origins at which the realm's approval page is served.
+    pub rp_origins: Vec<String>,
+    /// States that other realms or applications share the approval page's host name, which lets their pages
+    /// ask for the same passkeys. Without this statement the server does not start for a host named `localhost`.
+    #[serde(default)]
+    pub shared_rp_host_accepted: bool,
+}
+
+/// What is wrong with the configuration, and where.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {0}: {1}")]
+    Unreadable(PathBuf, std::io::Error),
+    /// The file is not what it must be.
+    #[error("{0}: {1}")]
+    Malformed(PathBuf, String),
+    /// No database.
+    #[error("no database: set DATABASE_URL=postgres://… or start the private server with `marque postgres start`")]
+    NoDatabase,
+}
+
+fn no_database() -> SecretString {
+    SecretString::from(String::new())
+}
+
+impl Config {
+    /// Reads the file and the environment (`DATABASE_URL`, `MARQUE_KEY`).
+    ///
+    /// # Errors
+    /// Names the file, the member and what is expected.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable(path.into(), error))?;
+        let mut config: Self =
+            toml::from_str(&text).map_err(|error| ConfigError::Malformed(path.into(), error.to_string()))?;
+        config.check().map_err(|message| ConfigError::Malformed(path.into(), message))?;
+        let private = || crate::postgres::default_dir().and_then(|dir| crate::postgres::running_url(&dir));
+        config.database_url =
+            environment("DATABASE_URL").or_else(private).map(SecretString::from).ok_or(ConfigError::NoDatabase)?;
+        config.sealing_key = environment("MARQUE_KEY").map(SecretString::from);
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.realms.is_empty() {
+            return Err("realms: needs at least one [[realms]] entry".into());
+        }
+        for (index, realm) in self.realms.iter().enumerate() {
+            realm.check().map_err(|message| format!("realms[{index}].{message}"))?;
+            if self.realms.iter().take(index).any(|other| other.name == realm.name) {
+                return Err(format!("realms[{index}].name: {:?} is configured twice", realm.name));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl RealmConfig {
+    fn check(&self) -> Result<(), String> {
+        let issuer = Url::parse(&self.issuer).map_err(|error| format!("issuer: {error}"))?;
+        if issuer.path() != format!("/realms/{}", self.name) || issuer.query().is_some() {
+            return Err(format!("issuer: must end in /realms/{}", self.name));
+        }
+        Url::parse(&self.keycloak_issuer).map_err(|error| format!("keycloak_issuer: {error}"))?;
+        if self.rp_origins.is_empty() {
+            return Err("rp_origins: needs the origin of the approval page".into());
+        }
+        for origin in &self.rp_origins {
+            let url = Url::parse(origin).map_err(|error| format!("rp_origins: {error}"))?;
+            if url.origin().ascii_serialization() != *origin {
+                return Err(format!("rp_origins: {origin:?} is not an origin like https://login.example.com"));
+            }
+        }
+        if self.rp_id == "localhost" && !self.shared_rp_host_accepted {
+            return Err("rp_id: localhost is shared by every program on this machine; give the approval realm a host \
+                name of its own, or state shared_rp_host_accepted = true for development"
+                .into());
+        }
+        Ok(())
+    }
+
+    /// The path below the server's root: `/realms/{name}`.
+    pub fn path(&self) -> String {
+        format!("/realms/{}", self.name)
+    }
+}
+
+/// A variable of the environment that is set and not empty.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+        listen = "127.0.0.1:7400"
+        management = "127.0.0.1:7401"
+        [[realms]]
+        name = "demo"
+        issuer = "http://localhost:7400/realms/demo"
+        trust_domain = "demo.marque.test"
+        keycloak_issuer = "http://localhost:7410/realms/demo"
+        keycloak_client_id = "marque"
+        web_client_id = "marque-web"
+        rp_id = "localhost"
+        rp_origins = ["http://localhost:7410"]
+        shared_rp_host_accepted = true
+    "#;
+
+    fn check(text: &str) -> Result<(), String> {
+        toml::from_str::<Config>(text).map_err(|error| error.to_string())?.check()
+    }
+
+    #[test]
+    fn names_what_is_wrong_and_where() {
+        assert_eq!(check(GOOD), Ok(()));
+        let refused = |from: &str, to: &str| check(&GOOD.replace(from, to)).unwrap_err();
+        assert!(refused("/realms/demo\"", "/demo\"").contains("realms[0].issuer"));
+        assert!(refused("shared_rp_host_accepted = true", "").contains("rp_id"));
+        assert!(refused("http://localhost:7410\"]", "http://localhost:7410/\"]").contains("not an origin"));
+        assert!(refused("trust_domain", "trust_domian").contains("trust_domian"));
+    }
+}

@@ -1,0 +1,93 @@
+//! Resource servers authenticate with a Keycloak access token whose only audience is Marque.
+//!
+//! 1. Signed by the realm, an access token and not an ID token.
+//! 2. The sole audience is this issuer.
+//! 3. Not over.
+//! 4. Its client is an enabled resource server of the realm.
+
+use super::{Context, FlowError, OAuthError, Refusal};
+use crate::keycloak::ClientRecord;
+use marque_core::{jws, limits, names};
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+/// A resource server that proved who it is.
+#[derive(Clone, Debug)]
+pub struct ResourceServer {
+    record: Arc<ClientRecord>,
+}
+
+impl ResourceServer {
+    /// Its client id.
+    pub fn client_id(&self) -> &str {
+        &self.record.client_id
+    }
+
+    /// Its registered public keys (RFC 7517).
+    pub fn jwks(&self) -> &Value {
+        &self.record.jwks
+    }
+
+    /// Whether it answers for a location: catalogs, evaluations and results for it are taken from it alone.
+    pub fn answers_for(&self, location: &str) -> bool {
+        answers_for(&self.record, location)
+    }
+}
+
+/// Whether a client of the realm answers for a location.
+pub(super) fn answers_for(record: &ClientRecord, location: &str) -> bool {
+    record.enabled
+        && record.is_kind("resource-server")
+        && record.words("marque.locations").any(|given| given == location)
+}
+
+/// Authenticates a resource server by its access token.
+///
+/// # Errors
+/// `invalid_token`; `insufficient_scope` if the client is no resource server; unavailable while the realm cannot be asked.
+pub async fn authenticate_resource_server(
+    cx: Context<'_>,
+    access_token: Option<&str>,
+) -> Result<ResourceServer, FlowError> {
+    let token = access_token.ok_or_else(|| refuse("send Authorization: Bearer with an access token of the realm"))?;
+    let kid = jws::unverified_kid(token);
+    let keys = cx.realm.realm_keys.with(&cx.realm.keycloak, kid.as_deref()).await?;
+    let claims = jws::verify(token, names::TYP_JWT, &keys).and_then(|verified| verified.claims());
+    let claims = claims.map_err(|error| refuse(format!("the access token {error}")))?;
+    check(&claims, cx)?;
+    let client_id = claims.get("azp").and_then(Value::as_str).ok_or_else(|| refuse("the access token has no azp"))?;
+    let record = cx.realm.directory.find_client(&cx.realm.keycloak, client_id).await?;
+    match record.filter(|record| record.enabled && record.is_kind("resource-server")) {
+        Some(record) => Ok(ResourceServer { record }),
+        None => {
+            let text = "the client is no enabled resource server (attribute marque.kind=resource-server)";
+            Err(Refusal::new(OAuthError::InsufficientScope, text).into())
+        }
+    }
+}
+
+fn refuse(description: impl Into<String>) -> Refusal {
+    Refusal::new(OAuthError::InvalidToken, description)
+}
+
+fn check(claims: &Map<String, Value>, cx: Context<'_>) -> Result<(), Refusal> {
+    let text = |name: &str| claims.get(name).and_then(Value::as_str);
+    if text("typ") != Some("Bearer") {
+        return Err(refuse("the token is not an access token"));
+    }
+    if text("iss") != Some(&cx.realm.config.keycloak_issuer) {
+        return Err(refuse("the access token is of another issuer"));
+    }
+    let audience = match claims.get("aud") {
+        Some(Value::String(audience)) => Some(audience.as_str()),
+        Some(Value::Array(audiences)) if audiences.len() == 1 => audiences.first().and_then(Value::as_str),
+        _ => None,
+    };
+    if audience != Some(cx.issuer()) {
+        return Err(refuse(format!("the access token's only audience must be {}", cx.issuer())));
+    }
+    match claims.get("exp").and_then(Value::as_i64) {
+        Some(exp) if exp + limits::CLOCK_LEEWAY_SECS > cx.now_secs() => Ok(()),
+        _ => Err(refuse("the access token is over")),
+    }
+}

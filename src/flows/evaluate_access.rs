@@ -1,0 +1,246 @@
+//! The remote gate: one AuthZEN evaluation, ending in the same `decide` as every gate, and the ledger.
+//!
+//! 1. The resource server answers for the location.
+//! 2. The token: signature, kind, domain, time.
+//! 3. The proof: this request, this token, the token's key; for everything but reads, this very call.
+//! 4. The intent is still active.
+//! 5. Decide, with the uses so far.
+//! 6. Count the use and reserve a permit. A repeat of the same call id gets the same permit; a proof is good
+//!    for one call id.
+
+use super::authenticate_resource_server::ResourceServer;
+use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id};
+use crate::store::permits::NewPermit;
+use crate::{random, store};
+use marque_core::call::Call;
+use marque_core::claims::TxnClaims;
+use marque_core::decide::{self, Decision, Facts};
+use marque_core::dpop::{self, Proof};
+use marque_core::envelope::EnvelopeStep;
+use marque_core::plan::{Class, Uses};
+use marque_core::reason::Reason;
+use marque_core::{jws, limits, names};
+use sqlx::PgConnection;
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+/// How long a resource server has to report what became of a permitted call.
+const RESERVATION: Duration = Duration::seconds(60);
+
+/// A call that a resource server asks about.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    /// `subject.id`: the acting client.
+    pub client_id: String,
+    /// The concrete call.
+    pub call: Call,
+    /// `context.txn_token`.
+    pub txn_token: String,
+    /// `context.dpop`.
+    pub dpop: String,
+    /// `context.method`.
+    pub method: String,
+    /// `context.url`.
+    pub url: String,
+    /// `context.call_id`.
+    pub call_id: String,
+}
+
+/// The answer.
+#[derive(Clone, Debug)]
+pub enum Evaluated {
+    /// The call is permitted.
+    Permit(Permit),
+    /// It is not.
+    Refused(Box<decide::Refusal>, Option<String>),
+}
+
+/// A permit for one call.
+#[derive(Clone, Debug)]
+pub struct Permit {
+    /// Its id.
+    pub permit_id: Uuid,
+    /// The intent.
+    pub intent_id: Uuid,
+    /// The step it uses.
+    pub step: String,
+    /// Digest of the call.
+    pub call_digest: marque_core::canonical::Digest,
+    /// Until when it is good; seconds since the Unix epoch.
+    pub expires_at: i64,
+    /// `reserved`, or `uncounted` where there is nothing to settle.
+    pub state: &'static str,
+}
+
+/// Evaluates a call.
+///
+/// # Errors
+/// `invalid_target` if the resource server does not answer for the location; a refused call is not an error.
+pub async fn evaluate_access(
+    cx: Context<'_>,
+    resource_server: &ResourceServer,
+    evaluation: &Evaluation,
+) -> Result<Evaluated, FlowError> {
+    if !resource_server.answers_for(&evaluation.call.location) {
+        let text = "context.location: the client does not answer for it (attribute marque.locations)";
+        return Err(Refusal::new(OAuthError::InvalidTarget, text).into());
+    }
+    let claims = match verify_token(cx, evaluation) {
+        Ok(claims) => claims,
+        Err(reason) => return Ok(refused(reason, None)),
+    };
+    let intent = Some(claims.tctx.intent.id.clone());
+    let proof = match verify_proof(cx, evaluation, &claims) {
+        Ok(proof) => proof,
+        Err(reason) => return Ok(refused(reason, intent)),
+    };
+    let Some(intent_id) = parse_intent_id(&claims.tctx.intent.id) else {
+        return Ok(refused(Reason::TokenInvalid, None));
+    };
+    charge(cx, resource_server, evaluation, &claims, &proof, intent_id).await
+}
+
+fn refused(reason: Reason, intent: Option<String>) -> Evaluated {
+    Evaluated::Refused(Box::new(decide::Refusal { reason, nearest: None }), intent)
+}
+
+fn verify_token(cx: Context<'_>, evaluation: &Evaluation) -> Result<TxnClaims, Reason> {
+    let verified = jws::verify(&evaluation.txn_token, names::TYP_TXN, cx.realm.keyring.public());
+    let verified = verified.map_err(|_| Reason::TokenInvalid)?;
+    let claims = TxnClaims::parse(&verified.payload).map_err(|_| Reason::TokenInvalid)?;
+    if claims.iss != cx.issuer() || claims.aud != cx.realm.config.trust_domain || claims.act.sub != evaluation.client_id
+    {
+        return Err(Reason::TokenInvalid);
+    }
+    if claims.exp <= cx.now_secs() {
+        return Err(Reason::TokenExpired);
+    }
+    Ok(claims)
+}
+
+fn verify_proof(cx: Context<'_>, evaluation: &Evaluation, claims: &TxnClaims) -> Result<Proof, Reason> {
+    let expected =
+        dpop::Expected { method: &evaluation.method, uri: &evaluation.url, token: Some(&evaluation.txn_token) };
+    let proof = dpop::verify(&evaluation.dpop, &expected, cx.now_secs()).map_err(|_| Reason::ProofInvalid)?;
+    if proof.jkt == claims.cnf.jkt { Ok(proof) } else { Err(Reason::ProofKeyMismatch) }
+}
+
+async fn charge(
+    cx: Context<'_>,
+    resource_server: &ResourceServer,
+    evaluation: &Evaluation,
+    claims: &TxnClaims,
+    proof: &Proof,
+    intent_id: Uuid,
+) -> Result<Evaluated, FlowError> {
+    let intent = Some(claims.tctx.intent.id.clone());
+    let now = cx.app.clock.now();
+    let mut tx = cx.app.pool.begin().await?;
+    if !store::intents::lock_active(&mut tx, cx.realm_name(), intent_id, now).await? {
+        return Ok(refused(why_not_active(&mut tx, cx, intent_id, now).await?, intent));
+    }
+    if let Some(answer) = repeated(&mut tx, resource_server, evaluation, proof, intent_id).await? {
+        return Ok(answer);
+    }
+    let facts = Facts { uses: store::permits::uses(&mut tx, intent_id).await? };
+    let step = match decide::decide(&claims.tctx.steps, &evaluation.call, &facts) {
+        Decision::Permit(step) => step,
+        Decision::Escalate(refusal) | Decision::Deny(refusal) => {
+            return Ok(Evaluated::Refused(Box::new(refusal), intent));
+        }
+    };
+    if step.class != Class::Read && proof.call_digest != Some(evaluation.call.digest()) {
+        return Ok(refused(Reason::CallDigestMismatch, intent));
+    }
+    if !use_proof(&mut tx, cx, proof).await? {
+        return Ok(refused(Reason::ProofReplayed, intent));
+    }
+    let permit = reserve(&mut tx, resource_server, evaluation, step, proof, intent_id, now).await?;
+    let Some(permit) = permit else { return Ok(refused(Reason::UsesExhausted, intent)) };
+    tx.commit().await?;
+    Ok(Evaluated::Permit(permit))
+}
+
+async fn why_not_active(
+    tx: &mut PgConnection,
+    cx: Context<'_>,
+    intent_id: Uuid,
+    now: OffsetDateTime,
+) -> Result<Reason, FlowError> {
+    let intent = store::intents::find(tx, cx.realm_name(), intent_id).await?;
+    Ok(match intent {
+        Some(intent) if intent.state().refusal().is_none() && now >= intent.expires_at => Reason::IntentExpired,
+        _ => Reason::IntentRevoked,
+    })
+}
+
+/// In the same transaction as the permit: a proof that was used is used only if its permit stands.
+async fn use_proof(tx: &mut PgConnection, cx: Context<'_>, proof: &Proof) -> Result<bool, FlowError> {
+    let over = proof.iat + limits::PROOF_SECS + limits::CLOCK_LEEWAY_SECS;
+    let over = OffsetDateTime::from_unix_timestamp(over).map_err(FlowError::internal)?;
+    let issuer = format!("{}/evaluation/{}", cx.realm_name(), proof.jkt);
+    Ok(store::replays::use_once(tx, &issuer, &proof.jti, over).await?)
+}
+
+/// The earlier permit for this call id; the same id for another call, or with another proof, is refused.
+async fn repeated(
+    tx: &mut PgConnection,
+    resource_server: &ResourceServer,
+    evaluation: &Evaluation,
+    proof: &Proof,
+    intent_id: Uuid,
+) -> Result<Option<Evaluated>, FlowError> {
+    let client_id = resource_server.client_id();
+    let found = store::permits::find_by_call(tx, intent_id, client_id, &evaluation.call_id).await?;
+    let Some(earlier) = found else { return Ok(None) };
+    let call_digest = evaluation.call.digest();
+    if earlier.call_digest != call_digest.as_bytes() || earlier.proof_jti != proof.jti || earlier.state != "reserved" {
+        return Ok(Some(refused(Reason::CallMalformed, Some(intent_id.to_string()))));
+    }
+    Ok(Some(Evaluated::Permit(Permit {
+        permit_id: earlier.permit_id,
+        intent_id,
+        step: earlier.step_id,
+        call_digest,
+        expires_at: earlier.expires_at.unix_timestamp(),
+        state: "reserved",
+    })))
+}
+
+/// Counts the use and keeps the permit; nothing if somebody else used the step up meanwhile.
+async fn reserve(
+    tx: &mut PgConnection,
+    resource_server: &ResourceServer,
+    evaluation: &Evaluation,
+    step: &EnvelopeStep,
+    proof: &Proof,
+    intent_id: Uuid,
+    now: OffsetDateTime,
+) -> Result<Option<Permit>, FlowError> {
+    let (call_digest, expires_at) = (evaluation.call.digest(), now + RESERVATION);
+    let permit = |permit_id, state| Permit {
+        permit_id,
+        intent_id,
+        step: step.id.clone(),
+        call_digest,
+        expires_at: expires_at.unix_timestamp(),
+        state,
+    };
+    let permit_id = random::id();
+    let Uses::Count(allowed) = step.uses else { return Ok(Some(permit(permit_id, "uncounted"))) };
+    if !store::permits::reserve_use(tx, intent_id, &step.id, allowed).await? {
+        return Ok(None);
+    }
+    let row = NewPermit {
+        intent_id,
+        permit_id,
+        step_id: &step.id,
+        client_id: resource_server.client_id(),
+        call_id: &evaluation.call_id,
+        call_digest: call_digest.as_bytes(),
+        proof_jti: &proof.jti,
+        expires_at,
+    };
+    store::permits::insert(tx, &row, now).await?;
+    Ok(Some(permit(permit_id, "reserved")))
+}

@@ -1,0 +1,325 @@
+//! Token exchange (RFC 8693) for a transaction token (draft-ietf-oauth-transaction-tokens).
+//!
+//! 1. The request is one that this endpoint profiles.
+//! 2. The subject token is Marque's own, not over.
+//! 3. Who exchanges it: its holder, with the key it is bound to, or a delegate of the signed plan. The plan
+//!    comes from the evidence, never from a row.
+//! 4. No actor twice, no more hops than signed.
+//! 5. Narrow.
+//! 6. Sign.
+//! 7. Keep, in the statement that joins the still-active intent.
+//! 8. Answer.
+
+use super::authenticate_client::AuthenticatedClient;
+use super::error::bad_input;
+use super::grant_intent::load_evidence;
+use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id};
+use crate::keys::Purpose;
+use crate::store::tokens::NewToken;
+use crate::{random, store};
+use marque_core::attenuate::{StepRequest, attenuate};
+use marque_core::claims::{Actor, Confirmation, IntentClaims, IntentRef, TxnClaims, TxnContext, token_hash};
+use marque_core::envelope::Envelope;
+use marque_core::jws::{self, JwsError};
+use marque_core::plan::ResolvedPlan;
+use marque_core::reason::Reason;
+use marque_core::{json, limits, names};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+/// A transaction token lives so long at most (draft-ietf-oauth-transaction-tokens: minutes or less).
+const LIFETIME: Duration = Duration::minutes(5);
+
+/// The parameters of an exchange.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Exchange<'a> {
+    /// `subject_token`.
+    pub subject_token: Option<&'a str>,
+    /// `subject_token_type`.
+    pub subject_token_type: Option<&'a str>,
+    /// `requested_token_type`.
+    pub requested_token_type: Option<&'a str>,
+    /// `audience`, every value.
+    pub audience: &'a [String],
+    /// `resource`, every value: only the steps there.
+    pub resource: &'a [String],
+    /// `scope`.
+    pub scope: Option<&'a str>,
+    /// `authorization_details`: the steps to keep.
+    pub authorization_details: Option<&'a str>,
+    /// Whether `actor_token` or `actor_token_type` was sent.
+    pub has_actor_token: bool,
+}
+
+/// The answer to an exchange.
+#[derive(Clone, Debug)]
+pub struct Exchanged {
+    /// The transaction token.
+    pub token: String,
+    /// Seconds that it lives.
+    pub expires_in: i64,
+    /// Its distinct actions.
+    pub scope: String,
+    /// Its steps.
+    pub authorization_details: Vec<Value>,
+}
+
+/// What a verified subject token says, whichever kind it is.
+struct Parent {
+    intent: IntentRef,
+    sub: String,
+    exp: i64,
+    jkt: String,
+    act: Actor,
+    txn: Option<Uuid>,
+    envelope: Envelope,
+}
+
+/// Exchanges a token.
+///
+/// # Errors
+/// `invalid_request` for a subject token or request that is not acceptable, `invalid_target`, `invalid_scope`.
+pub async fn exchange_token(
+    cx: Context<'_>,
+    client: &AuthenticatedClient,
+    exchange: &Exchange<'_>,
+) -> Result<Exchanged, FlowError> {
+    check_profile(cx, exchange)?;
+    let subject = exchange.subject_token.ok_or_else(|| malformed("subject_token is missing"))?;
+    let parent = verify_subject(cx, subject, exchange.subject_token_type)?;
+    let intent_id = parse_intent_id(&parent.intent.id).ok_or_else(|| malformed("subject_token names no intent"))?;
+    let plan = signed_plan(cx, &parent, intent_id).await?;
+    let act = next_actor(&parent, client, &plan)?;
+    let envelope = narrow(&parent, client, &plan, exchange)?;
+    let (claims, row_txn) = claims(cx, client, &parent, &plan, act, envelope)?;
+    let token = cx.realm.keyring.sign(Purpose::TxnToken, &claims)?;
+    keep(cx, client, intent_id, subject, &token, &claims, row_txn).await?;
+    Ok(Exchanged {
+        token,
+        expires_in: claims.exp - claims.iat,
+        scope: claims.scope,
+        authorization_details: IntentClaims::details(&claims.tctx.steps),
+    })
+}
+
+fn malformed(text: impl Into<String>) -> Refusal {
+    Refusal::new(OAuthError::InvalidRequest, text)
+}
+
+fn refuse(reason: Reason, intent_id: &str) -> Refusal {
+    malformed(reason.meaning()).because(reason).about(intent_id)
+}
+
+fn check_profile(cx: Context<'_>, exchange: &Exchange<'_>) -> Result<(), Refusal> {
+    if exchange.requested_token_type != Some(names::TOKEN_TYPE_TXN) {
+        return Err(malformed(format!("requested_token_type must be {}", names::TOKEN_TYPE_TXN)));
+    }
+    if exchange.has_actor_token {
+        return Err(malformed("actor_token is not used here: the actor is the authenticated client"));
+    }
+    if exchange.audience != [cx.realm.config.trust_domain.as_str()] {
+        let text = format!("audience must be the trust domain {} alone", cx.realm.config.trust_domain);
+        return Err(Refusal::new(OAuthError::InvalidTarget, text));
+    }
+    Ok(())
+}
+
+/// A token that Marque itself signed for this use: an intent token or a transaction token.
+fn verify_subject(cx: Context<'_>, token: &str, kind: Option<&str>) -> Result<Parent, Refusal> {
+    let invalid = |error: JwsError| malformed(format!("subject_token {error}")).because(Reason::TokenInvalid);
+    let keys = cx.realm.keyring.public();
+    let parent = match kind {
+        Some(names::TOKEN_TYPE_INTENT) => {
+            intent_parent(&jws::verify(token, names::TYP_INTENT, keys).map_err(invalid)?.payload, cx)?
+        }
+        Some(names::TOKEN_TYPE_TXN) => {
+            txn_parent(&jws::verify(token, names::TYP_TXN, keys).map_err(invalid)?.payload, cx)?
+        }
+        _ => {
+            let text = format!("subject_token_type must be {} or {}", names::TOKEN_TYPE_INTENT, names::TOKEN_TYPE_TXN);
+            return Err(malformed(text));
+        }
+    };
+    if parent.exp <= cx.now_secs() {
+        return Err(refuse(Reason::TokenExpired, &parent.intent.id));
+    }
+    Ok(parent)
+}
+
+fn not_ours(refused: &json::Refused) -> Refusal {
+    bad_input(OAuthError::InvalidRequest, refused).because(Reason::TokenInvalid)
+}
+
+fn intent_parent(payload: &[u8], cx: Context<'_>) -> Result<Parent, Refusal> {
+    let claims = IntentClaims::parse(payload).map_err(|refused| not_ours(&refused))?;
+    if claims.iss != cx.issuer() || claims.aud != cx.issuer() {
+        return Err(malformed("subject_token is of another issuer").because(Reason::TokenInvalid));
+    }
+    let envelope = claims.envelope().map_err(|refused| not_ours(&refused))?;
+    let intent = IntentRef { id: claims.intent.id, digest: claims.intent.digest, version: claims.intent.version };
+    Ok(Parent { intent, sub: claims.sub, exp: claims.exp, jkt: claims.cnf.jkt, act: claims.act, txn: None, envelope })
+}
+
+fn txn_parent(payload: &[u8], cx: Context<'_>) -> Result<Parent, Refusal> {
+    let claims = TxnClaims::parse(payload).map_err(|refused| not_ours(&refused))?;
+    let txn = parse_intent_id(&claims.txn);
+    if claims.iss != cx.issuer() || claims.aud != cx.realm.config.trust_domain || txn.is_none() {
+        return Err(malformed("subject_token is of another issuer or trust domain").because(Reason::TokenInvalid));
+    }
+    Ok(Parent {
+        intent: claims.tctx.intent,
+        sub: claims.sub,
+        exp: claims.exp,
+        jkt: claims.cnf.jkt,
+        act: claims.act,
+        txn,
+        envelope: claims.tctx.steps,
+    })
+}
+
+/// The plan that the person signed, from its evidence, if it is the one that the parent token names.
+async fn signed_plan(cx: Context<'_>, parent: &Parent, intent_id: Uuid) -> Result<ResolvedPlan, FlowError> {
+    let (evidence, proven) = load_evidence(&mut *cx.app.pool.acquire().await?, cx, intent_id).await?;
+    if evidence.payload.plan_digest != parent.intent.digest || proven.sub != parent.sub {
+        return Err(refuse(Reason::EvidenceInvalid, &parent.intent.id).into());
+    }
+    Ok(proven.plan)
+}
+
+/// The chain of actors after this exchange: the holder's own exchange adds none.
+fn next_actor(parent: &Parent, client: &AuthenticatedClient, plan: &ResolvedPlan) -> Result<Actor, Refusal> {
+    let refuse = |reason| Err(refuse(reason, &parent.intent.id));
+    let client_id = client.client_id();
+    if parent.act.sub == client_id {
+        return if parent.jkt == client.jkt { Ok(parent.act.clone()) } else { refuse(Reason::ProofKeyMismatch) };
+    }
+    if !plan.is_delegate(client_id) {
+        return refuse(Reason::NotADelegate);
+    }
+    if parent.act.chain().contains(&client_id) {
+        return refuse(Reason::ActorLoop);
+    }
+    let act = parent.act.clone().followed_by(client_id);
+    if act.hops() > plan.limits.max_hops { refuse(Reason::TooManyHops) } else { Ok(act) }
+}
+
+fn narrow(
+    parent: &Parent,
+    client: &AuthenticatedClient,
+    plan: &ResolvedPlan,
+    exchange: &Exchange<'_>,
+) -> Result<Envelope, Refusal> {
+    let may = |id: &str| plan.may_carry_out(client.client_id(), id);
+    let held = Envelope { steps: parent.envelope.steps.iter().filter(|step| may(&step.id)).cloned().collect() };
+    let mut envelope = match exchange.authorization_details {
+        None => held,
+        Some(details) => {
+            let requests = requests(details)?;
+            attenuate(&held, &requests)
+                .map_err(|widening| malformed(widening.message).because(widening.reason).about(&parent.intent.id))?
+        }
+    };
+    if let Some(nowhere) = exchange.resource.iter().find(|uri| envelope.steps.iter().all(|step| step.location != **uri))
+    {
+        return Err(Refusal::new(OAuthError::InvalidTarget, format!("no step is at the resource {nowhere}")));
+    }
+    if !exchange.resource.is_empty() {
+        envelope.steps.retain(|step| exchange.resource.contains(&step.location));
+    }
+    restrict_to_scope(&mut envelope, exchange.scope)?;
+    if envelope.steps.is_empty() {
+        return Err(refuse(Reason::WiderThanParent, &parent.intent.id));
+    }
+    Ok(envelope)
+}
+
+fn requests(details: &str) -> Result<Vec<StepRequest>, Refusal> {
+    let refused = |refused: json::Refused| bad_input(OAuthError::InvalidAuthorizationDetails, &refused);
+    let value = json::parse_plan(details.as_bytes(), limits::PLAN_BYTES).map_err(refused)?;
+    let requests: Vec<StepRequest> = json::typed(value).map_err(refused)?;
+    for (index, request) in requests.iter().enumerate() {
+        for (name, constraint) in &request.args {
+            constraint.check(&format!("$[{index}].args.{name}")).map_err(refused)?;
+        }
+    }
+    if requests.is_empty() { Err(malformed("authorization_details: $: names no step")) } else { Ok(requests) }
+}
+
+/// A requested scope keeps only its actions; one that the parent does not have is refused.
+fn restrict_to_scope(envelope: &mut Envelope, scope: Option<&str>) -> Result<(), Refusal> {
+    let Some(scope) = scope else { return Ok(()) };
+    let wanted: BTreeSet<&str> = scope.split(' ').filter(|word| !word.is_empty()).collect();
+    if let Some(unknown) = wanted.iter().find(|word| envelope.steps.iter().all(|step| step.action != **word)) {
+        let text = format!("scope: the parent token has no action {unknown:?}");
+        return Err(Refusal::new(OAuthError::InvalidScope, text).because(Reason::WiderThanParent));
+    }
+    envelope.steps.retain(|step| wanted.contains(step.action.as_str()));
+    Ok(())
+}
+
+/// The claims of the child: `txn`, `sub` and `aud` never change along a chain.
+fn claims(
+    cx: Context<'_>,
+    client: &AuthenticatedClient,
+    parent: &Parent,
+    plan: &ResolvedPlan,
+    act: Actor,
+    steps: Envelope,
+) -> Result<(TxnClaims, Uuid), FlowError> {
+    let now = cx.app.clock.now();
+    let plan_ends = plan.expires_at().map_err(FlowError::internal)?;
+    let txn = parent.txn.unwrap_or_else(random::opaque_id);
+    let claims = TxnClaims {
+        iss: cx.issuer().into(),
+        aud: cx.realm.config.trust_domain.clone(),
+        sub: parent.sub.clone(),
+        iat: now.unix_timestamp(),
+        exp: plan_ends.min((now + LIFETIME).unix_timestamp()),
+        jti: random::opaque_id().to_string(),
+        txn: txn.to_string(),
+        scope: steps.scope(),
+        req_wl: client.client_id().into(),
+        tctx: TxnContext { intent: parent.intent.clone(), steps },
+        rctx: serde_json::Map::new(),
+        act,
+        cnf: Confirmation { jkt: client.jkt.clone() },
+    };
+    if claims.exp <= claims.iat {
+        return Err(refuse(Reason::IntentExpired, &parent.intent.id).into());
+    }
+    Ok((claims, txn))
+}
+
+async fn keep(
+    cx: Context<'_>,
+    client: &AuthenticatedClient,
+    intent_id: Uuid,
+    subject: &str,
+    token: &str,
+    claims: &TxnClaims,
+    txn: Uuid,
+) -> Result<(), FlowError> {
+    let instant = |secs| OffsetDateTime::from_unix_timestamp(secs).map_err(FlowError::internal);
+    let (hash, parent_hash) = (token_hash(token), token_hash(subject));
+    let row = NewToken {
+        intent_id,
+        jti: parse_intent_id(&claims.jti).ok_or_else(|| FlowError::internal("a drawn id does not parse"))?,
+        kind: "txn",
+        token_sha256: hash.as_bytes(),
+        parent_sha256: Some(parent_hash.as_bytes()),
+        client_id: client.client_id(),
+        jkt: &client.jkt,
+        txn: Some(txn),
+        hops: i32::try_from(claims.act.hops()).unwrap_or(i32::MAX),
+        issued_at: instant(claims.iat)?,
+        expires_at: instant(claims.exp)?,
+    };
+    let mut conn = cx.app.pool.acquire().await?;
+    if store::tokens::insert_if_active(&mut conn, cx.realm_name(), &row).await? {
+        tracing::info!(intent = %intent_id, token = %hash, client = client.client_id(), "token.exchanged");
+        return Ok(());
+    }
+    Err(refuse(Reason::IntentRevoked, &intent_id.to_string()).into())
+}

@@ -1,0 +1,126 @@
+//! The revocation feed: signed messages, in order, with a heartbeat that bounds how long silence is good news.
+//!
+//! One task per server follows the database: woken by its notifications, and every second anyway. It signs
+//! each message once for all readers. A reader first gets a snapshot, then everything after it. When the
+//! database is away there is no heartbeat, and gates close by themselves.
+
+use super::{Context, FlowError};
+use crate::app::{App, Realm};
+use crate::keys::Purpose;
+use crate::store::revocations::{self, Position, Revocation};
+use crate::{random, store};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{broadcast, watch};
+
+/// Silence longer than this says that something is wrong.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// One signed message of the feed.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// `snapshot`, `revocation` or `heartbeat`.
+    pub kind: &'static str,
+    /// `EPOCH.SEQ`.
+    pub id: String,
+    /// The sequence number.
+    pub seq: i64,
+    /// The compact JWS.
+    pub jws: String,
+}
+
+/// The beginning of a reader's feed: what is revoked now, and everything that comes after.
+pub struct Subscription {
+    /// The snapshot.
+    pub snapshot: Message,
+    /// Later messages; some may repeat what the snapshot has, by their number.
+    pub later: broadcast::Receiver<Message>,
+}
+
+/// Subscribes a reader. First to later messages, then to the snapshot, so that nothing falls between.
+///
+/// # Errors
+/// When the database is away.
+pub async fn subscribe(cx: Context<'_>) -> Result<Subscription, FlowError> {
+    let later = cx.realm.feed.subscribe();
+    let mut conn = cx.app.pool.acquire().await?;
+    let position = revocations::position(&mut conn, cx.realm_name(), random::opaque_id()).await?;
+    let live = revocations::live(&mut conn, cx.realm_name(), cx.app.clock.now()).await?;
+    let intents: Vec<Value> = live
+        .iter()
+        .map(|revocation| json!({"intent": revocation.intent_id, "until": revocation.until.unix_timestamp()}))
+        .collect();
+    // The list is read after the number, so it may be newer; its last entry then says how new.
+    let seq = live.last().map_or(position.seq, |last| last.seq.max(position.seq));
+    let position = Position { seq, ..position };
+    let snapshot = sign(cx.realm, "snapshot", position, cx.now_secs(), json!({"intents": intents}))?;
+    Ok(Subscription { snapshot, later })
+}
+
+fn sign(realm: &Realm, kind: &'static str, at: Position, now: i64, more: Value) -> Result<Message, FlowError> {
+    let mut payload = json!({"kind": kind, "iss": realm.config.issuer, "epoch": at.epoch, "seq": at.seq, "at": now});
+    if let (Some(payload), Value::Object(more)) = (payload.as_object_mut(), more) {
+        payload.extend(more);
+    }
+    let jws = realm.keyring.sign(Purpose::Revocation, &payload)?;
+    Ok(Message { kind, id: format!("{}.{}", at.epoch, at.seq), seq: at.seq, jws })
+}
+
+/// Follows the database until told to stop. Trouble is logged and tried again; meanwhile the feed is silent.
+pub async fn follow(app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    while !*stop.borrow() {
+        tokio::select! {
+            _ = stop.changed() => return,
+            ended = follow_once(&app) => {
+                if let Err(error) = ended {
+                    tracing::warn!(%error, "the revocation feed is silent");
+                }
+            }
+        }
+        tokio::time::sleep(HEARTBEAT).await;
+    }
+}
+
+async fn follow_once(app: &App) -> Result<(), FlowError> {
+    let mut listener = store::listen_for_revocations(&app.pool).await?;
+    let mut tick = tokio::time::interval(HEARTBEAT);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let mut positions = Vec::new();
+    for realm in app.realms.values() {
+        let mut conn = app.pool.acquire().await?;
+        positions.push((realm, revocations::position(&mut conn, &realm.config.name, random::opaque_id()).await?));
+    }
+    loop {
+        let is_heartbeat = tokio::select! {
+            notified = listener.recv() => notified.map(|_| false)?,
+            _ = tick.tick() => true,
+        };
+        for (realm, position) in &mut positions {
+            *position = publish(Context { app, realm }, *position).await?;
+            if is_heartbeat {
+                let beat = sign(realm, "heartbeat", *position, app.clock.now().unix_timestamp(), json!({}))?;
+                // No reader is no error.
+                let _ = realm.feed.send(beat);
+            }
+        }
+    }
+}
+
+/// Publishes what is new after a place in the feed; answers the new place.
+async fn publish(cx: Context<'_>, mut position: Position) -> Result<Position, FlowError> {
+    let mut conn = cx.app.pool.acquire().await?;
+    for revocation in revocations::after(&mut conn, cx.realm_name(), position.seq).await? {
+        position.seq = revocation.seq;
+        let _ = cx.realm.feed.send(revoked(cx.realm, position, &revocation)?);
+    }
+    Ok(position)
+}
+
+fn revoked(realm: &Realm, position: Position, revocation: &Revocation) -> Result<Message, FlowError> {
+    let more = json!({
+        "prev": revocation.seq - 1, "intent": revocation.intent_id, "state": "revoked",
+        "until": revocation.until.unix_timestamp(),
+    });
+    sign(realm, "revocation", position, revocation.revoked_at.unix_timestamp(), more)
+}

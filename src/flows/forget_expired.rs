@@ -1,0 +1,31 @@
+//! Housekeeping: forgets single-use ids, sign-ins and browser sessions whose time is over.
+
+use crate::app::App;
+use crate::store;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Often enough to keep the tables small, seldom enough not to matter.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// Forgets again and again until told to stop.
+pub async fn keep_forgetting(app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    while !*stop.borrow() {
+        if let Err(error) = forget(&app).await {
+            tracing::warn!(%error, "expired rows were not removed");
+        }
+        tokio::select! {
+            _ = stop.changed() => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+}
+
+async fn forget(app: &App) -> Result<(), store::StoreError> {
+    let now = app.clock.now();
+    let mut conn = app.pool.acquire().await?;
+    store::replays::forget_expired(&mut conn, now).await?;
+    store::logins::forget_expired(&mut conn, now).await?;
+    store::receipt_sessions::forget_expired(&mut conn, now).await
+}

@@ -1,0 +1,252 @@
+//! The intent grant: the agent polls, and redeems an approval once.
+//!
+//! 1. The intent is this client's, by the key it was submitted with.
+//! 2. Pending: wait, or slow down.
+//! 3. Denied, revoked or over: say so.
+//! 4. Approved: verify the evidence again from its bytes, with Marque's own key; read the user's state again;
+//!    sign; keep; answer.
+//! 5. A repeat within a minute, by the same client and key, is answered again; any other second redemption ends
+//!    the intent.
+
+use super::approve_plan::expect_current_passkey;
+use super::authenticate_client::AuthenticatedClient;
+use super::revoke_intent::revoke_locked;
+use super::verify_evidence::{Proven, verify_payload};
+use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id};
+use crate::keys::Purpose;
+use crate::store::intents::Intent;
+use crate::store::tokens::NewToken;
+use crate::{random, store};
+use marque_core::canonical::{Digest, decode};
+use marque_core::claims::{Actor, Confirmation, IntentClaims, IntentProof, token_hash};
+use marque_core::envelope::Envelope;
+use marque_core::evidence::{self, Evidence};
+use marque_core::lifecycle::{Event, IntentState};
+use marque_core::names;
+use marque_core::reason::Reason;
+use serde_json::Value;
+use sqlx::PgConnection;
+use time::{Duration, OffsetDateTime};
+
+/// A lost answer may be asked for again so long.
+const REPEAT: Duration = Duration::seconds(60);
+/// What too early a poll adds to the interval (RFC 8628 §3.5).
+const SLOW_DOWN_SECS: i32 = 5;
+/// An intent token lives so long at most, and never longer than its plan.
+const LIFETIME: Duration = Duration::hours(1);
+
+/// The answer to a redemption.
+#[derive(Clone, Debug)]
+pub struct Granted {
+    /// The intent token.
+    pub token: String,
+    /// Seconds that it lives.
+    pub expires_in: i64,
+    /// Its distinct actions.
+    pub scope: String,
+    /// Its steps.
+    pub authorization_details: Vec<Value>,
+}
+
+/// Answers one poll.
+///
+/// # Errors
+/// The poll answers of RFC 8628 §3.5, `invalid_grant` for what is not this client's to redeem.
+pub async fn grant_intent(
+    cx: Context<'_>,
+    client: &AuthenticatedClient,
+    intent_id: Option<&str>,
+) -> Result<Granted, FlowError> {
+    let text = intent_id.ok_or_else(|| Refusal::new(OAuthError::InvalidRequest, "intent_id is missing"))?;
+    let id = parse_intent_id(text).ok_or_else(unknown)?;
+    let now = cx.app.clock.now();
+    let (tx, intent) = lock_redeemable(cx, client, id, now).await?;
+    tx.rollback().await?;
+    let (evidence, proven) = load_evidence(&mut *cx.app.pool.acquire().await?, cx, intent.intent_id).await?;
+    let credential = &evidence.payload.credential;
+    expect_current_passkey(cx, &proven.sub, &credential.id, &credential.public_key).await?;
+    // The realm was asked without holding a lock; the intent must still be redeemable now.
+    let (mut tx, intent) = lock_redeemable(cx, client, id, now).await?;
+    let (granted, hash) = mint(&mut tx, cx, client, &intent, (&evidence, &proven), now).await?;
+    tx.commit().await?;
+    tracing::info!(intent = %intent.intent_id, token = %hash, "intent.redeemed");
+    Ok(granted)
+}
+
+/// This client's intent, locked, if it can be redeemed now; otherwise the answer to the poll.
+async fn lock_redeemable<'c>(
+    cx: Context<'c>,
+    client: &AuthenticatedClient,
+    id: uuid::Uuid,
+    now: OffsetDateTime,
+) -> Result<(sqlx::PgTransaction<'c>, Intent), FlowError> {
+    let mut tx = cx.app.pool.begin().await?;
+    let found = store::intents::lock(&mut tx, cx.realm_name(), id).await?;
+    let intent = found.filter(|intent| intent.client_id == client.client_id()).ok_or_else(unknown)?;
+    match intent.state() {
+        IntentState::Denied => Err(denied(&intent).into()),
+        IntentState::Revoked => Err(revoked(&intent, Reason::IntentRevoked.meaning()).into()),
+        _ if is_over(&intent, now) => Err(over(&intent).into()),
+        IntentState::Pending => Err(wait(tx, &intent, now).await?.into()),
+        IntentState::Active if !is_repeat(&intent, client, now) => Err(end(tx, cx, &intent).await?.into()),
+        IntentState::Approved if intent.jkt != client.jkt => Err(other_key(&intent).into()),
+        IntentState::Approved | IntentState::Active => Ok((tx, intent)),
+    }
+}
+
+fn revoked(intent: &Intent, text: &str) -> Refusal {
+    Refusal::new(OAuthError::InvalidGrant, text).because(Reason::IntentRevoked).about(intent.intent_id)
+}
+
+fn unknown() -> Refusal {
+    Refusal::new(OAuthError::InvalidGrant, "this client has no such intent")
+}
+
+fn denied(intent: &Intent) -> Refusal {
+    let text = match &intent.denial_reason {
+        Some(reason) => format!("the person denied the plan: {reason}"),
+        None => "the person denied the plan".into(),
+    };
+    Refusal::new(OAuthError::AccessDenied, text).because(Reason::DeniedByUser).about(intent.intent_id)
+}
+
+fn is_over(intent: &Intent, now: OffsetDateTime) -> bool {
+    now >= intent.expires_at || (intent.state() == IntentState::Pending && now >= intent.pending_until)
+}
+
+fn over(intent: &Intent) -> Refusal {
+    let text = "the intent's time is over: submit a new plan";
+    Refusal::new(OAuthError::ExpiredToken, text).because(Reason::IntentExpired).about(intent.intent_id)
+}
+
+fn other_key(intent: &Intent) -> Refusal {
+    let text = "the DPoP key is not the one that the plan was submitted with";
+    Refusal::new(OAuthError::InvalidGrant, text).because(Reason::ProofKeyMismatch).about(intent.intent_id)
+}
+
+/// Too early a poll enlarges the interval for good.
+async fn wait(mut tx: sqlx::PgTransaction<'_>, intent: &Intent, now: OffsetDateTime) -> Result<Refusal, FlowError> {
+    let interval = intent.poll_interval_secs;
+    let too_early = intent.polled_at.is_some_and(|at| now - at < Duration::seconds(i64::from(interval)));
+    let next = if too_early { interval.saturating_add(SLOW_DOWN_SECS) } else { interval };
+    store::intents::note_poll(&mut tx, intent.intent_id, next, now).await?;
+    tx.commit().await?;
+    let refusal = if too_early {
+        Refusal::new(OAuthError::SlowDown, format!("poll at most every {next} seconds"))
+    } else {
+        Refusal::new(OAuthError::AuthorizationPending, "the person has not decided yet")
+    };
+    Ok(refusal.about(intent.intent_id))
+}
+
+fn is_repeat(intent: &Intent, client: &AuthenticatedClient, now: OffsetDateTime) -> bool {
+    intent.jkt == client.jkt && intent.redeemed_at.is_some_and(|at| now - at <= REPEAT)
+}
+
+/// A second redemption means that somebody else has the approval too: everything from it ends.
+async fn end(mut tx: sqlx::PgTransaction<'_>, cx: Context<'_>, intent: &Intent) -> Result<Refusal, FlowError> {
+    revoke_locked(&mut tx, cx, intent.intent_id, "second redemption").await?;
+    tx.commit().await?;
+    Ok(revoked(intent, "the intent was redeemed before: everything that came from it is revoked"))
+}
+
+/// Reads an intent's evidence and believes it only if Marque's own key signed it for this very intent.
+pub(super) async fn load_evidence(
+    conn: &mut PgConnection,
+    cx: Context<'_>,
+    intent_id: uuid::Uuid,
+) -> Result<(Evidence, Proven), FlowError> {
+    let invalid = |text: String| {
+        tracing::error!(intent = %intent_id, error = text, "evidence.invalid");
+        let refusal = Refusal::new(OAuthError::InvalidGrant, Reason::EvidenceInvalid.meaning());
+        FlowError::from(refusal.because(Reason::EvidenceInvalid).about(intent_id))
+    };
+    let file = store::approvals::find_evidence(conn, intent_id).await?;
+    let file = file.ok_or_else(|| invalid("there is none".into()))?;
+    let evidence = evidence::read(&file).map_err(|refused| invalid(refused.to_string()))?;
+    let own = cx.realm.keyring.public().by_thumbprint(evidence.signer.thumbprint(), names::TYP_EVIDENCE);
+    if own.is_none() || evidence.payload.intent_id != intent_id.to_string() || evidence.payload.issuer != cx.issuer() {
+        return Err(invalid("it is signed by another key or for another intent".into()));
+    }
+    let proven = verify_payload(&evidence.payload).map_err(invalid)?;
+    Ok((evidence, proven))
+}
+
+async fn mint(
+    tx: &mut PgConnection,
+    cx: Context<'_>,
+    client: &AuthenticatedClient,
+    intent: &Intent,
+    (evidence, proven): (&Evidence, &Proven),
+    now: OffsetDateTime,
+) -> Result<(Granted, Digest), FlowError> {
+    let agent = &proven.plan.agent;
+    if agent.client_id != client.client_id() || agent.jkt != client.jkt {
+        return Err(other_key(intent).into());
+    }
+    let plan_ends = proven.plan.expires_at().map_err(FlowError::internal)?;
+    let exp = plan_ends.min((now + LIFETIME).unix_timestamp());
+    if exp <= now.unix_timestamp() {
+        return Err(over(intent).into());
+    }
+    let jti = random::opaque_id();
+    let envelope = Envelope::of(&proven.plan.steps);
+    let claims = claims(cx, client, evidence, proven, &envelope, (jti, now.unix_timestamp(), exp));
+    let token = cx.realm.keyring.sign(Purpose::IntentToken, &claims)?;
+    let hash = token_hash(&token);
+    if intent.state() == IntentState::Approved {
+        let state = intent.state().after(Event::Redeem).map_err(FlowError::internal)?;
+        store::intents::set_state(tx, intent.intent_id, state, None, now).await?;
+    }
+    let row = NewToken {
+        intent_id: intent.intent_id,
+        jti,
+        kind: "intent",
+        token_sha256: hash.as_bytes(),
+        parent_sha256: None,
+        client_id: client.client_id(),
+        jkt: &client.jkt,
+        txn: None,
+        hops: 0,
+        issued_at: now,
+        expires_at: OffsetDateTime::from_unix_timestamp(exp).map_err(FlowError::internal)?,
+    };
+    if !store::tokens::insert_if_active(tx, cx.realm_name(), &row).await? {
+        return Err(over(intent).into());
+    }
+    let IntentClaims { scope, authorization_details, .. } = claims;
+    Ok((Granted { token, expires_in: exp - now.unix_timestamp(), scope, authorization_details }, hash))
+}
+
+fn claims(
+    cx: Context<'_>,
+    client: &AuthenticatedClient,
+    evidence: &Evidence,
+    proven: &Proven,
+    envelope: &Envelope,
+    (jti, iat, exp): (uuid::Uuid, i64, i64),
+) -> IntentClaims {
+    let credential_id = decode(&evidence.payload.credential.id).unwrap_or_default();
+    IntentClaims {
+        iss: cx.issuer().into(),
+        aud: cx.issuer().into(),
+        sub: proven.sub.clone(),
+        iat,
+        exp,
+        jti: jti.to_string(),
+        client_id: client.client_id().into(),
+        cnf: Confirmation { jkt: client.jkt.clone() },
+        act: Actor::first(client.client_id()),
+        acr: proven.acr.clone(),
+        auth_time: proven.auth_time,
+        scope: envelope.scope(),
+        intent: IntentProof {
+            id: proven.plan.intent_id.clone(),
+            digest: evidence.payload.plan_digest,
+            version: 1,
+            evidence: evidence.digest,
+            credential: Digest::of(&credential_id),
+        },
+        authorization_details: IntentClaims::details(envelope),
+    }
+}

@@ -1,0 +1,56 @@
+//! What a realm's ID token must say (OpenID Connect Core §3.1.3.7), at sign-in and again offline.
+
+use marque_core::jws::{self, KeySet};
+use marque_core::{limits, names};
+use serde_json::{Map, Value};
+
+/// A verified ID token.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct IdToken {
+    pub issuer: String,
+    pub sub: String,
+    pub username: String,
+    pub acr: String,
+    pub auth_time: i64,
+    claims: Map<String, Value>,
+}
+
+impl IdToken {
+    /// Verifies signature, kind and time of an ID token. Whose it is, its caller compares.
+    pub fn verify(compact: &str, keys: &KeySet, at: i64) -> Result<Self, String> {
+        let verified = jws::verify(compact, names::TYP_JWT, keys).map_err(|error| format!("the ID token {error}"))?;
+        let claims = verified.claims().map_err(|error| format!("the ID token {error}"))?;
+        let text =
+            |name: &str| claims.get(name).and_then(Value::as_str).ok_or_else(|| format!("the ID token has no {name}"));
+        let instant =
+            |name: &str| claims.get(name).and_then(Value::as_i64).ok_or_else(|| format!("the ID token has no {name}"));
+        if text("typ")? != "ID" {
+            return Err("the token is no ID token".into());
+        }
+        if instant("exp")? + limits::CLOCK_LEEWAY_SECS <= at || instant("iat")? > at + limits::CLOCK_LEEWAY_SECS {
+            return Err("the ID token is not of that time".into());
+        }
+        Ok(Self {
+            issuer: text("iss")?.to_owned(),
+            sub: text("sub")?.to_owned(),
+            username: text("preferred_username")?.to_owned(),
+            acr: text("acr").unwrap_or("0").to_owned(),
+            auth_time: instant("auth_time").or_else(|_| instant("iat"))?,
+            claims,
+        })
+    }
+
+    /// Whether it was issued to one client for one sign-in.
+    pub fn is_for(&self, issuer: &str, client_id: &str, nonce: &str) -> bool {
+        let text = |name: &str| self.claims.get(name).and_then(Value::as_str);
+        self.issuer == issuer
+            && text("aud") == Some(client_id)
+            && text("azp").is_none_or(|azp| azp == client_id)
+            && text("nonce") == Some(nonce)
+    }
+
+    /// The decision that the extension put in.
+    pub fn approval(&self) -> Option<&Value> {
+        self.claims.get(names::CLAIM_APPROVAL)
+    }
+}

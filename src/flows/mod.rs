@@ -1,0 +1,74 @@
+//! Use cases: one per file, each owning its transaction and the order of its steps.
+
+pub mod approve_plan;
+pub mod authenticate_client;
+pub mod authenticate_resource_server;
+mod error;
+pub mod evaluate_access;
+pub mod exchange_token;
+pub mod export_evidence;
+pub mod follow_revocations;
+pub mod forget_expired;
+pub mod grant_intent;
+mod id_token;
+pub mod metadata;
+pub mod open_keyring;
+pub mod publish_catalog;
+pub mod receipt;
+pub mod revoke_intent;
+pub mod settle_permit;
+pub mod submit_plan;
+pub mod verify_evidence;
+
+pub use error::{FlowError, OAuthError, Refusal};
+
+use crate::app::{App, Realm};
+use crate::store;
+use uuid::Uuid;
+
+/// What every flow is handed: the server and the realm that the request is for.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The server.
+    pub app: &'a App,
+    /// The realm.
+    pub realm: &'a Realm,
+}
+
+impl Context<'_> {
+    /// The realm's name in rows.
+    pub fn realm_name(&self) -> &str {
+        &self.realm.config.name
+    }
+
+    /// The Marque issuer.
+    pub fn issuer(&self) -> &str {
+        &self.realm.config.issuer
+    }
+
+    /// An instant as seconds since the Unix epoch.
+    pub fn now_secs(&self) -> i64 {
+        self.app.clock.now().unix_timestamp()
+    }
+
+    /// Uses an id once; `kind` keeps ids of different kinds apart.
+    async fn use_once(&self, kind: &str, issuer: &str, jti: &str, exp: i64) -> Result<bool, FlowError> {
+        let expires_at = time::OffsetDateTime::from_unix_timestamp(exp).map_err(FlowError::internal)?;
+        let issuer = format!("{}/{kind}/{issuer}", self.realm_name());
+        let mut conn = self.app.pool.acquire().await?;
+        Ok(store::replays::use_once(&mut conn, &issuer, jti, expires_at).await?)
+    }
+}
+
+/// Whether the database answers: what readiness means. Keycloak being away does not make Marque unready.
+///
+/// # Errors
+/// When it does not.
+pub async fn check_ready(app: &App) -> Result<(), FlowError> {
+    Ok(store::ping(&app.pool).await?)
+}
+
+/// An intent id as it came from outside: what is no id names no intent.
+fn parse_intent_id(text: &str) -> Option<Uuid> {
+    Uuid::try_parse(text).ok().filter(|id| id.hyphenated().to_string() == text)
+}

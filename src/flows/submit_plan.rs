@@ -1,0 +1,271 @@
+//! Submission: an authenticated agent hands in its whole plan.
+//!
+//! 1. The same submission again answers what it answered before.
+//! 2. Read strictly.
+//! 3. Admission: an agent of the realm, paired with this user, few plans waiting, delegates that exist.
+//! 4. Resolve with the newest catalogs, each verified with the resource server's registered key.
+//! 5. Keep it, pending.
+
+use super::authenticate_client::AuthenticatedClient;
+use super::authenticate_resource_server::answers_for;
+use super::error::bad_input;
+use super::{Context, FlowError, OAuthError, Refusal};
+use crate::{random, store};
+use marque_core::canonical::Digest;
+use marque_core::catalog::Catalog;
+use marque_core::jws::{self, KeySet};
+use marque_core::plan::{ResolvedPlan, SubmittedPlan};
+use marque_core::reason::Reason;
+use marque_core::resolve::{Completion, Rejection, resolve};
+use marque_core::{json, limits, names};
+use serde_json::Value;
+use sqlx::PgConnection;
+use std::collections::BTreeSet;
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+/// How long a person has to decide; the agent is told when it is over.
+const PENDING: Duration = Duration::minutes(10);
+/// Plans of one agent that may wait for one user at a time.
+const PENDING_PLANS: i64 = 32;
+/// Seconds between two polls, at first.
+const POLL_INTERVAL_SECS: i32 = 3;
+/// Bytes around the plan in `authorization_details`.
+const DETAILS_BYTES: usize = limits::PLAN_BYTES + 1024;
+
+/// What an agent hands in.
+#[derive(Clone, Copy, Debug)]
+pub struct Submission<'a> {
+    /// The form parameter `authorization_details`.
+    pub authorization_details: &'a str,
+    /// The header `Idempotency-Key`.
+    pub idempotency_key: Option<&'a str>,
+}
+
+/// What the agent is answered.
+#[derive(Clone, Debug)]
+pub struct Submitted {
+    /// The intent.
+    pub intent_id: Uuid,
+    /// Digest of the resolved plan.
+    pub plan_digest: Digest,
+    /// Where the person decides.
+    pub approval_uri: String,
+    /// Seconds until the person can no longer decide.
+    pub expires_in: i64,
+    /// Seconds between two polls.
+    pub interval: i64,
+}
+
+/// Takes in a plan.
+///
+/// # Errors
+/// `invalid_authorization_details` with the path of the offence, `access_denied` if the agent may not ask this user.
+pub async fn submit_plan(
+    cx: Context<'_>,
+    client: &AuthenticatedClient,
+    submission: &Submission<'_>,
+) -> Result<Submitted, FlowError> {
+    let request = Digest::of(format!("{}\n{}", client.jkt, submission.authorization_details).as_bytes());
+    if let Some(key) = submission.idempotency_key {
+        check_idempotency_key(key)?;
+        if let Some(answer) = find_earlier(cx, client, key, request).await? {
+            return Ok(answer);
+        }
+    }
+    let plan = read(submission.authorization_details)?;
+    admit(cx, client, &plan).await?;
+    let (catalogs, jws) = newest_catalogs(cx, &plan).await?;
+    let intent_id = random::id();
+    let completion = Completion {
+        issuer: cx.issuer(),
+        realm_issuer: &cx.realm.config.keycloak_issuer,
+        intent_id: &intent_id.to_string(),
+        client_id: client.client_id(),
+        jkt: &client.jkt,
+        catalogs: &catalogs,
+        now: cx.now_secs(),
+    };
+    let resolved = resolve(plan, &completion).map_err(|rejection| rejected(&rejection))?;
+    keep(cx, client, submission.idempotency_key.map(|key| (key, request)), intent_id, &resolved, &jws).await
+}
+
+fn check_idempotency_key(key: &str) -> Result<(), Refusal> {
+    if (1..=limits::IDENTIFIER_CHARS).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(());
+    }
+    Err(Refusal::new(OAuthError::InvalidRequest, "Idempotency-Key must be 1 to 512 printable ASCII characters"))
+}
+
+/// One `authorization_details` object of our type, and its plan.
+fn read(details: &str) -> Result<SubmittedPlan, Refusal> {
+    let refused = |refused: &json::Refused| bad_input(OAuthError::InvalidAuthorizationDetails, refused);
+    let value = json::parse_plan(details.as_bytes(), DETAILS_BYTES)
+        .map_err(|error| refused(&error).because(Reason::PlanInvalid))?;
+    let Value::Array(mut list) = value else {
+        return Err(
+            Refusal::new(OAuthError::InvalidAuthorizationDetails, "$: is not an array").because(Reason::PlanInvalid)
+        );
+    };
+    let shape = || {
+        let text = format!("$: must hold exactly one object {{\"type\":\"{}\",\"plan\":{{…}}}}", names::DETAIL_PLAN);
+        Refusal::new(OAuthError::InvalidAuthorizationDetails, text).because(Reason::PlanInvalid)
+    };
+    let (Some(Value::Object(mut detail)), true) = (list.pop(), list.is_empty()) else { return Err(shape()) };
+    let (kind, plan) = (detail.remove("type"), detail.remove("plan"));
+    match (kind.as_ref().and_then(Value::as_str), plan, detail.is_empty()) {
+        (Some(names::DETAIL_PLAN), Some(plan), true) => {
+            SubmittedPlan::from_value(plan).map_err(|error| refused(&error).because(Reason::PlanInvalid))
+        }
+        _ => Err(shape()),
+    }
+}
+
+fn rejected(rejection: &Rejection) -> Refusal {
+    bad_input(OAuthError::InvalidAuthorizationDetails, &rejection.refused).because(rejection.reason)
+}
+
+async fn admit(cx: Context<'_>, client: &AuthenticatedClient, plan: &SubmittedPlan) -> Result<(), FlowError> {
+    if !client.record.is_kind("agent") {
+        let text = "the client is no agent (attribute marque.kind=agent)";
+        return Err(Refusal::new(OAuthError::UnauthorizedClient, text).because(Reason::AgentInactive).into());
+    }
+    let named = plan.user.username.as_deref().or(plan.user.sub.as_deref()).unwrap_or_default();
+    if !client.record.words("marque.users").any(|paired| paired == named) {
+        let text = "the agent is not paired with this user: an administrator adds her to the client's marque.users";
+        return Err(Refusal::new(OAuthError::AccessDenied, text).because(Reason::NotPaired).into());
+    }
+    for (index, delegate) in plan.delegates.iter().enumerate() {
+        let found = cx.realm.directory.find_client(&cx.realm.keycloak, &delegate.client_id).await?;
+        if !found.is_some_and(|record| record.enabled && record.is_kind("agent")) {
+            let text = format!("$.delegates[{index}].client_id: is no enabled agent of this realm");
+            return Err(Refusal::new(OAuthError::InvalidAuthorizationDetails, text)
+                .because(Reason::PlanInvalid)
+                .into());
+        }
+    }
+    Ok(())
+}
+
+/// The newest catalog of each location that the plan names, sorted by location as the resolved plan
+/// sorts them, with the JWS of each. A location without a catalog is left out: resolving refuses it.
+async fn newest_catalogs(cx: Context<'_>, plan: &SubmittedPlan) -> Result<(Vec<Catalog>, Vec<String>), FlowError> {
+    let locations: BTreeSet<&str> = plan.steps.iter().map(|step| step.location.as_str()).collect();
+    let (mut catalogs, mut signed) = (Vec::new(), Vec::new());
+    for location in locations {
+        let mut conn = cx.app.pool.acquire().await?;
+        let newest = store::catalogs::find_newest(&mut conn, cx.realm_name(), location).await?;
+        drop(conn);
+        let Some(row) = newest else { continue };
+        if let Some(catalog) = verify_catalog(cx, &row.client_id, &row.jws, location).await? {
+            catalogs.push(catalog);
+            signed.push(row.jws);
+        }
+    }
+    Ok((catalogs, signed))
+}
+
+/// A kept catalog counts only while the client that the realm lists for the location still vouches for it.
+async fn verify_catalog(
+    cx: Context<'_>,
+    client_id: &str,
+    compact: &str,
+    location: &str,
+) -> Result<Option<Catalog>, FlowError> {
+    let record = cx.realm.directory.find_client(&cx.realm.keycloak, client_id).await?;
+    let Some(record) = record.filter(|record| answers_for(record, location)) else { return Ok(None) };
+    let keys = KeySet::from_jwks(&record.jwks).unwrap_or_default();
+    let verified = jws::verify(compact, names::TYP_CATALOG, &keys).ok();
+    let catalog = verified.and_then(|verified| Catalog::parse(&verified.payload).ok());
+    let is_its_own = |catalog: &Catalog| catalog.document().location == location && catalog.document().iss == client_id;
+    Ok(catalog.filter(is_its_own))
+}
+
+async fn keep(
+    cx: Context<'_>,
+    client: &AuthenticatedClient,
+    idempotency: Option<(&str, Digest)>,
+    intent_id: Uuid,
+    plan: &ResolvedPlan,
+    catalogs: &[String],
+) -> Result<Submitted, FlowError> {
+    let now = cx.app.clock.now();
+    let (realm, client_id) = (cx.realm_name(), client.client_id());
+    let expires_at = plan.expires_at().map_err(FlowError::internal)?;
+    let expires_at = OffsetDateTime::from_unix_timestamp(expires_at).map_err(FlowError::internal)?;
+    let canonical = plan.canonical();
+    let (username, sub) = (plan.user.username.as_deref(), plan.user.sub.as_deref());
+    let intent = store::intents::NewIntent {
+        intent_id,
+        client_id,
+        jkt: &client.jkt,
+        username,
+        sub,
+        plan: &canonical,
+        catalogs,
+        pending_until: expires_at.min(now + PENDING),
+        expires_at,
+        poll_interval_secs: POLL_INTERVAL_SECS,
+    };
+    let mut tx = cx.app.pool.begin().await?;
+    store::intents::lock_agent(&mut tx, realm, client_id).await?;
+    if let Some((key, request)) = idempotency
+        && let Some(earlier) = find_submission(&mut tx, cx, client_id, key, request).await?
+    {
+        return Ok(earlier);
+    }
+    if store::intents::count_pending(&mut tx, realm, client_id, username, sub, now).await? >= PENDING_PLANS {
+        let text = format!("{PENDING_PLANS} plans of this agent wait for this user: she decides or they end first");
+        return Err(Refusal::new(OAuthError::AccessDenied, text).because(Reason::TooManyPending).into());
+    }
+    store::intents::insert(&mut tx, realm, &intent, now).await?;
+    if let Some((key, request)) = idempotency {
+        store::intents::insert_submission(&mut tx, realm, client_id, key, request.as_bytes(), intent_id, now).await?;
+    }
+    tx.commit().await?;
+    Ok(answer(cx, intent_id, plan.digest(), intent.pending_until, now))
+}
+
+async fn find_earlier(
+    cx: Context<'_>,
+    client: &AuthenticatedClient,
+    key: &str,
+    request: Digest,
+) -> Result<Option<Submitted>, FlowError> {
+    let mut conn = cx.app.pool.acquire().await?;
+    find_submission(&mut conn, cx, client.client_id(), key, request).await
+}
+
+async fn find_submission(
+    conn: &mut PgConnection,
+    cx: Context<'_>,
+    client_id: &str,
+    key: &str,
+    request: Digest,
+) -> Result<Option<Submitted>, FlowError> {
+    let found = store::intents::find_submission(conn, cx.realm_name(), client_id, key).await?;
+    let Some((sha256, intent_id)) = found else { return Ok(None) };
+    if sha256 != request.as_bytes() {
+        let text = "Idempotency-Key was used for another submission: use a new key";
+        return Err(Refusal::new(OAuthError::InvalidRequest, text).into());
+    }
+    let intent = store::intents::find(conn, cx.realm_name(), intent_id).await?;
+    let intent = intent.ok_or_else(|| FlowError::internal("a submission without its intent"))?;
+    Ok(Some(answer(cx, intent_id, Digest::of(&intent.plan), intent.pending_until, cx.app.clock.now())))
+}
+
+fn answer(
+    cx: Context<'_>,
+    intent_id: Uuid,
+    plan_digest: Digest,
+    until: OffsetDateTime,
+    now: OffsetDateTime,
+) -> Submitted {
+    Submitted {
+        intent_id,
+        plan_digest,
+        approval_uri: format!("{}/approve/{intent_id}", cx.issuer()),
+        expires_in: (until - now).whole_seconds().max(0),
+        interval: i64::from(POLL_INTERVAL_SECS),
+    }
+}

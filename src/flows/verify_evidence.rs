@@ -1,0 +1,289 @@
+//! Verification of an approval, from the bytes of its evidence: at approval, before the first mint, and offline.
+//!
+//! 1. The plan is canonical, and its digest is the stated one.
+//! 2. The catalogs are the ones whose digests the plan signs.
+//! 3. The lines, rendered here again, are the ones that were displayed.
+//! 4. The challenge, computed here, is the one that the passkey signed, with user verification.
+//! 5. The realm's ID token says that this user gave this very assertion. Everything odd is a refusal.
+
+use super::id_token::IdToken;
+use crate::passkey;
+use marque_core::canonical::{Digest, canonical, decode};
+use marque_core::catalog::Catalog;
+use marque_core::challenge::Approval;
+use marque_core::display::{RENDERER, catalogs_digest, lines, lines_digest};
+use marque_core::evidence::{self, Assertion, Credential, Payload};
+use marque_core::jws::{self, KeySet, VerificationKey};
+use marque_core::plan::ResolvedPlan;
+use marque_core::{json, limits, names};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// What the extension put into the ID token: the person's decision.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(tag = "decision", rename_all = "snake_case")]
+pub enum Decision {
+    /// She signed.
+    Approved(Box<ApprovedClaim>),
+    /// She refused.
+    Denied(DeniedClaim),
+}
+
+/// The claim of an approval.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovedClaim {
+    v: u32,
+    pub(super) intent_id: String,
+    plan_digest: Digest,
+    pub(super) display: marque_core::display::DisplayRecord,
+    pub(super) nonce: Digest,
+    credential_id: String,
+    public_key: String,
+    sign_count: u32,
+    user_handle: String,
+    client_data_json: String,
+    authenticator_data: String,
+    signature: String,
+}
+
+/// The claim of a denial.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeniedClaim {
+    v: u32,
+    pub(super) intent_id: String,
+    /// What the person wrote, if anything.
+    #[serde(default)]
+    pub(super) reason: Option<String>,
+}
+
+impl Decision {
+    /// Reads the claim.
+    ///
+    /// # Errors
+    /// When it is not of the one form that there is.
+    pub fn parse(claim: &Value) -> Result<Self, String> {
+        let decision: Self = json::typed(claim.clone()).map_err(|refused| refused.to_string())?;
+        match &decision {
+            Self::Approved(claim) if claim.v == 1 => Ok(decision),
+            Self::Denied(claim) if claim.v == 1 => Ok(decision),
+            _ => Err("is of another version".into()),
+        }
+    }
+}
+
+impl ApprovedClaim {
+    pub(super) fn assertion(&self) -> Assertion {
+        Assertion {
+            client_data_json: self.client_data_json.clone(),
+            authenticator_data: self.authenticator_data.clone(),
+            signature: self.signature.clone(),
+            user_handle: self.user_handle.clone(),
+        }
+    }
+
+    pub(super) fn credential(&self) -> Result<Credential, String> {
+        let (backup_eligible, backed_up) =
+            passkey::backup_flags(&self.authenticator_data).map_err(|error| error.to_string())?;
+        Ok(Credential {
+            id: self.credential_id.clone(),
+            public_key: self.public_key.clone(),
+            sign_count: self.sign_count,
+            backup_eligible,
+            backed_up,
+        })
+    }
+
+    /// The origin that the browser wrote into the client data.
+    pub(super) fn origin(&self) -> Option<String> {
+        let data: Value = json::parse_call(&decode(&self.client_data_json)?, limits::CALL_BYTES).ok()?;
+        data.get("origin").and_then(Value::as_str).map(str::to_owned)
+    }
+}
+
+/// An approval that holds.
+#[derive(Clone, Debug)]
+pub struct Proven {
+    /// What was approved.
+    pub plan: ResolvedPlan,
+    /// The person.
+    pub sub: String,
+    /// Her user name at the time.
+    pub username: String,
+    /// The realm's authentication context.
+    pub acr: String,
+    /// When she had last signed in; seconds since the Unix epoch.
+    pub auth_time: i64,
+    /// The passkey's counter after the assertion.
+    pub sign_count: u32,
+    /// Thumbprint of the realm's key.
+    pub realm_thumbprint: String,
+}
+
+/// Verifies the content of an evidence file. Who signed the file and whose keys the realm's are, its caller knows.
+///
+/// # Errors
+/// The first thing that does not hold.
+pub fn verify_payload(payload: &Payload) -> Result<Proven, String> {
+    let plan = verify_plan(payload)?;
+    verify_display(payload, &plan)?;
+    let key = VerificationKey::from_jwk(&payload.realm_jwk).map_err(|error| format!("realm_jwk {error}"))?;
+    let realm_thumbprint = key.thumbprint().to_owned();
+    let token = IdToken::verify(&payload.id_token, &KeySet::new(vec![key]), payload.approved_at)?;
+    if !plan.user.is(&token.issuer, &token.sub, &token.username) {
+        return Err("the ID token is of another user than the plan's".into());
+    }
+    verify_claim(payload, &token)?;
+    let passkey = verify_gesture(payload, &token)?;
+    Ok(Proven {
+        plan,
+        sub: token.sub,
+        username: token.username,
+        acr: token.acr,
+        auth_time: token.auth_time,
+        sign_count: passkey.sign_count,
+        realm_thumbprint,
+    })
+}
+
+fn verify_plan(payload: &Payload) -> Result<ResolvedPlan, String> {
+    let bytes = canonical(&payload.plan);
+    let plan = ResolvedPlan::from_canonical(&bytes).map_err(|refused| format!("plan {refused}"))?;
+    if payload.version != 1 || Digest::of(&bytes) != payload.plan_digest {
+        return Err("plan_digest is not the plan's".into());
+    }
+    if plan.issuer != payload.issuer || plan.intent_id != payload.intent_id {
+        return Err("the plan is of another issuer or intent".into());
+    }
+    Ok(plan)
+}
+
+/// The catalogs are the ones whose digests are part of the signed plan, so their own signatures add nothing here.
+fn catalogs(payload: &Payload, plan: &ResolvedPlan) -> Result<Vec<Catalog>, String> {
+    let payloads = payload.catalogs.iter().map(|compact| jws::unverified_payload(compact));
+    let payloads = payloads.collect::<Result<Vec<_>, _>>().map_err(|error| format!("a catalog {error}"))?;
+    let catalogs = payloads.iter().map(|octets| Catalog::parse(octets)).collect::<Result<Vec<_>, _>>();
+    let catalogs = catalogs.map_err(|refused| format!("a catalog: {refused}"))?;
+    let references: Vec<_> = catalogs.iter().map(Catalog::reference).collect();
+    if references == plan.catalogs { Ok(catalogs) } else { Err("the catalogs are not the plan's".into()) }
+}
+
+fn verify_display(payload: &Payload, plan: &ResolvedPlan) -> Result<(), String> {
+    let display = &payload.display;
+    if display.renderer != RENDERER {
+        return Err(format!("the lines were rendered by {:?}, which is not known here", display.renderer));
+    }
+    let rendered = lines(plan, &catalogs(payload, plan)?, &display.locale)?;
+    if display.lines_sha256 != lines_digest(&rendered) || display.catalog_sha256 != catalogs_digest(plan) {
+        return Err("what was displayed is not what the plan says".into());
+    }
+    if display.digest() == payload.display_digest { Ok(()) } else { Err("display_digest is not the display's".into()) }
+}
+
+/// The ID token, which the realm signed, says the same as the payload, member by member.
+fn verify_claim(payload: &Payload, token: &IdToken) -> Result<(), String> {
+    let stated = json!({
+        "v": 1, "decision": "approved", "intent_id": payload.intent_id, "plan_digest": payload.plan_digest,
+        "display": payload.display, "nonce": payload.nonce, "credential_id": payload.credential.id,
+        "public_key": payload.credential.public_key, "sign_count": payload.credential.sign_count,
+        "user_handle": payload.assertion.user_handle, "client_data_json": payload.assertion.client_data_json,
+        "authenticator_data": payload.assertion.authenticator_data, "signature": payload.assertion.signature,
+    });
+    if token.approval() == Some(&stated) { Ok(()) } else { Err("the realm's ID token states another approval".into()) }
+}
+
+fn verify_gesture(payload: &Payload, token: &IdToken) -> Result<passkey::Verified, String> {
+    let approval = Approval {
+        realm_issuer: &token.issuer,
+        intent_id: &payload.intent_id,
+        plan_digest: payload.plan_digest,
+        display_digest: payload.display_digest,
+        nonce: *payload.nonce.as_bytes(),
+    };
+    let expected = passkey::Expected {
+        challenge: approval.challenge().ok_or("issuer or intent hold a NUL")?,
+        rp_id: &payload.rp_id,
+        origin: &payload.origin,
+        sub: &token.sub,
+    };
+    passkey::verify(&payload.assertion, &payload.credential, &expected).map_err(|error| error.to_string())
+}
+
+/// Whose keys an auditor believes: `{marque:{issuer,jwks}, realm:{issuer,jwks}}`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trust {
+    marque: Anchor,
+    realm: Anchor,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Anchor {
+    issuer: String,
+    jwks: Value,
+}
+
+impl Trust {
+    /// Reads a trust file.
+    ///
+    /// # Errors
+    /// When it is not of its one form.
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let value = json::parse_call(bytes, limits::EVIDENCE_BYTES).map_err(|refused| refused.to_string())?;
+        json::typed(value).map_err(|refused| refused.to_string())
+    }
+}
+
+/// What a verified evidence file proves.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The approval.
+    pub proven: Proven,
+    /// The Marque issuer.
+    pub issuer: String,
+    /// Digest of the plan.
+    pub plan_digest: Digest,
+    /// Thumbprint of the key that signed the file.
+    pub signer_thumbprint: String,
+    /// Whether the passkey can be synced to other devices.
+    pub backup_eligible: bool,
+    /// When Marque verified the approval; seconds since the Unix epoch.
+    pub approved_at: i64,
+    /// Whether both keys are ones that the auditor believes.
+    pub is_anchored: bool,
+}
+
+/// Verifies an evidence file offline. Without a trust file it says nothing about who the keys belong to.
+///
+/// # Errors
+/// The first thing that does not hold, an unbelieved key included.
+pub fn verify_file(file: &[u8], trust: Option<&Trust>) -> Result<Report, String> {
+    let evidence = evidence::read(file).map_err(|refused| refused.to_string())?;
+    let proven = verify_payload(&evidence.payload)?;
+    let signer_thumbprint = evidence.signer.thumbprint().to_owned();
+    if let Some(trust) = trust {
+        let marque = (&evidence.payload.issuer, signer_thumbprint.as_str(), names::TYP_EVIDENCE);
+        expect_anchor(&trust.marque, marque, "Marque's key")?;
+        let realm = (&proven.plan.user.iss, proven.realm_thumbprint.as_str(), names::TYP_JWT);
+        expect_anchor(&trust.realm, realm, "the realm's key")?;
+    }
+    Ok(Report {
+        proven,
+        issuer: evidence.payload.issuer,
+        plan_digest: evidence.payload.plan_digest,
+        signer_thumbprint,
+        backup_eligible: evidence.payload.credential.backup_eligible,
+        approved_at: evidence.payload.approved_at,
+        is_anchored: trust.is_some(),
+    })
+}
+
+fn expect_anchor(anchor: &Anchor, (issuer, thumbprint, typ): (&String, &str, &str), what: &str) -> Result<(), String> {
+    let keys = KeySet::from_jwks(&anchor.jwks).map_err(|error| format!("the trust file: {error}"))?;
+    if anchor.issuer == *issuer && keys.by_thumbprint(thumbprint, typ).is_some() {
+        return Ok(());
+    }
+    Err(format!("{what} {thumbprint} of {issuer} is not one that the trust file names"))
+}

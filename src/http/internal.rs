@@ -1,0 +1,18 @@
+//! `GET /internal/plans/{intent_id}`: the realm's extension fetches a plan to show it.
+
+use super::error::HttpError;
+use super::extract::{InRealm, bearer};
+use crate::flows::approve_plan::answer_plan_request;
+use axum::extract::Path;
+use axum::http::{HeaderMap, header};
+use axum::response::IntoResponse;
+
+/// Answers the extension.
+pub async fn show_plan(
+    realm: InRealm,
+    Path((_, intent_id)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<impl IntoResponse, HttpError> {
+    let answer = answer_plan_request(realm.context(), &intent_id, bearer(&headers)?).await?;
+    Ok(([(header::CONTENT_TYPE, "application/jose")], answer))
+}

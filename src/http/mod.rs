@@ -1,0 +1,48 @@
+//! HTTP: bytes to typed commands and back. The only room that knows axum.
+
+mod access;
+mod approve;
+mod catalogs;
+mod error;
+mod extract;
+mod health;
+mod internal;
+mod metadata;
+mod pages;
+mod plans;
+mod receipt;
+mod results;
+mod revocations;
+pub mod router;
+mod token;
+
+use axum::Router;
+use std::io;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// Serves a router until told to stop; requests under way are answered, feeds are closed.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) -> io::Result<()> {
+    let stopped = async move {
+        let _ = stop.wait_for(|stop| *stop).await;
+    };
+    axum::serve(listener, router).with_graceful_shutdown(stopped).await
+}
+
+/// Waits for SIGINT or SIGTERM.
+pub async fn stop_signal() {
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+}

@@ -1,0 +1,61 @@
+//! `POST /token`: the intent grant and token exchange.
+
+use super::error::HttpError;
+use super::extract::{Form, InRealm};
+use super::plans::authenticate;
+use crate::flows::authenticate_client::AuthenticatedClient;
+use crate::flows::exchange_token::{Exchange, exchange_token};
+use crate::flows::grant_intent::grant_intent;
+use crate::flows::{OAuthError, Refusal};
+use axum::Json;
+use axum::http::HeaderMap;
+use marque_core::names;
+use serde_json::{Value, json};
+
+/// Answers a token request.
+pub async fn answer(realm: InRealm, headers: HeaderMap, form: Form) -> Result<Json<Value>, HttpError> {
+    let grant_type = form.require("grant_type")?;
+    if !matches!(grant_type, names::GRANT_INTENT | names::GRANT_TOKEN_EXCHANGE) {
+        return Err(Refusal::new(OAuthError::UnsupportedGrantType, "grant_type is none that is offered here").into());
+    }
+    let client = authenticate(&realm, &headers, &form, "/token").await?;
+    if grant_type == names::GRANT_INTENT {
+        grant(&realm, &client, &form).await
+    } else {
+        exchange(&realm, &client, &form).await
+    }
+}
+
+async fn grant(realm: &InRealm, client: &AuthenticatedClient, form: &Form) -> Result<Json<Value>, HttpError> {
+    let granted = grant_intent(realm.context(), client, form.get("intent_id")).await?;
+    Ok(Json(json!({
+        "access_token": granted.token,
+        "issued_token_type": names::TOKEN_TYPE_INTENT,
+        "token_type": "N_A",
+        "expires_in": granted.expires_in,
+        "scope": granted.scope,
+        "authorization_details": granted.authorization_details,
+    })))
+}
+
+async fn exchange(realm: &InRealm, client: &AuthenticatedClient, form: &Form) -> Result<Json<Value>, HttpError> {
+    let exchange = Exchange {
+        subject_token: form.get("subject_token"),
+        subject_token_type: form.get("subject_token_type"),
+        requested_token_type: form.get("requested_token_type"),
+        audience: form.all("audience"),
+        resource: form.all("resource"),
+        scope: form.get("scope"),
+        authorization_details: form.get("authorization_details"),
+        has_actor_token: form.get("actor_token").or(form.get("actor_token_type")).is_some(),
+    };
+    let exchanged = exchange_token(realm.context(), client, &exchange).await?;
+    Ok(Json(json!({
+        "access_token": exchanged.token,
+        "issued_token_type": names::TOKEN_TYPE_TXN,
+        "token_type": "N_A",
+        "expires_in": exchanged.expires_in,
+        "scope": exchanged.scope,
+        "authorization_details": exchanged.authorization_details,
+    })))
+}

@@ -1,0 +1,152 @@
+//! What the extension's narrow endpoints say of one user or one client (service-account role `marque-read`).
+
+use super::{Keycloak, KeycloakError};
+use moka::future::Cache;
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+
+/// A client's record may be this old: how late a disabled agent is noticed at the latest.
+const CLIENT_TTL: Duration = Duration::from_secs(5);
+/// Clients remembered at once.
+const CLIENTS: u64 = 10_000;
+/// An access token is renewed this long before its end.
+const RENEW_BEFORE_SECS: i64 = 10;
+
+/// A user as the realm knows her.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct UserRecord {
+    /// The realm's `sub`.
+    pub sub: String,
+    /// The user name.
+    pub username: String,
+    /// Whether she may sign in.
+    pub enabled: bool,
+    /// Her passkeys.
+    pub passkeys: Vec<PasskeyRecord>,
+}
+
+/// One passkey of a user.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct PasskeyRecord {
+    /// Credential id, base64url.
+    pub credential_id: String,
+    /// COSE key, base64url.
+    pub public_key: String,
+}
+
+/// A client as the realm knows it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct ClientRecord {
+    /// Its id.
+    pub client_id: String,
+    /// Whether it may do anything.
+    pub enabled: bool,
+    /// Its public keys.
+    pub jwks: Value,
+    /// Its attributes `marque.*`.
+    pub attributes: BTreeMap<String, String>,
+}
+
+impl ClientRecord {
+    /// The space-separated words of an attribute.
+    pub fn words(&self, attribute: &str) -> impl Iterator<Item = &str> {
+        self.attributes.get(attribute).map(String::as_str).unwrap_or_default().split_ascii_whitespace()
+    }
+
+    /// Whether the attribute `marque.kind` is the given word.
+    pub fn is_kind(&self, kind: &str) -> bool {
+        self.attributes.get("marque.kind").is_some_and(|given| given == kind)
+    }
+}
+
+/// The realm's users and clients.
+pub struct Directory {
+    clients: Cache<String, Arc<ClientRecord>>,
+    access_token: Mutex<Option<AccessToken>>,
+}
+
+struct AccessToken {
+    token: String,
+    expires_at: i64,
+}
+
+impl Default for Directory {
+    fn default() -> Self {
+        let clients = Cache::builder().max_capacity(CLIENTS).time_to_live(CLIENT_TTL).build();
+        Self { clients, access_token: Mutex::new(None) }
+    }
+}
+
+impl Directory {
+    /// A client that has any attribute `marque.*`.
+    ///
+    /// # Errors
+    /// When the realm cannot be asked.
+    pub async fn find_client(
+        &self,
+        keycloak: &Keycloak,
+        client_id: &str,
+    ) -> Result<Option<Arc<ClientRecord>>, KeycloakError> {
+        if let Some(client) = self.clients.get(client_id).await {
+            return Ok(Some(client));
+        }
+        let found: Option<ClientRecord> = self.read(keycloak, "clients", client_id).await?;
+        let Some(client) = found.filter(|client| client.client_id == client_id).map(Arc::new) else {
+            return Ok(None);
+        };
+        self.clients.insert(client_id.into(), client.clone()).await;
+        Ok(Some(client))
+    }
+
+    /// A user, never from memory.
+    ///
+    /// # Errors
+    /// When the realm cannot be asked.
+    pub async fn find_user(&self, keycloak: &Keycloak, sub: &str) -> Result<Option<UserRecord>, KeycloakError> {
+        let found: Option<UserRecord> = self.read(keycloak, "users", sub).await?;
+        Ok(found.filter(|user| user.sub == sub))
+    }
+
+    async fn read<T: for<'de> Deserialize<'de>>(
+        &self,
+        keycloak: &Keycloak,
+        kind: &str,
+        id: &str,
+    ) -> Result<Option<T>, KeycloakError> {
+        let token = self.access_token(keycloak).await?;
+        let mut url: url::Url = format!("{}/marque/{kind}", keycloak.realm.keycloak_issuer)
+            .parse()
+            .map_err(|_| KeycloakError::Unavailable("its issuer is no URL".into()))?;
+        url.path_segments_mut().map_err(|()| KeycloakError::Unavailable("its issuer is no URL".into()))?.push(id);
+        let response = keycloak.http.get(url).bearer_auth(token).send().await?;
+        match response.status().as_u16() {
+            200 => Ok(Some(response.json().await?)),
+            404 => Ok(None),
+            401 | 403 => {
+                *self.access_token.lock().await = None;
+                Err(KeycloakError::Refused("reading users and clients needs the role marque-read".into()))
+            }
+            status => Err(KeycloakError::Unavailable(format!("it answers {status}"))),
+        }
+    }
+
+    async fn access_token(&self, keycloak: &Keycloak) -> Result<String, KeycloakError> {
+        let mut kept = self.access_token.lock().await;
+        let now = keycloak.clock.now().unix_timestamp();
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.expires_at - RENEW_BEFORE_SECS > now) {
+            return Ok(kept.token.clone());
+        }
+        let mut form = keycloak.client_authentication(&keycloak.realm.keycloak_client_id)?;
+        form.push(("grant_type", "client_credentials".into()));
+        let answer = keycloak.post(&keycloak.token_endpoint().await?, &form).await?;
+        let token = answer.get("access_token").and_then(Value::as_str);
+        let token = token.ok_or_else(|| KeycloakError::Unavailable("its answer has no access_token".into()))?;
+        let lifetime = answer.get("expires_in").and_then(Value::as_i64).unwrap_or(0);
+        *kept = Some(AccessToken { token: token.into(), expires_at: now + lifetime });
+        Ok(token.into())
+    }
+}

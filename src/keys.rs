@@ -1,0 +1,304 @@
+//! Marque's signing keys: one per kind of token, sealed at rest.
+//!
+//! The private half is sealed with AES-256-GCM; realm, kind, key id and the public half are the
+//! additional data, so that a row whose public half or kind was changed cannot be opened.
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use jsonwebtoken::{Algorithm, EncodingKey, crypto};
+use marque_core::canonical::{canonical_text, decode, encode};
+use marque_core::jws::{self, KeySet, VerificationKey};
+use marque_core::names;
+use serde_json::{Map, Value, json};
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use zeroize::Zeroizing;
+
+/// What a key signs. No key signs two kinds of thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Intent tokens.
+    IntentToken,
+    /// Transaction tokens.
+    TxnToken,
+    /// Answers to the extension's plan requests.
+    PlanAnswer,
+    /// Evidence files.
+    Evidence,
+    /// The revocation feed.
+    Revocation,
+    /// Marque's own client assertions at Keycloak.
+    ClientAssertion,
+}
+
+impl Purpose {
+    /// All purposes.
+    pub const ALL: [Self; 6] =
+        [Self::IntentToken, Self::TxnToken, Self::PlanAnswer, Self::Evidence, Self::Revocation, Self::ClientAssertion];
+
+    /// The JWS `typ` it signs, which is published with the key.
+    pub const fn typ(self) -> &'static str {
+        match self {
+            Self::IntentToken => names::TYP_INTENT,
+            Self::TxnToken => names::TYP_TXN,
+            Self::PlanAnswer => names::TYP_PLAN,
+            Self::Evidence => names::TYP_EVIDENCE,
+            Self::Revocation => names::TYP_REVOCATION,
+            Self::ClientAssertion => names::TYP_CLIENT_ASSERTION,
+        }
+    }
+}
+
+/// Why there is no usable key.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The sealing key is not 32 bytes in base64url.
+    #[error("the sealing key is not 32 bytes in base64url without padding")]
+    SealingKey,
+    /// The development key file cannot be read or made.
+    #[error("cannot use the key file {0}: {1}")]
+    File(String, std::io::Error),
+    /// A stored key does not open: another sealing key, or a changed row.
+    #[error("the stored signing key for {0} does not open: another sealing key sealed it, or its row was changed")]
+    DoesNotOpen(String),
+    /// The crypto library refused.
+    #[error("cannot make or use a signing key")]
+    Crypto,
+}
+
+/// The key that seals the others.
+pub struct SealingKey(LessSafeKey);
+
+impl SealingKey {
+    /// From 32 bytes in base64url.
+    ///
+    /// # Errors
+    /// When they are not.
+    pub fn from_base64(text: &str) -> Result<Self, KeyError> {
+        let bytes = Zeroizing::new(decode(text.trim()).ok_or(KeyError::SealingKey)?);
+        UnboundKey::new(&AES_256_GCM, &bytes).map(|key| Self(LessSafeKey::new(key))).map_err(|_| KeyError::SealingKey)
+    }
+
+    /// From a file that only this user can read; made on first use.
+    ///
+    /// # Errors
+    /// When the file can be neither read nor made, or holds no key.
+    pub fn from_file(path: &Path) -> Result<Self, KeyError> {
+        let failed = |error| KeyError::File(path.display().to_string(), error);
+        if !path.exists() {
+            let secret = Zeroizing::new(encode(&random::<32>()?));
+            let mut file =
+                fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+            file.write_all(secret.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+        }
+        Self::from_base64(&Zeroizing::new(fs::read_to_string(path).map_err(failed)?))
+    }
+
+    fn seal(&self, aad: &str, secret: &[u8]) -> Result<Vec<u8>, KeyError> {
+        let nonce = random::<NONCE_LEN>()?;
+        let mut sealed = secret.to_vec();
+        self.0
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad), &mut sealed)
+            .map_err(|_| KeyError::Crypto)?;
+        Ok([nonce.as_slice(), &sealed].concat())
+    }
+
+    fn open(&self, aad: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let (nonce, body) = sealed.split_at_checked(NONCE_LEN)?;
+        let mut body = Zeroizing::new(body.to_vec());
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let length = self.0.open_in_place(nonce, Aad::from(aad), &mut body).ok()?.len();
+        body.truncate(length);
+        Some(body)
+    }
+}
+
+/// A signing key as a row holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedKey {
+    /// The JWS `typ` it signs.
+    pub typ: String,
+    /// Its id: the RFC 7638 thumbprint.
+    pub kid: String,
+    /// Its public half, canonical JSON.
+    pub public_jwk: String,
+    /// Its private half, sealed.
+    pub sealed: Vec<u8>,
+}
+
+/// One usable signing key.
+pub struct SigningKey {
+    kid: String,
+    public_jwk: Map<String, Value>,
+    private: EncodingKey,
+}
+
+impl SigningKey {
+    /// Makes a new key for a purpose; returns it with the row to keep.
+    ///
+    /// # Errors
+    /// When the crypto library refuses.
+    pub fn generate(realm: &str, purpose: Purpose, sealing: &SealingKey) -> Result<SealedKey, KeyError> {
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| KeyError::Crypto)?;
+        let point = pair.public_key().as_ref();
+        let (x, y) = (point.get(1..33).ok_or(KeyError::Crypto)?, point.get(33..65).ok_or(KeyError::Crypto)?);
+        let mut jwk = json!({"kty": "EC", "crv": "P-256", "x": encode(x), "y": encode(y)});
+        let kid = VerificationKey::from_jwk(&jwk).map_err(|_| KeyError::Crypto)?.thumbprint().to_owned();
+        if let Some(members) = jwk.as_object_mut() {
+            members.insert("kid".into(), kid.as_str().into());
+            members.insert("use".into(), "sig".into());
+            members.insert("alg".into(), "ES256".into());
+            members.insert(names::JWK_PURPOSE.into(), purpose.typ().into());
+        }
+        let public_jwk = canonical_text(&jwk);
+        let document = pair.to_pkcs8v1().map_err(|_| KeyError::Crypto)?;
+        let sealed = sealing.seal(&additional_data(realm, purpose.typ(), &kid, &public_jwk), document.as_ref())?;
+        Ok(SealedKey { typ: purpose.typ().into(), kid, public_jwk, sealed })
+    }
+
+    /// Opens a kept key.
+    ///
+    /// # Errors
+    /// When anything about the row is not as it was sealed.
+    pub fn open(realm: &str, row: &SealedKey, sealing: &SealingKey) -> Result<Self, KeyError> {
+        let refused = || KeyError::DoesNotOpen(row.typ.clone());
+        let aad = additional_data(realm, &row.typ, &row.kid, &row.public_jwk);
+        let document = sealing.open(&aad, &row.sealed).ok_or_else(refused)?;
+        let public: Value = serde_json::from_str(&row.public_jwk).map_err(|_| refused())?;
+        Ok(Self {
+            kid: row.kid.clone(),
+            public_jwk: public.as_object().cloned().ok_or_else(refused)?,
+            private: EncodingKey::from_ec_der(&document),
+        })
+    }
+
+    /// Signs a payload as a compact JWS.
+    ///
+    /// # Errors
+    /// When the crypto library refuses.
+    pub fn sign(&self, purpose: Purpose, payload: &[u8]) -> Result<String, KeyError> {
+        jws::sign_es256(purpose.typ(), Some(&self.kid), payload, &self.private).map_err(|_| KeyError::Crypto)
+    }
+
+    /// Signs bytes as they are (evidence).
+    ///
+    /// # Errors
+    /// When the crypto library refuses.
+    pub fn sign_raw(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
+        let signature = crypto::sign(message, &self.private, Algorithm::ES256).map_err(|_| KeyError::Crypto)?;
+        decode(&signature).ok_or(KeyError::Crypto)
+    }
+
+    /// The public half.
+    pub fn public_jwk(&self) -> &Map<String, Value> {
+        &self.public_jwk
+    }
+}
+
+fn additional_data(realm: &str, typ: &str, kid: &str, public_jwk: &str) -> String {
+    ["marque/signing-key/v1", realm, typ, kid, public_jwk].join("\0")
+}
+
+fn random<const N: usize>() -> Result<[u8; N], KeyError> {
+    let mut bytes = [0; N];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| KeyError::Crypto)?;
+    Ok(bytes)
+}
+
+/// All signing keys of one realm: exactly one active key for each purpose.
+pub struct Keyring {
+    keys: Vec<(Purpose, SigningKey)>,
+    public: KeySet,
+}
+
+impl Keyring {
+    /// Opens one kept key per purpose.
+    ///
+    /// # Errors
+    /// When a purpose has no key or a key does not open.
+    pub fn open(realm: &str, rows: &[SealedKey], sealing: &SealingKey) -> Result<Self, KeyError> {
+        let open = |purpose: Purpose| {
+            let row = rows.iter().find(|row| row.typ == purpose.typ());
+            let row = row.ok_or_else(|| KeyError::DoesNotOpen(purpose.typ().into()))?;
+            SigningKey::open(realm, row, sealing).map(|key| (purpose, key))
+        };
+        let keys = Purpose::ALL.into_iter().map(open).collect::<Result<Vec<_>, _>>()?;
+        let public = KeySet::from_jwks(&jwks_of(&keys)).map_err(|_| KeyError::Crypto)?;
+        Ok(Self { keys, public })
+    }
+
+    /// The published key set (RFC 7517).
+    pub fn jwks(&self) -> Value {
+        jwks_of(&self.keys)
+    }
+
+    /// The same keys for verifying what Marque itself signed.
+    pub fn public(&self) -> &KeySet {
+        &self.public
+    }
+
+    /// The key of a purpose.
+    ///
+    /// # Errors
+    /// Never for a keyring that was opened; the type cannot say so.
+    pub fn key(&self, purpose: Purpose) -> Result<&SigningKey, KeyError> {
+        let found = self.keys.iter().find(|(candidate, _)| *candidate == purpose);
+        found.map(|(_, key)| key).ok_or(KeyError::Crypto)
+    }
+
+    /// Signs claims as a compact JWS of a purpose.
+    ///
+    /// # Errors
+    /// When the crypto library refuses.
+    pub fn sign(&self, purpose: Purpose, claims: &impl serde::Serialize) -> Result<String, KeyError> {
+        let payload = serde_json::to_vec(claims).map_err(|_| KeyError::Crypto)?;
+        self.key(purpose)?.sign(purpose, &payload)
+    }
+}
+
+fn jwks_of(keys: &[(Purpose, SigningKey)]) -> Value {
+    json!({"keys": keys.iter().map(|(_, key)| &key.public_jwk).collect::<Vec<_>>()})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sealing(fill: u8) -> SealingKey {
+        SealingKey::from_base64(&encode(&[fill; 32])).unwrap()
+    }
+
+    #[test]
+    fn a_key_opens_only_as_it_was_sealed() {
+        let row = SigningKey::generate("demo", Purpose::TxnToken, &sealing(1)).unwrap();
+        assert!(SigningKey::open("demo", &row, &sealing(1)).is_ok());
+        assert!(SigningKey::open("demo", &row, &sealing(2)).is_err(), "another sealing key");
+        assert!(SigningKey::open("other", &row, &sealing(1)).is_err(), "another realm");
+        let other = SigningKey::generate("demo", Purpose::IntentToken, &sealing(1)).unwrap();
+        for changed in [
+            SealedKey { typ: other.typ.clone(), ..row.clone() },
+            SealedKey { public_jwk: other.public_jwk.clone(), ..row.clone() },
+            SealedKey { kid: other.kid.clone(), ..row.clone() },
+            SealedKey { sealed: other.sealed.clone(), ..row.clone() },
+        ] {
+            assert!(SigningKey::open("demo", &changed, &sealing(1)).is_err());
+        }
+    }
+
+    #[test]
+    fn a_keyring_signs_each_kind_with_its_own_key() {
+        let rows: Vec<_> =
+            Purpose::ALL.into_iter().map(|p| SigningKey::generate("demo", p, &sealing(1)).unwrap()).collect();
+        let keyring = Keyring::open("demo", &rows, &sealing(1)).unwrap();
+        let token = keyring.sign(Purpose::TxnToken, &json!({"a": 1})).unwrap();
+        assert!(jws::verify(&token, names::TYP_TXN, keyring.public()).is_ok());
+        assert!(jws::verify(&token, names::TYP_INTENT, keyring.public()).is_err());
+        let forged = keyring.key(Purpose::IntentToken).unwrap().sign(Purpose::TxnToken, b"{}").unwrap();
+        assert!(jws::verify(&forged, names::TYP_TXN, keyring.public()).is_err(), "the intent key signs no txn token");
+        assert!(!keyring.jwks().to_string().contains("\"d\""));
+        assert!(Keyring::open("demo", &rows[1..], &sealing(1)).is_err(), "a purpose without a key");
+    }
+}

@@ -1,0 +1,74 @@
+//! Catalogs, every version that was ever accepted.
+
+use super::StoreError;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+/// A catalog as it was uploaded.
+pub struct CatalogRow {
+    /// The resource server's client id.
+    pub client_id: String,
+    /// The compact JWS.
+    pub jws: String,
+}
+
+/// The newest catalog of a location.
+pub async fn find_newest(
+    conn: &mut PgConnection,
+    realm: &str,
+    location: &str,
+) -> Result<Option<CatalogRow>, StoreError> {
+    sqlx::query_as!(
+        CatalogRow,
+        "select client_id, jws from catalogs where realm = $1 and location = $2 order by version desc limit 1",
+        realm,
+        location
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Holds other uploads for the same location until the transaction ends.
+pub async fn lock_location(conn: &mut PgConnection, realm: &str, location: &str) -> Result<(), StoreError> {
+    sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1 || chr(10) || $2, 1)) as locked", realm, location)
+        .fetch_one(conn)
+        .await
+        .map(drop)
+}
+
+/// A new version.
+pub struct NewCatalog<'a> {
+    /// URI of the resource server.
+    pub location: &'a str,
+    /// Its version.
+    pub version: i64,
+    /// The resource server's client id.
+    pub client_id: &'a str,
+    /// The compact JWS.
+    pub jws: &'a str,
+    /// Digest of the payload octets.
+    pub sha256: &'a [u8],
+}
+
+/// Keeps a new version.
+pub async fn insert(
+    conn: &mut PgConnection,
+    realm: &str,
+    catalog: &NewCatalog<'_>,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into catalogs (realm, location, version, client_id, jws, sha256, uploaded_at)
+         values ($1, $2, $3, $4, $5, $6, $7)",
+        realm,
+        catalog.location,
+        catalog.version,
+        catalog.client_id,
+        catalog.jws,
+        catalog.sha256,
+        now
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}

@@ -1,0 +1,257 @@
+//! Intents: submitted plans and where they stand.
+
+use super::StoreError;
+use marque_core::lifecycle::IntentState;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// An intent's row.
+#[derive(Clone, Debug)]
+pub struct Intent {
+    /// Its id.
+    pub intent_id: Uuid,
+    /// The submitting client.
+    pub client_id: String,
+    /// The key it submitted with.
+    pub jkt: String,
+    /// The resolved plan's canonical bytes.
+    pub plan: Vec<u8>,
+    /// The catalogs' JWS in the plan's order.
+    pub catalogs: Vec<String>,
+    state: String,
+    /// What the person gave as reason for a denial.
+    pub denial_reason: Option<String>,
+    /// Until when the person can decide.
+    pub pending_until: OffsetDateTime,
+    /// When the plan ends.
+    pub expires_at: OffsetDateTime,
+    /// When the agent asked last.
+    pub polled_at: Option<OffsetDateTime>,
+    /// Seconds that the agent must wait between two polls.
+    pub poll_interval_secs: i32,
+    /// When the agent first redeemed the approval.
+    pub redeemed_at: Option<OffsetDateTime>,
+}
+
+impl Intent {
+    /// Where it stands. A word that is no state is a revoked intent: rows can only deny.
+    pub fn state(&self) -> IntentState {
+        IntentState::from_word(&self.state).unwrap_or(IntentState::Revoked)
+    }
+}
+
+/// A new intent.
+pub struct NewIntent<'a> {
+    /// Its id.
+    pub intent_id: Uuid,
+    /// The submitting client.
+    pub client_id: &'a str,
+    /// The key it submitted with.
+    pub jkt: &'a str,
+    /// The plan's user, if named by user name.
+    pub username: Option<&'a str>,
+    /// The plan's user, if named by subject.
+    pub sub: Option<&'a str>,
+    /// The resolved plan's canonical bytes.
+    pub plan: &'a [u8],
+    /// The catalogs' JWS in the plan's order.
+    pub catalogs: &'a [String],
+    /// Until when the person can decide.
+    pub pending_until: OffsetDateTime,
+    /// When the plan ends.
+    pub expires_at: OffsetDateTime,
+    /// Seconds that the agent must wait between two polls.
+    pub poll_interval_secs: i32,
+}
+
+/// Keeps a new intent, pending.
+pub async fn insert(
+    conn: &mut PgConnection,
+    realm: &str,
+    intent: &NewIntent<'_>,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into intents (intent_id, realm, client_id, jkt, username, sub, plan, catalogs, state, submitted_at,
+             pending_until, expires_at, poll_interval_secs)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, 'pending', $9, $10, $11, $12)",
+        intent.intent_id,
+        realm,
+        intent.client_id,
+        intent.jkt,
+        intent.username,
+        intent.sub,
+        intent.plan,
+        intent.catalogs,
+        now,
+        intent.pending_until,
+        intent.expires_at,
+        intent.poll_interval_secs
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
+/// Holds other submissions of one agent until the transaction ends.
+pub async fn lock_agent(conn: &mut PgConnection, realm: &str, client_id: &str) -> Result<(), StoreError> {
+    sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1 || chr(10) || $2, 2)) as locked", realm, client_id)
+        .fetch_one(conn)
+        .await
+        .map(drop)
+}
+
+/// How many plans of an agent wait for a user.
+pub async fn count_pending(
+    conn: &mut PgConnection,
+    realm: &str,
+    client_id: &str,
+    username: Option<&str>,
+    sub: Option<&str>,
+    now: OffsetDateTime,
+) -> Result<i64, StoreError> {
+    sqlx::query_scalar!(
+        r#"select count(*) as "count!" from intents where realm = $1 and client_id = $2 and state = 'pending'
+           and pending_until > $3 and username is not distinct from $4 and sub is not distinct from $5"#,
+        realm,
+        client_id,
+        now,
+        username,
+        sub
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// The intent of an id.
+pub async fn find(conn: &mut PgConnection, realm: &str, intent_id: Uuid) -> Result<Option<Intent>, StoreError> {
+    sqlx::query_as!(
+        Intent,
+        "select intent_id, client_id, jkt, plan, catalogs, state, denial_reason, pending_until, expires_at, polled_at,
+             poll_interval_secs, redeemed_at
+         from intents where realm = $1 and intent_id = $2",
+        realm,
+        intent_id
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// The intent of an id, locked against every change until the transaction ends.
+pub async fn lock(conn: &mut PgConnection, realm: &str, intent_id: Uuid) -> Result<Option<Intent>, StoreError> {
+    sqlx::query_as!(
+        Intent,
+        "select intent_id, client_id, jkt, plan, catalogs, state, denial_reason, pending_until, expires_at, polled_at,
+             poll_interval_secs, redeemed_at
+         from intents where realm = $1 and intent_id = $2 for update",
+        realm,
+        intent_id
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// The intent of an id if it is active and not over, locked against its revocation.
+pub async fn lock_active(
+    conn: &mut PgConnection,
+    realm: &str,
+    intent_id: Uuid,
+    now: OffsetDateTime,
+) -> Result<bool, StoreError> {
+    let found = sqlx::query!(
+        "select intent_id from intents where realm = $1 and intent_id = $2 and state = 'active' and expires_at > $3
+         for share",
+        realm,
+        intent_id,
+        now
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(found.is_some())
+}
+
+/// Moves a locked intent to its next state.
+pub async fn set_state(
+    conn: &mut PgConnection,
+    intent_id: Uuid,
+    state: IntentState,
+    denial_reason: Option<&str>,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update intents set state = $2, denial_reason = $3,
+             redeemed_at = case when $2 = 'active' then $4 else redeemed_at end,
+             revoked_at = case when $2 = 'revoked' then $4 else revoked_at end
+         where intent_id = $1",
+        intent_id,
+        state.word(),
+        denial_reason,
+        now
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
+/// Notes a poll of a locked intent, and how long the agent must now wait.
+pub async fn note_poll(
+    conn: &mut PgConnection,
+    intent_id: Uuid,
+    interval_secs: i32,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update intents set polled_at = $2, poll_interval_secs = $3 where intent_id = $1",
+        intent_id,
+        now,
+        interval_secs
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
+/// The earlier answer to a submission with an idempotency key: the request's digest and its intent.
+pub async fn find_submission(
+    conn: &mut PgConnection,
+    realm: &str,
+    client_id: &str,
+    idempotency_key: &str,
+) -> Result<Option<(Vec<u8>, Uuid)>, StoreError> {
+    let found = sqlx::query!(
+        "select request_sha256, intent_id from submissions
+         where realm = $1 and client_id = $2 and idempotency_key = $3",
+        realm,
+        client_id,
+        idempotency_key
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(found.map(|row| (row.request_sha256, row.intent_id)))
+}
+
+/// Keeps the answer to a submission with an idempotency key.
+pub async fn insert_submission(
+    conn: &mut PgConnection,
+    realm: &str,
+    client_id: &str,
+    idempotency_key: &str,
+    request_sha256: &[u8],
+    intent_id: Uuid,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into submissions (realm, client_id, idempotency_key, request_sha256, intent_id, submitted_at)
+         values ($1, $2, $3, $4, $5, $6)",
+        realm,
+        client_id,
+        idempotency_key,
+        request_sha256,
+        intent_id,
+        now
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}

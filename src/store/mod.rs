@@ -1,0 +1,69 @@
+//! Rows. The only room that knows SQL; one file per noun, functions take a connection.
+//!
+//! Nothing here decides: a row can end, count or forbid, and what may be done is always computed
+//! from something signed. A query that finds nothing is a refusal for its caller.
+
+pub mod approvals;
+pub mod catalogs;
+pub mod intents;
+pub mod logins;
+pub mod permits;
+pub mod receipt_sessions;
+pub mod replays;
+pub mod revocations;
+pub mod signing_keys;
+pub mod tokens;
+
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use sqlx::{ConnectOptions, PgPool};
+use std::time::Duration;
+use tracing::log::LevelFilter;
+
+/// A row of the database could not be read or written.
+pub type StoreError = sqlx::Error;
+
+/// Connections that one server holds at most.
+const CONNECTIONS: u32 = 16;
+/// How long a request waits for a connection before it is refused.
+const ACQUIRE: Duration = Duration::from_secs(5);
+
+/// Connects to the database.
+///
+/// # Errors
+/// When it is not there.
+pub async fn connect(url: &str) -> Result<PgPool, StoreError> {
+    let options: PgConnectOptions = url.parse()?;
+    let options = options.application_name("marque").log_statements(LevelFilter::Trace);
+    PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(ACQUIRE).connect_with(options).await
+}
+
+/// Brings the tables up to date, under the migrator's advisory lock: several servers may start at once.
+///
+/// # Errors
+/// When a migration fails or the tables are newer than this program.
+pub async fn migrate(pool: &PgPool) -> Result<(), sqlx::migrate::MigrateError> {
+    sqlx::migrate!().run(pool).await
+}
+
+/// Whether the database answers.
+///
+/// # Errors
+/// When it does not.
+pub async fn ping(pool: &PgPool) -> Result<(), StoreError> {
+    sqlx::query!("select 1 as one").fetch_one(pool).await.map(drop)
+}
+
+/// A connection that hears of new revocations.
+///
+/// # Errors
+/// When the database is not there.
+pub async fn listen_for_revocations(pool: &PgPool) -> Result<PgListener, StoreError> {
+    let mut listener = PgListener::connect_with(pool).await?;
+    listener.listen(revocations::CHANNEL).await?;
+    Ok(listener)
+}
+
+/// Whether an insert failed because the named constraint or index already has such a row.
+pub fn violates(error: &StoreError, constraint: &str) -> bool {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::constraint) == Some(constraint)
+}

@@ -1,0 +1,58 @@
+//! Marque's own signing keys, sealed.
+
+use super::StoreError;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+/// A row.
+pub struct SigningKeyRow {
+    /// The JWS `typ` it signs.
+    pub typ: String,
+    /// Its id.
+    pub kid: String,
+    /// Its public half, canonical JSON.
+    pub public_jwk: String,
+    /// Its private half, sealed.
+    pub sealed: Vec<u8>,
+}
+
+/// Keeps other servers from making keys at the same time, until the transaction ends.
+pub async fn lock(conn: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::query!("select pg_advisory_xact_lock(hashtext('marque signing keys')) as locked")
+        .fetch_one(conn)
+        .await
+        .map(drop)
+}
+
+/// The newest key of each kind.
+pub async fn all(conn: &mut PgConnection, realm: &str) -> Result<Vec<SigningKeyRow>, StoreError> {
+    sqlx::query_as!(
+        SigningKeyRow,
+        "select distinct on (typ) typ, kid, public_jwk, sealed from signing_keys where realm = $1
+         order by typ, created_at desc",
+        realm
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Keeps a new key.
+pub async fn insert(
+    conn: &mut PgConnection,
+    realm: &str,
+    key: &SigningKeyRow,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into signing_keys (realm, typ, kid, public_jwk, sealed, created_at) values ($1, $2, $3, $4, $5, $6)",
+        realm,
+        key.typ,
+        key.kid,
+        key.public_jwk,
+        key.sealed,
+        now
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}

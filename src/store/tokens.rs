@@ -1,0 +1,62 @@
+//! Tokens that were answered, as a tree: each row has the hash of its parent.
+
+use super::StoreError;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// A token about to be answered.
+pub struct NewToken<'a> {
+    /// The intent it comes from.
+    pub intent_id: Uuid,
+    /// Its id.
+    pub jti: Uuid,
+    /// `intent` or `txn`.
+    pub kind: &'a str,
+    /// SHA-256 of the token.
+    pub token_sha256: &'a [u8],
+    /// SHA-256 of the token it was exchanged for, if any.
+    pub parent_sha256: Option<&'a [u8]>,
+    /// Whose it is.
+    pub client_id: &'a str,
+    /// The key it is bound to.
+    pub jkt: &'a str,
+    /// The call chain.
+    pub txn: Option<Uuid>,
+    /// Hops beyond the agent itself.
+    pub hops: i32,
+    /// When it was signed.
+    pub issued_at: OffsetDateTime,
+    /// When it ends.
+    pub expires_at: OffsetDateTime,
+}
+
+/// Keeps a token if its intent is still active and its parent was answered by this server: one
+/// statement, which holds the intent against its revocation. False is a refusal: the token is thrown away.
+pub async fn insert_if_active(conn: &mut PgConnection, realm: &str, token: &NewToken<'_>) -> Result<bool, StoreError> {
+    let inserted = sqlx::query!(
+        "with live as (
+             select intent_id from intents
+             where intent_id = $1 and realm = $12 and state = 'active' and expires_at > $10 for share
+         )
+         insert into tokens (intent_id, jti, kind, token_sha256, parent_sha256, client_id, jkt, txn, hops, issued_at, expires_at)
+         select live.intent_id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 from live
+         where $5::bytea is null
+            or exists (select 1 from tokens parent where parent.intent_id = $1 and parent.token_sha256 = $5)",
+        token.intent_id,
+        token.jti,
+        token.kind,
+        token.token_sha256,
+        token.parent_sha256,
+        token.client_id,
+        token.jkt,
+        token.txn,
+        token.hops,
+        token.issued_at,
+        token.expires_at,
+        realm
+    )
+    .execute(conn)
+    .await?;
+    Ok(inserted.rows_affected() == 1)
+}
