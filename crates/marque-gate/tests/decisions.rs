@@ -1,0 +1,88 @@
+//! What the gate permits is exactly what `decide` permits.
+
+mod common;
+
+use common::*;
+use marque_core::decide::{Decision, Facts, decide};
+use marque_core::envelope::Envelope;
+use marque_core::json;
+use marque_gate::{Outcome, Reason};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+fn word() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec!["a", "b", "c"])
+}
+
+fn constraint() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        word().prop_map(|value| json!({"const": value})),
+        (word(), word()).prop_map(|(one, other)| json!({"one_of": [one, other]})),
+        Just(json!({"text": {"max": 1}})),
+        Just(json!({"any": true})),
+    ]
+}
+
+fn args() -> impl Strategy<Value = Value> {
+    prop::collection::btree_map(prop::sample::select(vec!["p", "q", "*"]), constraint(), 0..3).prop_map(|args| {
+        let open = |(name, constraint): (&str, Value)| {
+            (name.to_owned(), if name == "*" { json!({"any": true}) } else { constraint })
+        };
+        Value::Object(args.into_iter().map(open).collect())
+    })
+}
+
+fn plan_step(index: usize) -> impl Strategy<Value = Value> {
+    let place = prop::sample::select(vec![LOCATION, LOCATION, LOCATION, "https://other.example"]);
+    let id = prop_oneof![word().prop_map(|id| json!(id)), constraint()];
+    (place, word(), id, args(), prop::bool::ANY, 1..3_u64).prop_map(move |(place, action, id, args, is_read, uses)| {
+        let (class, uses) = if is_read { ("read", json!("any")) } else { ("change", json!(uses)) };
+        let mut step = step(&format!("s{index}"), action, class, "a", uses, args);
+        step["location"] = place.into();
+        step["resource"]["id"] = id;
+        step
+    })
+}
+
+fn plan() -> impl Strategy<Value = Value> {
+    (plan_step(0), plan_step(1), plan_step(2), 0..4_usize)
+        .prop_map(|(a, b, c, count)| Value::Array([a, b, c].into_iter().take(count).collect()))
+}
+
+fn concrete() -> impl Strategy<Value = marque_core::call::Call> {
+    let values = prop::collection::btree_map(prop::sample::select(vec!["p", "q", "r"]), word(), 0..3);
+    (word(), word(), values).prop_map(|(action, id, values)| call(action, id, json!(values)))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// The same calls, in the same order, with the same uses counted: the same outcome and reason.
+    #[test]
+    fn permits_exactly_what_decide_permits(steps in plan(), calls in prop::collection::vec(concrete(), 1..5)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (world, mut facts) = (World::new(), Facts::default());
+        let envelope: Envelope = json::typed(steps.clone()).unwrap();
+        for call in calls {
+            let outcome = runtime.block_on(world.check(&steps, &call));
+            match decide(&envelope, &call, &facts) {
+                Decision::Permit(step) => {
+                    let permit = outcome.unwrap();
+                    prop_assert_eq!(permit.step(), &step.id);
+                    prop_assert_eq!(permit.args(), &call.args);
+                    if permit.id().is_some() {
+                        *facts.uses.entry(step.id.clone()).or_default() += 1;
+                    }
+                    runtime.block_on(world.gate.settle(permit, Outcome::Committed));
+                }
+                Decision::Escalate(refusal) | Decision::Deny(refusal) => {
+                    let got = outcome.unwrap_err();
+                    prop_assert_eq!(got.reason(), refusal.reason);
+                    if refusal.reason != Reason::UsesExhausted {
+                        prop_assert_eq!(got.nearest(), refusal.nearest.as_deref());
+                    }
+                }
+            }
+        }
+    }
+}
