@@ -270,6 +270,9 @@ fn requests() -> impl Strategy<Value = Vec<StepRequest>> {
     proptest::collection::vec(one, 0..3)
 }
 
+/// What is asked for at one hop, in several ways.
+type Hop = Vec<Vec<StepRequest>>;
+
 fn calls() -> impl Strategy<Value = Call> {
     let args = proptest::collection::btree_map(proptest::sample::select(vec!["a", "b", "c", "d"]), values(), 0..4);
     (args, 0u8..2, proptest::sample::select(vec!["r", "q", "z"])).prop_map(|(args, action, id)| Call {
@@ -292,7 +295,7 @@ fn a_child_permits_nothing_that_its_parent_refuses() {
     let cases = (parents(), many(8), many(2), proptest::collection::vec(calls(), 16));
     let (pairs, narrowed, permitted) = (Cell::new(0_u32), Cell::new(0_u32), Cell::new(0_u32));
     let count = |cell: &Cell<u32>, more: u32| cell.set(cell.get() + more);
-    let laws = |(parent, first, second, calls): (Envelope, Vec<Vec<StepRequest>>, Vec<Vec<StepRequest>>, Vec<Call>)| {
+    let laws = |(parent, first, second, calls): (Envelope, Hop, Hop, Vec<Call>)| {
         assert!(covers(&parent, &parent), "reflexive");
         for requests in &first {
             count(&pairs, 16);

@@ -21,7 +21,7 @@ fn payload() -> Payload {
         version: 1,
         issuer: MARQUE.into(),
         intent_id: "018f0000-0000-7000-8000-000000000001".into(),
-        plan: serde_json::to_value(resolved()).unwrap(),
+        plan: json!({"user": {"username": "alice"}, "limits": {"max_hops": 2}}),
         plan_digest: resolved().digest(),
         catalogs: vec!["a.b.c".into(), "d.e.f".into()],
         display_digest: display.digest(),
@@ -87,38 +87,38 @@ fn reads_back_what_was_written() {
     assert_eq!(value()["signer_jwk"], ONE.public(), "kty, crv, x and y alone");
 }
 
-/// Each byte of the file, each of its bits, and one byte more or less in every place.
+/// Each byte of the file changed in two ways, left out, and one more in each place.
 #[test]
 fn any_changed_byte_is_refused() {
     let file = file();
     for index in 0..file.len() {
         let mut changed = file.clone();
-        for bit in 0..8 {
-            changed[index] ^= 1 << bit;
-            assert!(read(&changed).is_err(), "byte {index}, bit {bit}");
-            changed[index] ^= 1 << bit;
+        for flip in [1, 2 << (index % 7)] {
+            changed[index] ^= flip;
+            assert!(read(&changed).is_err(), "byte {index} with {flip:#x}");
+            changed[index] ^= flip;
         }
         changed.remove(index);
         assert!(read(&changed).is_err(), "without byte {index}");
+        changed.insert(index, file[index]);
+        changed.insert(index, b' ');
+        assert!(read(&changed).is_err(), "a space before byte {index}");
     }
-    for index in 0..=file.len() {
-        for more in *b" \n0A" {
-            let mut changed = file.clone();
-            changed.insert(index, more);
-            assert!(read(&changed).is_err(), "{more} before byte {index}");
-        }
-    }
+    assert!(read(&file).is_ok());
 }
 
-/// Key and signature are not under the signature: every other byte in their place is tried.
+/// Key and signature are not under the signature. Only their last characters have bits to spare: there every
+/// other character is tried.
 #[test]
 fn key_and_signature_have_one_spelling() {
     let file = file();
     let text = String::from_utf8(file.clone()).unwrap();
     let from = text.rfind("\"signature\":").unwrap();
-    for index in from..file.len() {
+    let ends: Vec<usize> = (from..file.len()).filter(|index| file[*index] == b'"').map(|index| index - 1).collect();
+    assert!(ends.len() > 12, "the members of the key and the signature");
+    for index in ends {
         let mut changed = file.clone();
-        for byte in (0x20..0x7f).filter(|byte| *byte != file[index]) {
+        for byte in (0..=0xff).filter(|byte| *byte != file[index]) {
             changed[index] = byte;
             assert!(read(&changed).is_err(), "byte {index} as {:?}", char::from(byte));
         }
