@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::Client as Http;
@@ -35,6 +36,8 @@ pub struct Stack {
     pub env: Env,
     /// Marque's database, as its commands are told.
     pub(crate) database: String,
+    /// Keeps another command from bringing up a stack in the same place.
+    _lock: Arc<File>,
 }
 
 /// Runs `body`, and takes the stack of `place` down if it fails, panics, or is interrupted.
@@ -78,7 +81,9 @@ async fn interruption() -> Result<&'static str> {
 /// Returns an error where a part does not end.
 pub async fn down(place: &Place) -> Result<()> {
     let processes = Processes::open(&place.dir)?;
-    processes.finish("postgres", POSTGRES_LIMIT).await?;
+    for name in ["postgres", "postgres-stop"] {
+        processes.finish(name, POSTGRES_LIMIT).await?;
+    }
     let mut stops = JoinSet::new();
     for name in processes.recorded() {
         let processes = processes.clone();
@@ -102,7 +107,7 @@ pub async fn up(place: Place, ports: Ports) -> Result<Stack> {
     let lock = File::create(&lock).map_err(about(lock.display()))?;
     lock.try_lock().map_err(about("another command is bringing this stack up"))?;
     down(&place).await?;
-    Bringing::new(place, ports)?.run().await
+    Bringing::new(place, ports)?.run(lock).await
 }
 
 /// One run of `up`.
@@ -139,7 +144,7 @@ impl Bringing {
         })
     }
 
-    async fn run(self) -> Result<Stack> {
+    async fn run(self, lock: File) -> Result<Stack> {
         let identity = self.identity()?;
         let (keycloak_database, marque_database) = (format!("keycloak_{identity}"), self.marque_database(&identity)?);
         let names = [keycloak_database.as_str(), marque_database.as_str()];
@@ -158,7 +163,7 @@ impl Bringing {
             timed("resource server", self.server("resource-server", self.ports.resource_server())),
             timed("worker", self.server("worker", self.ports.worker())),
         )?;
-        Ok(Stack { database: address(&marque_database)?.clone(), place: self.place, env })
+        Ok(Stack { database: address(&marque_database)?.clone(), place: self.place, env, _lock: Arc::new(lock) })
     }
 
     /// Names everything that Keycloak's database was made from: a change gives a fresh one.
