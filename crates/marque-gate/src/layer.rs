@@ -196,7 +196,7 @@ impl Shared {
         let action = self.mapper.map(&parts, args)?;
         let permit = self.gate.authorize(caller, action, (self.clock)()).await?;
         let pending = Unsettled { shared: self.clone(), reservation: permit.reservation().cloned() };
-        tracing::info!(step = permit.step(), intent = permit.intent_id(), call = %permit.call_digest(), "permitted");
+        tracing::debug!(step = permit.step(), intent = permit.intent_id(), call = %permit.call_digest(), "permitted");
         parts.extensions.insert(Slot(Arc::new(Mutex::new(Some(permit)))));
         Ok((http::Request::from_parts(parts, Body::empty()), pending))
     }

@@ -29,8 +29,6 @@ pub struct Reserved {
     pub step: String,
     /// The digest of the call that the ledger decided on.
     pub call_digest: Digest,
-    /// Seconds until the reservation ends by itself.
-    pub expires_in_secs: u64,
 }
 
 /// How a permitted action ended.

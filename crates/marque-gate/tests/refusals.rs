@@ -76,7 +76,8 @@ async fn refuses_other_places_for_a_token() {
     let twice = presented(&token, &proof()).with_header("TXN-TOKEN", &token);
     assert_eq!(reason(outcome(&world, &twice).await), Reason::TokenInvalid);
     for scheme in ["Bearer", "bearer", "DPoP", "BEARER\t"] {
-        let in_authorization = request().with_header("DPoP", &proof()).with_header("Authorization", &format!("{scheme} {token}"));
+        let in_authorization =
+            request().with_header("DPoP", &proof()).with_header("Authorization", &format!("{scheme} {token}"));
         assert_eq!(reason(outcome(&world, &in_authorization).await), Reason::TokenInvalid, "{scheme}");
         let beside = presented(&token, &proof()).with_header("authorization", &format!("{scheme} {token}"));
         assert_eq!(reason(outcome(&world, &beside).await), Reason::TokenInvalid, "{scheme}");
@@ -231,8 +232,7 @@ async fn refuses_the_revoked_and_the_stale() {
 
 #[tokio::test]
 async fn a_ledger_that_is_away_or_answers_for_something_else_permits_nothing() {
-    for behaviour in
-        [Behaviour::Unavailable, Behaviour::AnotherCall, Behaviour::AnotherStep, Behaviour::AnotherIntent]
+    for behaviour in [Behaviour::Unavailable, Behaviour::AnotherCall, Behaviour::AnotherStep, Behaviour::AnotherIntent]
     {
         let world = World::new();
         world.ledger.behave(behaviour);

@@ -48,7 +48,6 @@ struct Context {
 struct PermitAnswer {
     id: String,
     call_digest: Digest,
-    expires_in: u64,
     state: PermitState,
 }
 
@@ -138,13 +137,9 @@ fn read_evaluation(answer: &[u8]) -> Result<Reserved, Refusal> {
         });
     }
     match (context.permit, context.intent_id, context.step) {
-        (Some(permit), Some(intent_id), Some(step)) if permit.state == PermitState::Reserved => Ok(Reserved {
-            permit_id: permit.id,
-            intent_id,
-            step,
-            call_digest: permit.call_digest,
-            expires_in_secs: permit.expires_in,
-        }),
+        (Some(permit), Some(intent_id), Some(step)) if permit.state == PermitState::Reserved => {
+            Ok(Reserved { permit_id: permit.id, intent_id, step, call_digest: permit.call_digest })
+        }
         _ => Err(unavailable("it permitted without a reservation")),
     }
 }

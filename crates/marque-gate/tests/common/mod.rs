@@ -38,8 +38,7 @@ impl Key {
     pub fn new() -> Self {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
         let point = pair.public_key().as_ref();
-        let public =
-            json!({"kty": "EC", "crv": "P-256", "x": encode(&point[1..33]), "y": encode(&point[33..])});
+        let public = json!({"kty": "EC", "crv": "P-256", "x": encode(&point[1..33]), "y": encode(&point[33..])});
         let jkt = jws::VerificationKey::from_jwk(&public).unwrap().thumbprint().to_owned();
         let der = AsBigEndian::<aws_lc_rs::encoding::EcPrivateKeyBin<'_>>::as_be_bytes(&pair.private_key());
         assert!(der.is_ok());
@@ -261,7 +260,6 @@ impl MemoryLedger {
             intent_id: reservation.caller.intent().id.clone(),
             step: step.id.clone(),
             call_digest: reservation.call.digest(),
-            expires_in_secs: 60,
         };
         match book.behaviour {
             Behaviour::Counts => {}
