@@ -41,7 +41,8 @@ pub struct ApprovedClaim {
     credential_id: String,
     public_key: String,
     sign_count: u32,
-    user_handle: String,
+    #[serde(default)]
+    user_handle: Option<String>,
     client_data_json: String,
     authenticator_data: String,
     signature: String,
@@ -79,7 +80,7 @@ impl ApprovedClaim {
             client_data_json: self.client_data_json.clone(),
             authenticator_data: self.authenticator_data.clone(),
             signature: self.signature.clone(),
-            user_handle: self.user_handle.clone(),
+            user_handle: self.user_handle.clone().unwrap_or_default(),
         }
     }
 
@@ -181,15 +182,19 @@ fn verify_display(payload: &Payload, plan: &ResolvedPlan) -> Result<(), String> 
     if display.digest() == payload.display_digest { Ok(()) } else { Err("display_digest is not the display's".into()) }
 }
 
-/// The ID token, which the realm signed, says the same as the payload, member by member.
+/// The ID token, which the realm signed, says the same as the payload, member by member. A passkey that
+/// gave no user handle has no such member there.
 fn verify_claim(payload: &Payload, token: &IdToken) -> Result<(), String> {
-    let stated = json!({
+    let mut stated = json!({
         "v": 1, "decision": "approved", "intent_id": payload.intent_id, "plan_digest": payload.plan_digest,
         "display": payload.display, "nonce": payload.nonce, "credential_id": payload.credential.id,
         "public_key": payload.credential.public_key, "sign_count": payload.credential.sign_count,
-        "user_handle": payload.assertion.user_handle, "client_data_json": payload.assertion.client_data_json,
+        "client_data_json": payload.assertion.client_data_json,
         "authenticator_data": payload.assertion.authenticator_data, "signature": payload.assertion.signature,
     });
+    if let (Some(stated), false) = (stated.as_object_mut(), payload.assertion.user_handle.is_empty()) {
+        stated.insert("user_handle".into(), payload.assertion.user_handle.as_str().into());
+    }
     if token.approval() == Some(&stated) { Ok(()) } else { Err("the realm's ID token states another approval".into()) }
 }
 
