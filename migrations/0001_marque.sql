@@ -184,6 +184,8 @@ create table revocations (
     constraint revocations_pkey primary key (realm, seq)
 );
 create index revocations_live on revocations (realm, until);
+-- An intent that was ever revoked stays so, whatever its own row says.
+create unique index revocations_intent on revocations (intent_id);
 
 -- Custody, evidence and revocations are written once, whoever is connected.
 create function refuse_change() returns trigger language plpgsql as $$

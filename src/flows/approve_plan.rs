@@ -46,6 +46,14 @@ pub struct Begun {
     pub redirect_to: String,
     /// A secret for the browser alone.
     pub browser: String,
+    /// Under which name the browser keeps it: see [`login_name`].
+    pub login_name: String,
+}
+
+/// The name under which a browser keeps the secret of one sign-in. Each has its own, so that two tabs
+/// of one browser do not overwrite each other's.
+pub fn login_name(state: &str) -> String {
+    Digest::of(state.as_bytes()).to_base64().chars().take(16).collect()
 }
 
 /// What came back with the browser.
@@ -96,7 +104,7 @@ pub(super) async fn begin_login(cx: Context<'_>, purpose: &str, intent_id: Uuid)
         expires_at: cx.app.clock.now() + LOGIN,
     };
     store::logins::insert(&mut *cx.app.pool.acquire().await?, &row).await?;
-    Ok(Begun { redirect_to: login.redirect_to, browser })
+    Ok(Begun { redirect_to: login.redirect_to, browser, login_name: login_name(&login.state) })
 }
 
 fn redirect_uri(cx: Context<'_>, purpose: &str) -> String {

@@ -90,6 +90,9 @@ async fn lock_redeemable<'c>(
         IntentState::Pending => Err(wait(tx, &intent, now).await?.into()),
         IntentState::Active if !is_repeat(&intent, client, now) => Err(end(tx, cx, &intent).await?.into()),
         IntentState::Approved if intent.jkt != client.jkt => Err(other_key(&intent).into()),
+        IntentState::Approved if store::tokens::is_redeemed(&mut tx, id).await? => {
+            Err(end(tx, cx, &intent).await?.into())
+        }
         IntentState::Approved | IntentState::Active => Ok((tx, intent)),
     }
 }

@@ -9,8 +9,8 @@ use axum::extract::{Path, RawQuery};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
 
-/// Knows a browser again that was sent to the realm.
-const LOGIN_COOKIE: &str = "marque_login";
+/// Knows a browser again that was sent to the realm; the name of the sign-in follows.
+const LOGIN_COOKIE: &str = "marque_login_";
 /// Knows a browser that is signed in at the receipt page.
 pub(super) const RECEIPT_COOKIE: &str = "marque_receipt";
 /// Seconds that a browser may take to the realm and back.
@@ -43,17 +43,25 @@ pub(super) fn read(query: Option<&str>) -> Result<Form, HttpError> {
 }
 
 pub(super) fn callback<'a>(query: &'a Form, headers: &'a HeaderMap) -> Callback<'a> {
+    let state = query.get("state");
+    let cookie_name = state.map(|state| format!("{LOGIN_COOKIE}{}", approve_plan::login_name(state)));
     Callback {
-        state: query.get("state"),
+        state,
         code: query.get("code"),
         iss: query.get("iss"),
         refusal: query.get("error_description").or(query.get("error")),
-        browser: cookie(headers, LOGIN_COOKIE),
+        browser: cookie_name.and_then(|name| cookie(headers, &name)),
     }
 }
 
 pub(super) fn to_realm(realm: &InRealm, begun: &Begun, callback: &str) -> Response {
-    let cookie = set_cookie(realm, LOGIN_COOKIE, &begun.browser, &realm.path(callback), LOGIN_SECS);
+    let cookie = set_cookie(
+        realm,
+        &format!("{LOGIN_COOKIE}{}", begun.login_name),
+        &begun.browser,
+        &realm.path(callback),
+        LOGIN_SECS,
+    );
     let headers = [(header::LOCATION, begun.redirect_to.clone()), (header::SET_COOKIE, cookie)];
     (StatusCode::SEE_OTHER, AppendHeaders(headers)).into_response()
 }

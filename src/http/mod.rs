@@ -17,20 +17,29 @@ pub mod router;
 mod token;
 
 use axum::Router;
+use std::future::IntoFuture;
 use std::io;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-/// Serves a router until told to stop; requests under way are answered, feeds are closed.
+/// How long requests under way may still take after the server was told to stop. Feeds never end by themselves.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Serves a router until told to stop; requests under way are answered, feeds are cut off.
 ///
 /// # Errors
 /// When the listener fails.
-pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) -> io::Result<()> {
-    let stopped = async move {
+pub async fn serve(listener: TcpListener, router: Router, stop: watch::Receiver<bool>) -> io::Result<()> {
+    let stopped = |mut stop: watch::Receiver<bool>| async move {
         let _ = stop.wait_for(|stop| *stop).await;
     };
-    axum::serve(listener, router).with_graceful_shutdown(stopped).await
+    let serving = axum::serve(listener, router).with_graceful_shutdown(stopped(stop.clone()));
+    tokio::select! {
+        ended = serving.into_future() => ended,
+        () = async { stopped(stop).await; tokio::time::sleep(GRACE).await } => Ok(()),
+    }
 }
 
 /// Waits for SIGINT or SIGTERM.

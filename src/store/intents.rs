@@ -152,7 +152,7 @@ pub async fn lock(conn: &mut PgConnection, realm: &str, intent_id: Uuid) -> Resu
     .await
 }
 
-/// The intent of an id if it is active and not over, locked against its revocation.
+/// The intent of an id if it is active, not over and was never revoked, locked against its revocation.
 pub async fn lock_active(
     conn: &mut PgConnection,
     realm: &str,
@@ -160,8 +160,9 @@ pub async fn lock_active(
     now: OffsetDateTime,
 ) -> Result<bool, StoreError> {
     let found = sqlx::query!(
-        "select intent_id from intents where realm = $1 and intent_id = $2 and state = 'active' and expires_at > $3
-         for share",
+        "select intent_id from intents i where realm = $1 and intent_id = $2 and state = 'active' and expires_at > $3
+             and not exists (select 1 from revocations r where r.intent_id = i.intent_id)
+         for share of i",
         realm,
         intent_id,
         now

@@ -36,8 +36,10 @@ pub struct NewToken<'a> {
 pub async fn insert_if_active(conn: &mut PgConnection, realm: &str, token: &NewToken<'_>) -> Result<bool, StoreError> {
     let inserted = sqlx::query!(
         "with live as (
-             select intent_id from intents
-             where intent_id = $1 and realm = $12 and state = 'active' and expires_at > $10 for share
+             select intent_id from intents i
+             where intent_id = $1 and realm = $12 and state = 'active' and expires_at > $10
+                 and not exists (select 1 from revocations r where r.intent_id = i.intent_id)
+             for share of i
          )
          insert into tokens (intent_id, jti, kind, token_sha256, parent_sha256, client_id, jkt, txn, hops, issued_at, expires_at)
          select live.intent_id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 from live
@@ -59,4 +61,14 @@ pub async fn insert_if_active(conn: &mut PgConnection, realm: &str, token: &NewT
     .execute(conn)
     .await?;
     Ok(inserted.rows_affected() == 1)
+}
+
+/// Whether an intent was redeemed: whatever its own row says, its token's row stays.
+pub async fn is_redeemed(conn: &mut PgConnection, intent_id: Uuid) -> Result<bool, StoreError> {
+    sqlx::query_scalar!(
+        r#"select exists (select 1 from tokens where intent_id = $1 and kind = 'intent') as "redeemed!""#,
+        intent_id
+    )
+    .fetch_one(conn)
+    .await
 }
