@@ -59,7 +59,7 @@ pub async fn evaluate(realm: InRealm, State(app): State<Arc<App>>, request: Requ
     let resource_server = authenticate_resource_server(realm.context(), token.as_deref()).await?;
     let evaluation = read(&body_of_type(request, &app, "application/json").await?)?;
     let mut response = match evaluate_access(realm.context(), &resource_server, &evaluation).await? {
-        Evaluated::Permit(permit) => Json(permitted(&permit, realm.context().now_secs())).into_response(),
+        Evaluated::Permit(permit) => Json(permitted(&permit)).into_response(),
         Evaluated::Refused(refusal, intent_id) => Json(refused(&refusal, intent_id)).into_response(),
     };
     if let Some(id) = request_id.and_then(|id| HeaderValue::from_str(&id).ok()) {
@@ -93,10 +93,10 @@ fn read(bytes: &[u8]) -> Result<Evaluation, Refusal> {
     })
 }
 
-fn permitted(permit: &Permit, now: i64) -> Value {
+fn permitted(permit: &Permit) -> Value {
     json!({"decision": true, "context": {
         "permit": {
-            "id": permit.permit_id, "call_digest": permit.call_digest, "expires_in": permit.expires_at - now,
+            "id": permit.permit_id, "call_digest": permit.call_digest, "expires_at": permit.expires_at,
             "state": permit.state,
         },
         "intent_id": permit.intent_id,

@@ -33,7 +33,12 @@ use std::sync::Arc;
 ///    `revocation_state_stale`;
 /// 6. [`decide`]: the steps of the token permit this call here; else its reason with `nearest`;
 /// 7. for every class but read the proof has a call digest: `call_digest_mismatch`;
-/// 8. for every counted step the ledger reserves a use: its reason, or `ledger_unavailable`.
+/// 8. for everything but uncounted reads the ledger reserves a use: its reason, or
+///    `ledger_unavailable`.
+///
+/// Proof ids are remembered in memory. A gate that was just started, or one of several behind one
+/// address, may take the proof of an uncounted read that another one took within the last minute;
+/// the ledger takes each proof once for all gates.
 pub struct Gate {
     config: GateConfig,
     keys: Arc<dyn KeySource>,
@@ -120,9 +125,9 @@ impl Gate {
             return Err(Refusal::new(Reason::CallDigestMismatch)
                 .because("the proof lacks call_digest, which every call but a read needs"));
         }
-        match step.uses {
-            Uses::Any => Ok(Permit::new(call, &caller.claims, (&step.id, step.class), None)),
-            Uses::Count(_) => self.reserve(caller, call).await,
+        match (step.uses, step.class) {
+            (Uses::Any, Class::Read) => Ok(Permit::new(call, &caller.claims, (&step.id, step.class), None)),
+            _ => self.reserve(caller, call).await,
         }
     }
 

@@ -38,13 +38,3 @@ impl KeySource for FixedKeys {
         Box::pin(std::future::ready(self.current()))
     }
 }
-
-impl<K: KeySource> KeySource for Arc<K> {
-    fn current(&self) -> Arc<KeySet> {
-        K::current(self)
-    }
-
-    fn refreshed<'a>(&'a self, kid: &'a str) -> Pending<'a, Arc<KeySet>> {
-        K::refreshed(self, kid)
-    }
-}

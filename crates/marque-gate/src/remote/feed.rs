@@ -9,7 +9,6 @@ use futures_util::{Stream, StreamExt};
 use marque_core::jws::{self, JwsError, KeySet};
 use marque_core::limits;
 use marque_core::names::TYP_REVOCATION;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
@@ -34,12 +33,12 @@ impl Drop for Following {
 
 struct Follower {
     marque: Marque,
-    keys: Arc<RemoteKeys>,
+    keys: RemoteKeys,
     revocations: Revocations,
     silence: Duration,
 }
 
-pub(super) fn follow(marque: Marque, keys: Arc<RemoteKeys>, revocations: Revocations, silence: Duration) -> Following {
+pub(super) fn follow(marque: Marque, keys: RemoteKeys, revocations: Revocations, silence: Duration) -> Following {
     let follower = Follower { marque, keys, revocations, silence: silence.max(Duration::from_secs(1)) };
     Following(tokio::spawn(follower.run()).abort_handle())
 }

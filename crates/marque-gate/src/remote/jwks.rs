@@ -15,9 +15,13 @@ const PAUSE: Duration = Duration::from_secs(5);
 const MAX_AGE: Duration = Duration::from_secs(300);
 
 /// A JWK set at a URL (RFC 7517 §5): fetched when a key is unknown, by one caller at a time, at most
-/// once in five seconds; and every five minutes.
+/// once in five seconds; and every five minutes while a feed is followed. Keys that are known stay
+/// when Marque cannot be reached: existing tokens keep verifying. Clones share the keys.
+#[derive(Clone, Debug)]
+pub struct RemoteKeys(Arc<Published>);
+
 #[derive(Debug)]
-pub struct RemoteKeys {
+struct Published {
     client: reqwest::Client,
     url: String,
     keys: RwLock<Arc<KeySet>>,
@@ -26,38 +30,31 @@ pub struct RemoteKeys {
 
 impl RemoteKeys {
     pub(super) fn new(client: reqwest::Client, url: String) -> Self {
-        Self { client, url, keys: RwLock::default(), last_look: Mutex::new(None) }
+        Self(Arc::new(Published { client, url, keys: RwLock::default(), last_look: Mutex::new(None) }))
     }
 
-    /// Looks again if the keys are older than five minutes. Keys that are known stay when Marque
-    /// cannot be reached: existing tokens keep verifying.
+    /// Looks again if the keys are old.
     pub(super) async fn look_if_old(&self) {
-        let mut last_look = self.last_look.lock().await;
-        if last_look.is_none_or(|at| at.elapsed() >= MAX_AGE) {
-            *last_look = Some(Instant::now());
-            self.look().await;
-        }
+        self.0.look(MAX_AGE, |_| true).await;
+    }
+}
+
+impl Published {
+    fn current(&self) -> Arc<KeySet> {
+        self.keys.read().map(|keys| keys.clone()).unwrap_or_default()
     }
 
-    async fn learn(&self, kid: &str) -> Arc<KeySet> {
-        // Who waits for the lock while another one fetches finds the key, or the pause, afterwards.
+    /// Looks if it is still wanted once nobody else looks, and the last look is `pause` ago.
+    async fn look(&self, pause: Duration, is_wanted: impl Fn(&KeySet) -> bool) {
         let mut last_look = self.last_look.lock().await;
-        let may_look = last_look.is_none_or(|at| at.elapsed() >= PAUSE);
-        if !self.current().has(kid) && may_look {
-            *last_look = Some(Instant::now());
-            self.look().await;
+        if last_look.is_some_and(|at| at.elapsed() < pause) || !is_wanted(&self.current()) {
+            return;
         }
-        self.current()
-    }
-
-    async fn look(&self) {
-        match self.fetch().await {
-            Ok(keys) => {
-                if let Ok(mut known) = self.keys.write() {
-                    *known = Arc::new(keys);
-                }
-            }
-            Err(problem) => tracing::warn!(problem, "Marque's keys cannot be read"),
+        *last_look = Some(Instant::now());
+        match (self.fetch().await, self.keys.write()) {
+            (Ok(keys), Ok(mut known)) => *known = Arc::new(keys),
+            (Err(problem), _) => tracing::warn!(problem, "Marque's keys cannot be read"),
+            (_, Err(_)) => {}
         }
     }
 
@@ -72,10 +69,17 @@ impl RemoteKeys {
 
 impl KeySource for RemoteKeys {
     fn current(&self) -> Arc<KeySet> {
-        self.keys.read().map(|keys| keys.clone()).unwrap_or_default()
+        self.0.current()
     }
 
     fn refreshed<'a>(&'a self, kid: &'a str) -> Pending<'a, Arc<KeySet>> {
-        Box::pin(self.learn(kid))
+        let (published, kid) = (self.0.clone(), kid.to_owned());
+        Box::pin(async move {
+            // In a task of its own: a caller who goes away must not break off the look of the others.
+            let look = tokio::spawn(async move { published.look(PAUSE, |keys| !keys.has(&kid)).await });
+            // A look that failed is one that taught nothing.
+            let _ = look.await;
+            self.current()
+        })
     }
 }

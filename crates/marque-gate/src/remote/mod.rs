@@ -25,7 +25,7 @@ pub use ledger::RemoteLedger;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Milliseconds until a connection must stand.
+/// Until a connection must stand.
 const CONNECT: Duration = Duration::from_secs(1);
 /// Until a request must be answered: longer than any healthy answer, shorter than a caller's patience.
 pub(crate) const ANSWER: Duration = Duration::from_secs(3);
@@ -73,7 +73,7 @@ impl Marque {
     /// Never by itself; outside of a tokio runtime `tokio` panics.
     pub fn gate(&self, config: GateConfig) -> (Gate, Following) {
         let revocations = Revocations::new();
-        let keys = Arc::new(self.keys());
+        let keys = self.keys();
         let following = self.follow(keys.clone(), revocations.clone(), config.max_staleness);
         (Gate::new(config, keys, revocations).with_ledger(self.ledger()), following)
     }
@@ -90,7 +90,7 @@ impl Marque {
 
     /// Follows the revocation feed until the result is dropped. A connection that is silent for
     /// `silence` is given up and made anew.
-    pub fn follow(&self, keys: Arc<RemoteKeys>, revocations: Revocations, silence: Duration) -> Following {
+    pub fn follow(&self, keys: RemoteKeys, revocations: Revocations, silence: Duration) -> Following {
         feed::follow(self.clone(), keys, revocations, silence)
     }
 
