@@ -24,7 +24,8 @@ $(JAR): $(JAR_SOURCES) | setup
 up: build
 	@$(DEMO) up
 
-down: build
+down:
+	@[ -x $(DEMO) ] && [ -x target/debug/marque ] || $(MAKE) build
 	@$(DEMO) down
 
 demo: build

@@ -60,12 +60,11 @@ export async function deny(tab, marque, reason) {
 
 /** Opens the receipt of `intentId` and presses "Revoke now". */
 export async function revoke(tab, marque, intentId, person) {
+  const turnedAway = async (page) => tab.status() >= 400 && isAt(marque)(page);
   const place = await open(tab, `${marque}/receipt/${intentId}`, person, {
-    button: shows("#marque-revoke"), state: shows("#intent-state"), refused: async (page) => tab.status() >= 400 && isAt(marque)(page) });
+    button: shows("#marque-revoke"), state: shows("#intent-state"), turned_away: turnedAway });
   if (place !== "button") return place;
-  tab.pressedAt = Date.now();
   await tab.page.click("#marque-revoke");
   return arrive(tab, {
-    revoked: async (page) => (await texts(page, "#intent-state"))[0] === "revoked",
-    refused: async (page) => tab.status() >= 400 && isAt(marque)(page) });
+    revoked: async (page) => (await texts(page, "#intent-state"))[0] === "revoked", turned_away: turnedAway });
 }
