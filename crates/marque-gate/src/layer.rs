@@ -14,6 +14,7 @@
 //! - a call that is broken off (its connection closed, the handler panicked): as a 5xx.
 
 use crate::action::{Args, ConcreteAction};
+use crate::clock;
 use crate::gate::Gate;
 use crate::ledger::{Outcome, ReservationId};
 use crate::permit::Permit;
@@ -31,7 +32,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
-use std::time::SystemTime;
 use tower::{Layer, Service};
 
 /// Says which action a request is. Implemented by functions
@@ -97,9 +97,7 @@ impl GateLayer {
     pub fn new(gate: Arc<Gate>, mapper: impl Mapper) -> Self {
         let base_url = gate.config().location().to_owned();
         let mapper = Box::new(mapper);
-        Self {
-            shared: Arc::new(Shared { gate, base_url, mapper, body_limit: limits::CALL_BYTES, clock: system_clock }),
-        }
+        Self { shared: Arc::new(Shared { gate, base_url, mapper, body_limit: limits::CALL_BYTES, clock: clock::now }) }
     }
 
     /// Another base than the gate's location, for example behind a proxy that rewrites paths.
@@ -128,12 +126,6 @@ impl GateLayer {
         }
         self
     }
-}
-
-#[allow(clippy::disallowed_methods, reason = "the one place where the layer reads the system clock")]
-fn system_clock() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 impl<S> Layer<S> for GateLayer {

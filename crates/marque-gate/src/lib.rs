@@ -32,6 +32,8 @@
 
 mod action;
 mod caller;
+#[cfg(any(feature = "http", feature = "tower"))]
+mod clock;
 mod config;
 mod gate;
 pub mod keys;

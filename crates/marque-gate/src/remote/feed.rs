@@ -2,6 +2,7 @@
 
 use super::jwks::RemoteKeys;
 use super::{ANSWER, Marque, plainly};
+use crate::clock;
 use crate::keys::KeySource;
 use crate::revocations::{Applied, FeedMessage, Revocations};
 use eventsource_stream::{Event, Eventsource};
@@ -9,7 +10,7 @@ use futures_util::{Stream, StreamExt};
 use marque_core::jws::{self, JwsError, KeySet};
 use marque_core::limits;
 use marque_core::names::TYP_REVOCATION;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
@@ -92,7 +93,7 @@ impl Follower {
         if message.issuer() != self.marque.issuer {
             return Err("a message is from another issuer".into());
         }
-        let now = now();
+        let now = clock::now();
         match self.revocations.apply(message, now) {
             Applied::Current => Ok(()),
             Applied::Old if self.is_fresh(now) => Ok(()),
@@ -124,10 +125,4 @@ fn bounded<B: AsRef<[u8]>>(bytes: impl Stream<Item = Result<B, String>>) -> impl
         open = end.map_or(open, |_| 0) + chunk.as_ref().len() - end.unwrap_or(0);
         if open > EVENT_BYTES { Err("an event is too long".into()) } else { Ok(chunk) }
     })
-}
-
-#[allow(clippy::disallowed_methods, reason = "the feed is heard at the system clock's instant")]
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

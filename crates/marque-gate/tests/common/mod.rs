@@ -106,6 +106,13 @@ impl World {
         Self { marque, agent, ledger, revocations, gate, proofs: Mutex::new(0) }
     }
 
+    /// Another gate for the same world, with replay memory of its own.
+    pub fn gate_of(world: &World) -> Gate {
+        let keys = KeySet::from_jwks(&json!({"keys": [world.marque.published(TYP_TXN)]})).unwrap();
+        let config = world.gate.config().clone();
+        Gate::new(config, FixedKeys::new(keys), world.revocations.clone()).with_ledger(world.ledger.clone())
+    }
+
     /// Claims of a good token for some steps.
     pub fn claims(&self, steps: &Value) -> Value {
         let steps: Envelope = json::typed(steps.clone()).unwrap();

@@ -1,0 +1,226 @@
+//! The tower layer before real axum handlers, in process.
+
+mod common;
+
+use axum::body::{Body, to_bytes};
+use axum::http::request::Parts;
+use axum::http::{Request, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Extension, Json, Router};
+use common::*;
+use marque_core::call::Call;
+use marque_gate::layer::{GateLayer, segments, unknown_route};
+use marque_gate::{Args, ConcreteAction, Outcome, Permit, Reason, Refusal};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use tower::ServiceExt;
+
+fn clock() -> i64 {
+    NOW
+}
+
+fn mapper(request: &Parts, args: Args) -> Result<ConcreteAction, Refusal> {
+    match (request.method.as_str(), segments(request.uri.path())?.as_slice()) {
+        ("GET", ["things", id]) => Ok(ConcreteAction::new("look", "thing", id, args)),
+        ("POST", ["things", id, _]) => Ok(ConcreteAction::new("set", "thing", id, args)),
+        _ => Err(unknown_route()),
+    }
+}
+
+async fn look(permit: Permit) -> Json<Value> {
+    Json(json!({"looked": permit.resource().id}))
+}
+
+/// The effect is what the permit says; the request's own body is gone.
+async fn set(permit: Permit, body: String) -> Json<Value> {
+    assert_eq!(body, "");
+    Json(json!({"to": permit.arg("to")}))
+}
+
+async fn fails(_permit: Permit) -> Response {
+    StatusCode::INTERNAL_SERVER_ERROR.into_response()
+}
+
+async fn refuses(_permit: Permit) -> StatusCode {
+    StatusCode::CONFLICT
+}
+
+async fn knows_better(_permit: Permit) -> Response {
+    (StatusCode::BAD_GATEWAY, Extension(Outcome::Released)).into_response()
+}
+
+async fn takes_two(_first: Permit, _second: Permit) -> StatusCode {
+    StatusCode::OK
+}
+
+async fn panics(_permit: Permit) -> StatusCode {
+    panic!("the handler broke off")
+}
+
+struct Site {
+    world: Arc<World>,
+    app: Router,
+}
+
+impl Site {
+    fn new() -> Self {
+        let world = Arc::new(World::new());
+        let gate = Arc::new(World::gate_of(&world));
+        let layer = GateLayer::new(gate, mapper).with_clock(clock).with_body_limit(256);
+        let app = Router::new()
+            .route("/things/{id}", get(look))
+            .route("/things/{id}/set", post(set))
+            .route("/things/{id}/fails", post(fails))
+            .route("/things/{id}/refuses", post(refuses))
+            .route("/things/{id}/knows", post(knows_better))
+            .route("/things/{id}/two", post(takes_two))
+            .route("/things/{id}/panics", post(panics))
+            .layer(layer)
+            .route("/open", get(look));
+        Self { world, app }
+    }
+
+    /// A good request for a call; `change` may spoil it.
+    fn request(&self, method: &str, path: &str, call: &Call, body: Option<&str>) -> Request<Body> {
+        let token = self.world.token(&self.world.claims(&steps()));
+        let claims = self.world.proof_claims(&token, method, path, Some(call));
+        let request = Request::builder().method(method).uri(path).header("Txn-Token", &token);
+        let request = request.header("DPoP", self.world.agent.proof(&claims)).header("Host", "evil.example");
+        match body {
+            Some(body) => request.header("Content-Type", "application/json").body(Body::from(body.to_owned())),
+            None => request.body(Body::empty()),
+        }
+        .unwrap()
+    }
+
+    fn set(&self, what: &str) -> Request<Body> {
+        let path = format!("/things/a/{what}");
+        self.request("POST", &path, &call("set", "a", json!({"to": "x"})), Some(r#"{"to":"x"}"#))
+    }
+
+    async fn send(&self, request: Request<Body>) -> (u16, header::HeaderMap, Value) {
+        let response = self.app.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, 1 << 20).await.unwrap();
+        (parts.status.as_u16(), parts.headers, serde_json::from_slice(&body).unwrap_or_default())
+    }
+
+    async fn settled_after(&self, what: &str) -> Vec<(String, &'static str)> {
+        self.send(self.set(what)).await;
+        self.world.ledger.settled()
+    }
+}
+
+fn settled(outcome: &'static str) -> Vec<(String, &'static str)> {
+    vec![("change".to_owned(), outcome)]
+}
+
+#[tokio::test]
+async fn a_handler_gets_its_permit_and_the_use_is_committed() {
+    let site = Site::new();
+    let (status, _, body) = site.send(site.set("set")).await;
+    assert_eq!((status, body), (200, json!({"to": "x"})));
+    assert_eq!(site.world.ledger.settled(), settled("committed"));
+    let (status, headers, body) = site.send(site.set("set")).await;
+    assert_eq!((status, body["reason"].as_str()), (403, Some("uses_exhausted")));
+    assert_eq!((body["intent_id"].as_str(), body["error"].as_str()), (Some(INTENT), Some("insufficient_scope")));
+    assert_eq!(headers[header::CACHE_CONTROL], "no-store");
+}
+
+#[tokio::test]
+async fn each_outcome_is_settled_as_documented() {
+    assert_eq!(Site::new().settled_after("fails").await, settled("committed"), "a 5xx may have had its effect");
+    assert_eq!(Site::new().settled_after("refuses").await, settled("released"));
+    assert_eq!(Site::new().settled_after("knows").await, settled("released"), "the handler knows better");
+}
+
+#[tokio::test]
+async fn a_call_that_is_broken_off_is_not_released() {
+    let site = Site::new();
+    let (app, request) = (site.app.clone(), site.set("panics"));
+    assert!(tokio::spawn(async move { app.oneshot(request).await }).await.is_err());
+    assert_eq!(site.world.ledger.settled(), settled("broken_off"));
+    assert_eq!(site.world.ledger.used("change"), 1);
+}
+
+#[tokio::test]
+async fn a_route_without_a_gate_never_runs() {
+    let site = Site::new();
+    let (status, _, body) = site.send(Request::builder().uri("/open").body(Body::empty()).unwrap()).await;
+    assert_eq!((status, body["error"].as_str()), (500, Some("server_error")));
+    let (status, _, _) = site.send(site.set("two")).await;
+    assert_eq!(status, 500, "one permit is for one handler");
+}
+
+#[tokio::test]
+async fn refusals_say_why_in_body_and_challenge() {
+    let site = Site::new();
+    let bare = Request::builder().uri("/things/a").body(Body::empty()).unwrap();
+    let (status, headers, body) = site.send(bare).await;
+    assert_eq!((status, body["reason"].as_str()), (401, Some("token_missing")));
+    assert_eq!(headers[header::WWW_AUTHENTICATE], "DPoP algs=\"ES256 ES384 EdDSA\"");
+    let mut bearer = site.set("set");
+    bearer.headers_mut().remove("DPoP");
+    let (status, headers, body) = site.send(bearer).await;
+    assert_eq!((status, body["error"].as_str()), (401, Some("invalid_dpop_proof")));
+    assert!(headers[header::WWW_AUTHENTICATE].to_str().unwrap().starts_with("DPoP error=\"invalid_dpop_proof\""));
+    let mut doubled = site.set("set");
+    let token = doubled.headers()["txn-token"].clone();
+    doubled.headers_mut().append("txn-token", token);
+    assert_eq!(site.send(doubled).await.2["reason"], "token_invalid");
+    site.world.revocations.apply(snapshot("e1", 1, NOW - 60, &[]), NOW);
+    let (status, headers, body) = site.send(site.set("set")).await;
+    assert_eq!((status, body["reason"].as_str()), (503, Some("revocation_state_stale")));
+    assert_eq!(headers[header::RETRY_AFTER], "1");
+}
+
+#[tokio::test]
+async fn refuses_bodies_that_are_not_one_strict_object() {
+    let site = Site::new();
+    let call = call("set", "a", json!({"to": "x"}));
+    for body in ["{\"to\":\"x\",\"to\":\"y\"}", "[]", "{", "{\"to\":\"x\"} x"] {
+        let (status, _, answer) = site.send(site.request("POST", "/things/a/set", &call, Some(body))).await;
+        assert_eq!((status, answer["reason"].as_str()), (400, Some("call_malformed")), "{body}");
+    }
+    let long = format!("{{\"to\":\"{}\"}}", "x".repeat(300));
+    let (status, _, answer) = site.send(site.request("POST", "/things/a/set", &call, Some(&long))).await;
+    assert_eq!((status, answer["reason"].as_str()), (400, Some("call_malformed")));
+    let mut other = site.set("set");
+    other.headers_mut().insert("content-type", "text/plain".parse().unwrap());
+    assert_eq!(site.send(other).await.0, 400);
+    let looked = site.request("GET", "/things/a", &common::call("look", "a", json!({})), Some("{}"));
+    assert_eq!(site.send(looked).await.2["reason"], "call_malformed", "a GET with a body");
+    assert_eq!(site.world.ledger.asked(), 0);
+}
+
+#[tokio::test]
+async fn the_call_is_what_the_body_says_whatever_the_proof_says() {
+    let site = Site::new();
+    let signed = call("set", "a", json!({"to": "x"}));
+    let swapped = site.request("POST", "/things/a/set", &signed, Some(r#"{"to":"y"}"#));
+    assert_eq!(site.send(swapped).await.2["reason"], "call_digest_mismatch");
+    let elsewhere = site.request("POST", "/things/b/set", &signed, Some(r#"{"to":"x"}"#));
+    assert_eq!(site.send(elsewhere).await.2["reason"], "call_digest_mismatch");
+}
+
+#[tokio::test]
+async fn paths_that_are_not_normal_are_refused_and_none_is_repaired() {
+    let site = Site::new();
+    for path in ["/things/%61", "/things/a%2Fb", "/things//a", "/things/.", "/things/..", "/things/a/"] {
+        let request = site.request("GET", path, &call("look", "a", json!({})), None);
+        let (status, _, answer) = site.send(request).await;
+        assert!([400, 404].contains(&status), "{path}: {status} {answer}");
+    }
+    assert!(segments("/a/b").is_ok());
+    assert_eq!(segments("/a\\b").unwrap_err().reason(), Reason::CallMalformed);
+}
+
+#[tokio::test]
+async fn reads_pass_without_the_ledger() {
+    let site = Site::new();
+    let request = site.request("GET", "/things/a?x=1", &call("look", "a", json!({})), None);
+    let (status, _, body) = site.send(request).await;
+    assert_eq!((status, body), (200, json!({"looked": "a"})));
+    assert_eq!(site.world.ledger.asked(), 0);
+}
