@@ -192,6 +192,6 @@ create function refuse_change() returns trigger language plpgsql as $$
 begin
     raise exception 'rows of % are written once', tg_table_name;
 end $$;
-create trigger tokens_append_only before update on tokens for each row execute function refuse_change();
-create trigger approvals_append_only before update on approvals for each row execute function refuse_change();
+create trigger tokens_append_only before update or delete on tokens for each row execute function refuse_change();
+create trigger approvals_append_only before update or delete on approvals for each row execute function refuse_change();
 create trigger revocations_append_only before update or delete on revocations for each row execute function refuse_change();

@@ -11,7 +11,10 @@ fn expect_page(path: &str, generated: &str) {
         std::fs::write(&file, generated).unwrap();
     }
     let committed = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(committed == generated, "{path} is not what the code says: run MARQUE_UPDATE_DOCS=1 cargo test --test reference");
+    assert!(
+        committed == generated,
+        "{path} is not what the code says: run MARQUE_UPDATE_DOCS=1 cargo test --test reference"
+    );
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn print(report: &Report) -> Result<(), Box<dyn std::error::Error>> {
     writeln!(out, "plan digest  {}  {}", report.plan_digest, report.plan_digest.words())?;
     writeln!(out, "approved by  {} ({}) at {}", proven.username, proven.sub, proven.plan.user.iss)?;
     writeln!(out, "approved at  {}", timestamp::format(report.approved_at)?)?;
-    writeln!(out, "passkey      {kind}")?;
+    writeln!(out, "passkey      {kind}; used at {}", report.origin)?;
     writeln!(out, "Marque key   {} of {}", report.signer_thumbprint, report.issuer)?;
     writeln!(out, "realm key    {} of {}", proven.realm_thumbprint, proven.plan.user.iss)?;
     writeln!(out, "{anchor}")?;

@@ -18,7 +18,7 @@
 use super::id_token::IdToken;
 use super::verify_evidence::{ApprovedClaim, Decision, DeniedClaim, Proven, verify_payload};
 use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id, receipt};
-use crate::keycloak::LoginRequest;
+use crate::keycloak::{KeycloakError, LoginRequest};
 use crate::keys::Purpose;
 use crate::store::approvals::{COUNTER_INDEX, PinnedPasskey};
 use crate::store::intents::Intent;
@@ -229,7 +229,11 @@ pub(super) async fn finish_login(
     let Some(code) = callback.code else { return Err(refused_by_realm(callback.refusal, login.intent_id).into()) };
     let (intent_id, redirect_uri) = (login.intent_id.to_string(), redirect_uri(cx, purpose));
     let request = login_request(cx, purpose, &redirect_uri, &intent_id);
-    let sign_in = cx.realm.keycloak.finish_login(&request, code, &login.pkce_verifier).await?;
+    let sign_in = cx.realm.keycloak.finish_login(&request, code, &login.pkce_verifier).await;
+    let sign_in = sign_in.map_err(|error| match error {
+        KeycloakError::Refused(_) => refuse("the realm does not take this answer: open the plan again").into(),
+        error @ KeycloakError::Unavailable(_) => FlowError::from(error),
+    })?;
     let token = verify_id_token(cx, &sign_in.id_token, request.client_id, &login.nonce).await?;
     Ok((login, token, sign_in.id_token))
 }

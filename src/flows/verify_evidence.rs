@@ -254,6 +254,8 @@ pub struct Report {
     pub signer_thumbprint: String,
     /// Whether the passkey can be synced to other devices.
     pub backup_eligible: bool,
+    /// The origin of the page at which the passkey was used.
+    pub origin: String,
     /// When Marque verified the approval; seconds since the Unix epoch.
     pub approved_at: i64,
     /// Whether both keys are ones that the auditor believes.
@@ -277,6 +279,7 @@ pub fn verify_file(file: &[u8], trust: Option<&Trust>) -> Result<Report, String>
     Ok(Report {
         proven,
         issuer: evidence.payload.issuer,
+        origin: evidence.payload.origin,
         plan_digest: evidence.payload.plan_digest,
         signer_thumbprint,
         backup_eligible: evidence.payload.credential.backup_eligible,
