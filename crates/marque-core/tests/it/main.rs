@@ -12,3 +12,4 @@ mod jws;
 mod plan;
 mod resolve;
 mod support;
+mod text;
