@@ -109,6 +109,10 @@ impl RealmConfig {
             return Err(format!("issuer: must end in /realms/{}", self.name));
         }
         Url::parse(&self.keycloak_issuer).map_err(|error| format!("keycloak_issuer: {error}"))?;
+        self.check_relying_party()
+    }
+
+    fn check_relying_party(&self) -> Result<(), String> {
         if self.rp_origins.is_empty() {
             return Err("rp_origins: needs the origin of the approval page".into());
         }

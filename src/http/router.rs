@@ -45,42 +45,31 @@ pub struct Route {
     handler: fn() -> MethodRouter<Arc<App>>,
 }
 
+const fn route(
+    method: &'static str,
+    path: &'static str,
+    caller: Caller,
+    handler: fn() -> MethodRouter<Arc<App>>,
+) -> Route {
+    Route { path, method, caller, handler }
+}
+
 /// Every route below a realm's issuer.
 pub const ROUTES: &[Route] = &[
-    Route {
-        path: "/.well-known/oauth-authorization-server",
-        method: "GET",
-        caller: Caller::Anyone,
-        handler: || get(metadata::show),
-    },
-    Route { path: "/jwks", method: "GET", caller: Caller::Anyone, handler: || get(metadata::keys) },
-    Route { path: "/plans", method: "POST", caller: Caller::Client, handler: || post(plans::submit) },
-    Route { path: "/token", method: "POST", caller: Caller::Client, handler: || post(token::answer) },
-    Route { path: "/catalogs", method: "POST", caller: Caller::ResourceServer, handler: || post(catalogs::publish) },
-    Route {
-        path: "/access/v1/evaluation",
-        method: "POST",
-        caller: Caller::ResourceServer,
-        handler: || post(access::evaluate),
-    },
-    Route { path: "/results", method: "POST", caller: Caller::ResourceServer, handler: || post(results::settle) },
-    Route { path: "/revocations", method: "GET", caller: Caller::ResourceServer, handler: || get(revocations::follow) },
-    Route {
-        path: "/internal/plans/{intent_id}",
-        method: "GET",
-        caller: Caller::Extension,
-        handler: || get(internal::show_plan),
-    },
-    Route { path: "/approve/{intent_id}", method: "GET", caller: Caller::Browser, handler: || get(approve::begin) },
-    Route { path: "/callback", method: "GET", caller: Caller::Browser, handler: || get(approve::complete) },
-    Route { path: "/receipt/callback", method: "GET", caller: Caller::Browser, handler: || get(receipt::complete) },
-    Route { path: "/receipt/{intent_id}", method: "GET", caller: Caller::Browser, handler: || get(receipt::show) },
-    Route {
-        path: "/receipt/{intent_id}/revoke",
-        method: "POST",
-        caller: Caller::Browser,
-        handler: || post(receipt::revoke),
-    },
+    route("GET", "/.well-known/oauth-authorization-server", Anyone, || get(metadata::show)),
+    route("GET", "/jwks", Anyone, || get(metadata::keys)),
+    route("POST", "/plans", Client, || post(plans::submit)),
+    route("POST", "/token", Client, || post(token::answer)),
+    route("POST", "/catalogs", ResourceServer, || post(catalogs::publish)),
+    route("POST", "/access/v1/evaluation", ResourceServer, || post(access::evaluate)),
+    route("POST", "/results", ResourceServer, || post(results::settle)),
+    route("GET", "/revocations", ResourceServer, || get(revocations::follow)),
+    route("GET", "/internal/plans/{intent_id}", Extension, || get(internal::show_plan)),
+    route("GET", "/approve/{intent_id}", Browser, || get(approve::begin)),
+    route("GET", "/callback", Browser, || get(approve::complete)),
+    route("GET", "/receipt/callback", Browser, || get(receipt::complete)),
+    route("GET", "/receipt/{intent_id}", Browser, || get(receipt::show)),
+    route("POST", "/receipt/{intent_id}/revoke", Browser, || post(receipt::revoke)),
 ];
 
 /// The protocol endpoints of every realm.
