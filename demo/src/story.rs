@@ -29,7 +29,7 @@ const FLIPS: usize = 64;
 /// Commands that run at once.
 const PARALLEL: usize = 4;
 /// How many lines the story has: one that was not told is one that was not checked.
-const LINES: u32 = 42;
+const LINES: u32 = 43;
 
 /// Tells the story on a running stack, and says whether every line went as it must.
 ///
@@ -268,12 +268,14 @@ impl<'s> Story<'s> {
         let (party, token, list) = (&self.agent.party, &granted.token, self.agent.list());
         let thief = Party::new(&self.stack.env, &self.stack.env.clients.worker)?;
         let stolen = thief.call(token, &list).await?;
+        let unasked = thief.post_to(&self.worker_url(), token, &json!({"steps": [step::ROTATE_API]})).await?;
         let tampered = tampered(token)?;
         let answer = party.call(&tampered, &list).await?;
         let proof = party.prove_call(token, &list)?;
         let (first, second) = (party.send(token, &proof, &list).await?, party.send(token, &proof, &list).await?);
         let intent = party.call(&granted.intent_token, &list).await?;
         self.refused("the same token from another key", &stolen, Reason::ProofKeyMismatch);
+        self.refused("the worker, asked with the same token from another key", &unasked, Reason::ProofKeyMismatch);
         self.refused("a token with one character changed", &answer, Reason::TokenInvalid);
         self.refused("the intent token itself", &intent, Reason::TokenInvalid);
         self.done("a proof is good for one call", &first);

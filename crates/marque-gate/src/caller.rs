@@ -12,7 +12,6 @@ use marque_core::reason::Reason;
 
 /// A caller whose token and proof hold. It says who calls and what the token carries; it permits
 /// nothing. Only a [`Gate`](crate::Gate) makes one, one per proof.
-#[derive(Debug)]
 pub struct Caller {
     pub(crate) claims: TxnClaims,
     pub(crate) token: String,
@@ -20,6 +19,14 @@ pub struct Caller {
     pub(crate) call_digest: Option<Digest>,
     pub(crate) method: String,
     pub(crate) url: String,
+}
+
+/// Says who, never the token or the proof.
+impl std::fmt::Debug for Caller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("Caller");
+        shown.field("client_id", &self.client_id()).field("intent", &self.intent_id()).finish_non_exhaustive()
+    }
 }
 
 impl Caller {

@@ -81,10 +81,11 @@ pub struct GateLayer {
     shared: Arc<Shared>,
 }
 
+#[derive(Clone)]
 struct Shared {
     gate: Arc<Gate>,
     base_url: String,
-    mapper: Box<dyn Mapper>,
+    mapper: Arc<dyn Mapper>,
     body_limit: usize,
     clock: fn() -> i64,
 }
@@ -96,7 +97,7 @@ impl GateLayer {
     /// query, never the `Host` field. Put the layer where paths are whole: outside of nested routers.
     pub fn new(gate: Arc<Gate>, mapper: impl Mapper) -> Self {
         let base_url = gate.config().location().to_owned();
-        let mapper = Box::new(mapper);
+        let mapper = Arc::new(mapper);
         Self { shared: Arc::new(Shared { gate, base_url, mapper, body_limit: limits::CALL_BYTES, clock: clock::now }) }
     }
 
@@ -120,10 +121,7 @@ impl GateLayer {
     }
 
     fn changed(mut self, change: impl FnOnce(&mut Shared)) -> Self {
-        // A layer under construction is not shared yet; once it is, its settings stand.
-        if let Some(shared) = Arc::get_mut(&mut self.shared) {
-            change(shared);
-        }
+        change(Arc::make_mut(&mut self.shared));
         self
     }
 }

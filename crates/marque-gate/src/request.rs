@@ -5,13 +5,20 @@ use marque_core::names::{HEADER_DPOP, HEADER_TXN_TOKEN};
 use marque_core::reason::Reason;
 
 /// The parts of a request that authority is judged by.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Presented {
     method: String,
     url: String,
     tokens: Vec<String>,
     proofs: Vec<String>,
     has_authorization: bool,
+}
+
+/// Says what was asked, never the token or the proof.
+impl std::fmt::Debug for Presented {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Presented({} {})", self.method, self.url)
+    }
 }
 
 impl Presented {

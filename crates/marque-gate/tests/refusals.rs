@@ -315,3 +315,15 @@ fn every_refusal_has_a_body_and_a_status() {
     let missing = Refusal::new(Reason::TokenMissing).challenge().unwrap();
     assert!(!missing.contains("error"), "RFC 6750 §3.1: no error code for a request without a token");
 }
+
+#[tokio::test]
+async fn what_is_printed_of_a_call_holds_no_token_and_no_argument() {
+    let world = World::new();
+    let request = world.request(&steps(), &change());
+    let shown = format!("{request:?}");
+    let caller = world.gate.verify_caller(&request, NOW).await.unwrap();
+    let shown = format!("{shown} {caller:?}");
+    assert!(!shown.contains(caller.token()) && !shown.contains(caller.proof()), "{shown}");
+    let permit = world.gate.authorize(caller, action(&change()), NOW).await.unwrap();
+    assert!(!format!("{permit:?}").contains("\"x\""));
+}
