@@ -58,12 +58,13 @@ export async function deny(tab, marque, reason) {
   return arrive(tab, backAt(marque));
 }
 
-/** Opens the receipt of `intentId` and presses "Revoke now". */
+/** Opens the receipt of `intentId` and presses "Revoke now"; `tab.pressedAt` says when, for the story to measure from. */
 export async function revoke(tab, marque, intentId, person) {
   const turnedAway = async (page) => tab.status() >= 400 && isAt(marque)(page);
   const place = await open(tab, `${marque}/receipt/${intentId}`, person, {
     button: shows("#marque-revoke"), state: shows("#intent-state"), turned_away: turnedAway });
   if (place !== "button") return place;
+  tab.pressedAt = Date.now();
   await tab.page.click("#marque-revoke");
   return arrive(tab, {
     revoked: async (page) => (await texts(page, "#intent-state"))[0] === "revoked", turned_away: turnedAway });
