@@ -1,5 +1,6 @@
 //! The one table of routes. `tests/it/routes.rs` holds the list of who may call each.
 
+use self::Caller::{Anyone, Browser, Client, Extension, ResourceServer};
 use super::{
     access, approve, catalogs, error, health, internal, metadata, plans, receipt, results, revocations, token,
 };
