@@ -1,5 +1,6 @@
-//! The only reader of environment and configuration file. Everything is checked once, here.
+//! The configuration: one file and a few variables of the environment. Everything is checked once, here.
 
+use crate::environment::variable;
 use secrecy::SecretString;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -83,8 +84,8 @@ impl Config {
         config.check().map_err(|message| ConfigError::Malformed(path.into(), message))?;
         let private = || crate::postgres::default_dir().and_then(|dir| crate::postgres::running_url(&dir));
         config.database_url =
-            environment("DATABASE_URL").or_else(private).map(SecretString::from).ok_or(ConfigError::NoDatabase)?;
-        config.sealing_key = environment("MARQUE_KEY").map(SecretString::from);
+            variable("DATABASE_URL").or_else(private).map(SecretString::from).ok_or(ConfigError::NoDatabase)?;
+        config.sealing_key = variable("MARQUE_KEY").map(SecretString::from);
         Ok(config)
     }
 
@@ -134,12 +135,6 @@ impl RealmConfig {
     pub fn path(&self) -> String {
         format!("/realms/{}", self.name)
     }
-}
-
-/// A variable of the environment that is set and not empty.
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
-pub fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 #[cfg(test)]

@@ -9,13 +9,14 @@
 //! | [`flows`] | the order of steps, transactions | axum, SQL text |
 //! | [`store`] | rows and core types | flows, http, keycloak, the clock |
 //! | [`keycloak`], [`passkey`], [`keys`] | one outside thing each | store, flows, http |
-//! | [`config`] | the environment and the configuration file | everything else |
+//! | [`config`], [`environment`], [`clock`], [`random`] | the only readers of what they are named for | everything else |
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod environment;
 pub mod flows;
 pub mod http;
 pub mod keycloak;

@@ -115,7 +115,7 @@ impl Running {
 /// The server's directory when none is given: `$XDG_STATE_HOME/marque/postgres`, else `~/.local/state/marque/postgres`.
 /// `None` where neither `XDG_STATE_HOME` nor `HOME` is an absolute path.
 pub fn default_dir() -> Option<PathBuf> {
-    let absolute = |name| crate::config::environment(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let absolute = |name| crate::environment::variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let state = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")))?;
     Some(state.join("marque/postgres"))
 }

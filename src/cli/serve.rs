@@ -15,7 +15,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    let filter = crate::config::environment("RUST_LOG").unwrap_or_else(|| "info,sqlx=warn".into());
+    let filter = crate::environment::variable("RUST_LOG").unwrap_or_else(|| "info,sqlx=warn".into());
     tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(std::io::stderr).init();
     super::block_on(crate::app::serve(&args.config))?;
     Ok(ExitCode::SUCCESS)

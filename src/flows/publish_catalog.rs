@@ -33,14 +33,12 @@ pub async fn publish_catalog(
     let (realm, now) = (cx.realm_name(), cx.app.clock.now());
     let mut tx = cx.app.pool.begin().await?;
     store::catalogs::lock_location(&mut tx, realm, &document.location).await?;
-    if let Some(row) = store::catalogs::find_newest(&mut tx, realm, &document.location).await? {
-        let payload = jws::unverified_payload(&row.jws).map_err(FlowError::internal)?;
-        let newest = Catalog::parse(&payload).map_err(FlowError::internal)?;
-        if newest.reference() == reference {
-            return Ok(reference);
-        }
-        expect_successor(&catalog, &newest)?;
+    let earlier = store::catalogs::all_versions(&mut tx, realm, &document.location).await?;
+    let earlier = earlier.iter().map(|row| kept(&row.jws)).collect::<Result<Vec<_>, _>>()?;
+    if earlier.first().is_some_and(|newest| newest.reference() == reference) {
+        return Ok(reference);
     }
+    expect_successor(&catalog, &earlier)?;
     let version = i64::try_from(document.version).map_err(FlowError::internal)?;
     let row = store::catalogs::NewCatalog {
         location: &document.location,
@@ -63,14 +61,21 @@ fn verify(resource_server: &ResourceServer, compact: &str) -> Result<Catalog, Re
     Catalog::parse(&verified.payload).map_err(|refused| bad_input(OAuthError::InvalidRequest, &refused))
 }
 
-fn expect_successor(catalog: &Catalog, newest: &Catalog) -> Result<(), Refusal> {
-    if catalog.document().version <= newest.document().version {
-        let text = format!("$.version: must be above {}", newest.document().version);
-        return Err(Refusal::new(OAuthError::Conflict, text));
+/// An accepted catalog, whose signature was verified when it came.
+fn kept(compact: &str) -> Result<Catalog, FlowError> {
+    let payload = jws::unverified_payload(compact).map_err(FlowError::internal)?;
+    Catalog::parse(&payload).map_err(FlowError::internal)
+}
+
+/// Compared with every earlier version: an action that was left out for a while does not come back milder.
+fn expect_successor(catalog: &Catalog, earlier: &[Catalog]) -> Result<(), Refusal> {
+    let newest = earlier.first().map_or(0, |newest| newest.document().version);
+    if catalog.document().version <= newest {
+        return Err(Refusal::new(OAuthError::Conflict, format!("$.version: must be above {newest}")));
     }
-    match catalog.lowered_since(newest) {
+    match earlier.iter().find_map(|before| catalog.lowered_since(before)) {
         Some(action) => {
-            let text = format!("$.actions.{action}: got milder than in version {}", newest.document().version);
+            let text = format!("$.actions.{action}: is milder than an earlier version had it");
             Err(Refusal::new(OAuthError::Conflict, text))
         }
         None => Ok(()),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Error;
 use super::account::Account;
-use crate::config::environment;
+use crate::environment::variable;
 
 const PROGRAMS: [&str; 3] = ["initdb", "pg_ctl", "postgres"];
 const INSTALL: &str =
@@ -43,7 +43,7 @@ fn usable(folder: &Path, account: &Account) -> Option<PathBuf> {
 }
 
 fn on_path() -> Vec<PathBuf> {
-    environment("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default()
+    variable("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default()
 }
 
 fn debian() -> Vec<PathBuf> {
@@ -62,7 +62,7 @@ fn npm() -> Vec<PathBuf> {
 }
 
 fn pypi() -> Vec<PathBuf> {
-    let home = |name: &str| environment(name).map(PathBuf::from);
+    let home = |name: &str| variable(name).map(PathBuf::from);
     let roots = [
         home("VIRTUAL_ENV"),
         home("HOME").map(|path| path.join(".local")),

@@ -28,6 +28,18 @@ pub async fn find_newest(
     .await
 }
 
+/// Every catalog of a location that was ever accepted, the newest first.
+pub async fn all_versions(conn: &mut PgConnection, realm: &str, location: &str) -> Result<Vec<CatalogRow>, StoreError> {
+    sqlx::query_as!(
+        CatalogRow,
+        "select client_id, jws from catalogs where realm = $1 and location = $2 order by version desc",
+        realm,
+        location
+    )
+    .fetch_all(conn)
+    .await
+}
+
 /// Holds other uploads for the same location until the transaction ends.
 pub async fn lock_location(conn: &mut PgConnection, realm: &str, location: &str) -> Result<(), StoreError> {
     sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1 || chr(10) || $2, 1)) as locked", realm, location)

@@ -8,16 +8,17 @@ use std::path::{Path, PathBuf};
 /// What each room may name of the others. `app` wires all and hands itself to those who answer requests.
 const KNOWS: &[(&str, &[&str])] = &[
     ("main", &[]),
-    ("cli", &["app", "config", "flows", "postgres"]),
+    ("cli", &["app", "config", "environment", "flows", "postgres"]),
     ("app", &["clock", "config", "flows", "http", "keycloak", "keys", "store"]),
     ("http", &["app", "flows", "random"]),
     ("flows", &["app", "clock", "keycloak", "keys", "passkey", "random", "store"]),
     ("keycloak", &["clock", "config", "keys", "random"]),
-    ("config", &["postgres"]),
+    ("config", &["environment", "postgres"]),
     ("store", &[]),
     ("passkey", &[]),
     ("keys", &[]),
-    ("postgres", &[]),
+    ("postgres", &["environment"]),
+    ("environment", &[]),
     ("clock", &[]),
     ("random", &[]),
 ];
