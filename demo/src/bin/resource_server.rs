@@ -85,9 +85,9 @@ fn is_name(text: &str) -> bool {
 }
 
 /// What the resource server offers, in its own words. A change needs a higher version.
-fn catalog(env: &Env) -> Value {
+fn catalog(client_id: &str, location: &str) -> Value {
     json!({
-        "iss": env.clients.rs.client_id, "version": 1, "location": env.resource_server.url,
+        "iss": client_id, "version": 1, "location": location,
         "actions": {
             "list_service_accounts": {
                 "class": "read", "reversible": true, "resource": "environment", "args": {},
@@ -110,7 +110,8 @@ fn catalog(env: &Env) -> Value {
 async fn publish_catalog(env: &Env) -> Result<()> {
     let key = SigningKey::read(&env.clients.rs.key)?;
     let tokens = KeycloakTokens::new(env, &env.clients.rs)?;
-    let signed = key.sign(TYP_CATALOG, &canonical(&catalog(env)))?;
+    let catalog = catalog(&env.clients.rs.client_id, &env.resource_server.url);
+    let signed = key.sign(TYP_CATALOG, &canonical(&catalog))?;
     let deadline = Instant::now() + CATALOG_LIMIT;
     loop {
         match upload(env, &tokens, &signed).await {
@@ -212,4 +213,64 @@ async fn update_secret(State(vault): Shared, permit: Permit) -> Answered {
 /// A name for a key that says nothing about it.
 fn name_of(key: &[u8; 32]) -> String {
     Digest::of(key).to_base64().chars().take(8).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::Request;
+    use marque_core::call::{Call, CallResource};
+    use marque_core::catalog::Catalog;
+
+    const LOCATION: &str = "http://localhost:7402";
+
+    fn call(action: &str, kind: &str, id: &str, args: Value) -> Call {
+        let resource = CallResource { kind: kind.into(), id: id.into() };
+        let args = args.as_object().cloned().unwrap_or_default();
+        Call { location: LOCATION.into(), action: action.into(), resource, args }
+    }
+
+    fn parts(method: &str, url: &str) -> Parts {
+        Request::builder().method(method).uri(url).body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn a_call_travels_as_the_request_that_is_read_as_this_very_call() {
+        for call in [
+            call("list_service_accounts", "environment", "production", json!({})),
+            call("rotate_key", "service_account", "svc-api", json!({})),
+            call("update_secret", "secret", "API_KEY", json!({"value_from": "svc-api"})),
+        ] {
+            let (method, url) = clients::route(&call).unwrap();
+            let args = Args::from_map(call.args.clone()).unwrap();
+            let expected = ConcreteAction::new(&call.action, &call.resource.kind, &call.resource.id, args.clone());
+            assert_eq!(action(&parts(method.as_str(), &url), args), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn other_requests_are_none_of_its_actions() {
+        for (method, path) in [
+            ("GET", "/service-accounts"),
+            ("GET", "/service-accounts?environment="),
+            ("GET", "/service-accounts?environment=production&environment=test"),
+            ("GET", "/service-accounts?environment=%70roduction"),
+            ("HEAD", "/service-accounts?environment=production"),
+            ("POST", "/service-accounts/svc-api/rotate?force=1"),
+            ("POST", "/service-accounts/svc%2Dapi/rotate"),
+            ("POST", "/service-accounts/../rotate"),
+            ("PUT", "/secrets/API_KEY/"),
+            ("DELETE", "/secrets/API_KEY"),
+        ] {
+            let request = parts(method, &format!("{LOCATION}{path}"));
+            assert!(action(&request, Args::none()).is_err(), "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn its_catalog_is_one() {
+        let catalog = Catalog::parse(&canonical(&catalog("demo-rs", LOCATION))).unwrap();
+        assert_eq!(catalog.document().location, LOCATION);
+        assert_eq!(catalog.document().actions.len(), 3);
+    }
 }
