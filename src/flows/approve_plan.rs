@@ -143,7 +143,7 @@ fn expect_pending(intent: &Intent, now: OffsetDateTime) -> Result<(), Refusal> {
 /// # Errors
 /// `invalid_token` if the realm did not sign the request for this plan, not found or gone if nothing waits.
 pub async fn answer_plan_request(cx: Context<'_>, intent_id: &str, request: Option<&str>) -> Result<String, FlowError> {
-    let request = request.ok_or_else(|| Refusal::new(OAuthError::InvalidToken, "send Authorization: Bearer"))?;
+    let request = request.ok_or_else(|| Refusal::new(OAuthError::MissingToken, "send Authorization: Bearer"))?;
     check_plan_request(cx, intent_id, request).await?;
     let intent = find(cx, intent_id).await?;
     let now = cx.app.clock.now();
@@ -174,7 +174,7 @@ async fn check_plan_request(cx: Context<'_>, intent_id: &str, request: &str) -> 
         return Err(refuse("the plan request has no iat, exp or jti".into()).into());
     };
     let in_time = exp + limits::CLOCK_LEEWAY_SECS > now && iat <= now + limits::CLOCK_LEEWAY_SECS && exp - iat <= 60;
-    if !in_time || jti.len() > limits::IDENTIFIER_CHARS {
+    if !in_time || !limits::is_single_use_id(jti) {
         return Err(refuse("the plan request is not of the last minute".into()).into());
     }
     if !cx.use_once("plan-request", "realm", jti, exp + limits::CLOCK_LEEWAY_SECS).await? {

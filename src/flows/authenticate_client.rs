@@ -63,8 +63,8 @@ pub async fn authenticate_client(
         return Err(refuse("client_id is not the assertion's iss").into());
     }
     let record = cx.realm.directory.find_client(&cx.realm.keycloak, client_id).await?;
-    let record = record.filter(|record| record.enabled);
-    let record = record.ok_or_else(|| refuse("the assertion's iss is no enabled client of this realm"))?;
+    // One answer for a client that is not there and for a signature that is not its own: strangers learn no ids.
+    let record = record.filter(|record| record.enabled).ok_or_else(not_its_own)?;
     let keys = KeySet::from_jwks(&record.jwks).unwrap_or_default();
     let claims = verify(assertion, &keys)?;
     let (jti, exp) = check_claims(&claims, client_id, cx.issuer(), cx.now_secs())?;
@@ -94,6 +94,10 @@ fn refuse(description: impl Into<String>) -> Refusal {
     Refusal::new(OAuthError::InvalidClient, description)
 }
 
+fn not_its_own() -> Refusal {
+    refuse("client_assertion is not signed by a key of an enabled client of this realm whose id is its iss")
+}
+
 fn assertion<'a>(credentials: &Credentials<'a>) -> Result<&'a str, Refusal> {
     match (credentials.assertion_type, credentials.assertion) {
         (Some(names::ASSERTION_TYPE_JWT), Some(assertion)) => Ok(assertion),
@@ -111,7 +115,10 @@ fn verify(assertion: &str, keys: &KeySet) -> Result<Map<String, Value>, Refusal>
         Err(JwsError::WrongType(_)) => jws::verify(assertion, names::TYP_JWT, keys),
         other => other,
     };
-    verified.and_then(|verified| verified.claims()).map_err(|error| refuse(format!("client_assertion {error}")))
+    verified.and_then(|verified| verified.claims()).map_err(|error| match error {
+        JwsError::UnknownKey | JwsError::BadSignature => not_its_own(),
+        error => refuse(format!("client_assertion {error}")),
+    })
 }
 
 fn check_claims<'c>(
@@ -135,7 +142,7 @@ fn check_claims<'c>(
         return Err(refuse("client_assertion is from the future (iat, nbf)"));
     }
     match text(claims, "jti")? {
-        jti if !jti.is_empty() && jti.len() <= limits::IDENTIFIER_CHARS => Ok((jti, exp)),
+        jti if limits::is_single_use_id(jti) => Ok((jti, exp)),
         _ => Err(refuse("client_assertion has no usable jti")),
     }
 }

@@ -49,14 +49,16 @@ pub async fn authenticate_resource_server(
     cx: Context<'_>,
     access_token: Option<&str>,
 ) -> Result<ResourceServer, FlowError> {
-    let token = access_token.ok_or_else(|| refuse("send Authorization: Bearer with an access token of the realm"))?;
+    let token = access_token.ok_or_else(|| {
+        Refusal::new(OAuthError::MissingToken, "send Authorization: Bearer with an access token of the realm")
+    })?;
     let kid = jws::unverified_kid(token);
     let keys = cx.realm.realm_keys.with(&cx.realm.keycloak, kid.as_deref()).await?;
     let claims = jws::verify(token, names::TYP_JWT, &keys).and_then(|verified| verified.claims());
     let claims = claims.map_err(|error| refuse(format!("the access token {error}")))?;
     check(&claims, cx)?;
     let client_id = claims.get("azp").and_then(Value::as_str).ok_or_else(|| refuse("the access token has no azp"))?;
-    let record = cx.realm.directory.find_client(&cx.realm.keycloak, client_id).await?;
+    let record = cx.realm.directory.find_client_or_last_known(&cx.realm.keycloak, client_id).await?;
     match record.filter(|record| record.enabled && record.is_kind("resource-server")) {
         Some(record) => Ok(ResourceServer { record }),
         None => {
@@ -85,6 +87,9 @@ fn check(claims: &Map<String, Value>, cx: Context<'_>) -> Result<(), Refusal> {
     };
     if audience != Some(cx.issuer()) {
         return Err(refuse(format!("the access token's only audience must be {}", cx.issuer())));
+    }
+    if claims.contains_key("cnf") {
+        return Err(refuse("the access token is bound to a key, which is not proven here: use an unbound one"));
     }
     match claims.get("exp").and_then(Value::as_i64) {
         Some(exp) if exp + limits::CLOCK_LEEWAY_SECS > cx.now_secs() => Ok(()),

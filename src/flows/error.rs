@@ -37,6 +37,8 @@ pub enum OAuthError {
     AccessDenied,
     /// RFC 8628 §3.5, CIBA §11.
     ExpiredToken,
+    /// RFC 6750 §3.1: no token at all.
+    MissingToken,
     /// RFC 6750 §3.1.
     InvalidToken,
     /// RFC 6750 §3.1.
@@ -66,7 +68,7 @@ impl OAuthError {
             Self::SlowDown => "slow_down",
             Self::AccessDenied => "access_denied",
             Self::ExpiredToken => "expired_token",
-            Self::InvalidToken => "invalid_token",
+            Self::MissingToken | Self::InvalidToken => "invalid_token",
             Self::InsufficientScope => "insufficient_scope",
             Self::NotFound => "not_found",
             Self::Gone => "gone",
@@ -152,9 +154,18 @@ impl From<crate::store::StoreError> for FlowError {
             sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::PoolClosed => {
                 Self::Unavailable(format!("the database: {error}"))
             }
+            sqlx::Error::Database(ref refused) if refused.code().is_some_and(|code| passes(&code)) => {
+                Self::Unavailable(format!("the database: {error}"))
+            }
             other => Self::Internal(format!("the database: {other}")),
         }
     }
+}
+
+/// Whether a SQLSTATE says that the same may succeed later: connection lost (08), rolled back for another's sake (40),
+/// out of something (53), stopped by its operator (57).
+fn passes(code: &str) -> bool {
+    ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class))
 }
 
 impl From<KeycloakError> for FlowError {

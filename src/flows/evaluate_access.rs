@@ -137,9 +137,11 @@ async fn charge(
     let now = cx.app.clock.now();
     let mut tx = cx.app.pool.begin().await?;
     if !store::intents::lock_active(&mut tx, cx.realm_name(), intent_id, now).await? {
-        return Ok(refused(why_not_active(&mut tx, cx, intent_id, now).await?, intent));
+        let reason = cx.why_not_active(&mut tx, intent_id).await?.unwrap_or(Reason::IntentRevoked);
+        return Ok(refused(reason, intent));
     }
-    if let Some(answer) = repeated(&mut tx, resource_server, evaluation, proof, intent_id).await? {
+    store::permits::lock_call(&mut tx, intent_id, resource_server.client_id(), &evaluation.call_id).await?;
+    if let Some(answer) = repeated(&mut tx, resource_server, evaluation, proof, intent_id, now).await? {
         return Ok(answer);
     }
     let facts = Facts { uses: store::permits::uses(&mut tx, intent_id).await? };
@@ -161,19 +163,6 @@ async fn charge(
     Ok(Evaluated::Permit(permit))
 }
 
-async fn why_not_active(
-    tx: &mut PgConnection,
-    cx: Context<'_>,
-    intent_id: Uuid,
-    now: OffsetDateTime,
-) -> Result<Reason, FlowError> {
-    let intent = store::intents::find(tx, cx.realm_name(), intent_id).await?;
-    Ok(match intent {
-        Some(intent) if intent.state().refusal().is_none() && now >= intent.expires_at => Reason::IntentExpired,
-        _ => Reason::IntentRevoked,
-    })
-}
-
 /// In the same transaction as the permit: a proof that was used is used only if its permit stands.
 async fn use_proof(tx: &mut PgConnection, cx: Context<'_>, proof: &Proof) -> Result<bool, FlowError> {
     let over = proof.iat + limits::PROOF_SECS + limits::CLOCK_LEEWAY_SECS;
@@ -189,12 +178,14 @@ async fn repeated(
     evaluation: &Evaluation,
     proof: &Proof,
     intent_id: Uuid,
+    now: OffsetDateTime,
 ) -> Result<Option<Evaluated>, FlowError> {
     let client_id = resource_server.client_id();
     let found = store::permits::find_by_call(tx, intent_id, client_id, &evaluation.call_id).await?;
     let Some(earlier) = found else { return Ok(None) };
     let call_digest = evaluation.call.digest();
-    if earlier.call_digest != call_digest.as_bytes() || earlier.proof_jti != proof.jti || earlier.state != "reserved" {
+    let is_open = earlier.state == "reserved" && now < earlier.expires_at;
+    if earlier.call_digest != call_digest.as_bytes() || earlier.proof_jti != proof.jti || !is_open {
         return Ok(Some(refused(Reason::CallMalformed, Some(intent_id.to_string()))));
     }
     Ok(Some(Evaluated::Permit(Permit {

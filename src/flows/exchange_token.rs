@@ -321,5 +321,6 @@ async fn keep(
         tracing::info!(intent = %intent_id, token = %hash, client = client.client_id(), "token.exchanged");
         return Ok(());
     }
-    Err(refuse(Reason::IntentRevoked, &intent_id.to_string()).into())
+    let reason = cx.why_not_active(&mut conn, intent_id).await?.unwrap_or(Reason::TokenInvalid);
+    Err(refuse(reason, &intent_id.to_string()).into())
 }

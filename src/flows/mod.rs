@@ -24,6 +24,9 @@ pub use error::{FlowError, OAuthError, Refusal};
 
 use crate::app::{App, Realm};
 use crate::store;
+use marque_core::lifecycle::IntentState;
+use marque_core::reason::Reason;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// What every flow is handed: the server and the realm that the request is for.
@@ -49,6 +52,19 @@ impl Context<'_> {
     /// An instant as seconds since the Unix epoch.
     pub fn now_secs(&self) -> i64 {
         self.app.clock.now().unix_timestamp()
+    }
+
+    /// Why an intent is not active now; nothing if it is, as far as its own row says.
+    async fn why_not_active(&self, conn: &mut PgConnection, intent_id: Uuid) -> Result<Option<Reason>, FlowError> {
+        let intent = store::intents::find(conn, self.realm_name(), intent_id).await?;
+        Ok(match intent {
+            None => Some(Reason::IntentRevoked),
+            Some(intent) => match intent.state() {
+                IntentState::Active if self.app.clock.now() >= intent.expires_at => Some(Reason::IntentExpired),
+                IntentState::Active => None,
+                state => Some(state.refusal().unwrap_or(Reason::IntentRevoked)),
+            },
+        })
     }
 
     /// Uses an id once; `kind` keeps ids of different kinds apart.

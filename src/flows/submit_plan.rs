@@ -30,6 +30,8 @@ const PENDING: Duration = Duration::minutes(10);
 const PENDING_PLANS: i64 = 32;
 /// Seconds between two polls, at first.
 const POLL_INTERVAL_SECS: i32 = 3;
+/// Bytes of a completed plan with its catalogs: in base64 they fit the extension's limit of 512 KiB for an answer.
+const PRESENTED_BYTES: usize = 380 * 1024;
 /// Bytes around the plan in `authorization_details`.
 const DETAILS_BYTES: usize = limits::PLAN_BYTES + 1024;
 
@@ -87,11 +89,12 @@ pub async fn submit_plan(
         now: cx.now_secs(),
     };
     let resolved = resolve(plan, &completion).map_err(|rejection| rejected(&rejection))?;
+    expect_presentable(&resolved, &jws)?;
     keep(cx, client, submission.idempotency_key.map(|key| (key, request)), intent_id, &resolved, &jws).await
 }
 
 fn check_idempotency_key(key: &str) -> Result<(), Refusal> {
-    if (1..=limits::IDENTIFIER_CHARS).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if limits::is_single_use_id(key) {
         return Ok(());
     }
     Err(Refusal::new(OAuthError::InvalidRequest, "Idempotency-Key must be 1 to 512 printable ASCII characters"))
@@ -119,6 +122,21 @@ fn read(details: &str) -> Result<SubmittedPlan, Refusal> {
         }
         _ => Err(shape()),
     }
+}
+
+/// What is admitted can be shown, kept as evidence and read back: all limits hold for the completed plan too.
+fn expect_presentable(plan: &ResolvedPlan, catalogs: &[String]) -> Result<(), Refusal> {
+    let refuse =
+        |text: String| Refusal::new(OAuthError::InvalidAuthorizationDetails, text).because(Reason::PlanInvalid);
+    let canonical = plan.canonical();
+    ResolvedPlan::from_canonical(&canonical).map_err(|refused| refuse(refused.to_string()))?;
+    let bytes = canonical.len() + catalogs.iter().map(String::len).sum::<usize>();
+    if bytes > PRESENTED_BYTES {
+        return Err(refuse(format!(
+            "$.steps: plan and catalogs are {bytes} bytes; at most {PRESENTED_BYTES} can be shown"
+        )));
+    }
+    Ok(())
 }
 
 fn rejected(rejection: &Rejection) -> Refusal {

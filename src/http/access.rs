@@ -52,20 +52,24 @@ struct CallContext {
     call_id: String,
 }
 
-/// Evaluates one call. A refused call is 200 with `decision: false`.
+/// Evaluates one call. A refused call is 200 with `decision: false`. `X-Request-ID` comes back with every answer.
 pub async fn evaluate(realm: InRealm, State(app): State<Arc<App>>, request: Request) -> Result<Response, HttpError> {
-    let token = bearer(request.headers())?.map(str::to_owned);
-    let request_id = single(request.headers(), "x-request-id")?.map(str::to_owned);
-    let resource_server = authenticate_resource_server(realm.context(), token.as_deref()).await?;
-    let evaluation = read(&body_of_type(request, &app, "application/json").await?)?;
-    let mut response = match evaluate_access(realm.context(), &resource_server, &evaluation).await? {
-        Evaluated::Permit(permit) => Json(permitted(&permit)).into_response(),
-        Evaluated::Refused(refusal, intent_id) => Json(refused(&refusal, intent_id)).into_response(),
-    };
-    if let Some(id) = request_id.and_then(|id| HeaderValue::from_str(&id).ok()) {
+    let request_id = single(request.headers(), "x-request-id")?.and_then(|id| HeaderValue::from_str(id).ok());
+    let mut response = answer(&realm, &app, request).await.into_response();
+    if let Some(id) = request_id {
         response.headers_mut().insert("x-request-id", id);
     }
     Ok(response)
+}
+
+async fn answer(realm: &InRealm, app: &Arc<App>, request: Request) -> Result<Json<Value>, HttpError> {
+    let token = bearer(request.headers())?.map(str::to_owned);
+    let resource_server = authenticate_resource_server(realm.context(), token.as_deref()).await?;
+    let evaluation = read(&body_of_type(request, app, "application/json").await?)?;
+    Ok(match evaluate_access(realm.context(), &resource_server, &evaluation).await? {
+        Evaluated::Permit(permit) => Json(permitted(&permit)),
+        Evaluated::Refused(refusal, intent_id) => Json(refused(&refusal, intent_id)),
+    })
 }
 
 fn read(bytes: &[u8]) -> Result<Evaluation, Refusal> {
@@ -74,8 +78,9 @@ fn read(bytes: &[u8]) -> Result<Evaluation, Refusal> {
     if body.subject.kind != "agent" {
         return Err(Refusal::new(OAuthError::InvalidRequest, "$.subject.type: must be agent"));
     }
-    if body.context.call_id.is_empty() || body.context.call_id.len() > limits::IDENTIFIER_CHARS {
-        return Err(Refusal::new(OAuthError::InvalidRequest, "$.context.call_id: must be 1 to 512 bytes"));
+    if !limits::is_single_use_id(&body.context.call_id) {
+        let text = "$.context.call_id: must be 1 to 512 printable ASCII characters";
+        return Err(Refusal::new(OAuthError::InvalidRequest, text));
     }
     Ok(Evaluation {
         client_id: body.subject.id,

@@ -1,11 +1,11 @@
 //! `GET /approve/{intent_id}` and `GET /callback`: the browser goes to the realm and comes back.
 
 use super::error::HttpError;
-use super::extract::{Form, InRealm, cookie};
+use super::extract::{Form, InRealm, IntentId, cookie};
 use super::pages::error_page;
 use crate::flows::approve_plan::{self, Begun, Callback, Decided};
 use crate::flows::receipt::SESSION;
-use axum::extract::{Path, RawQuery};
+use axum::extract::RawQuery;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
 
@@ -17,7 +17,7 @@ pub(super) const RECEIPT_COOKIE: &str = "marque_receipt";
 const LOGIN_SECS: i64 = 900;
 
 /// Sends the browser to the realm to decide on a plan.
-pub async fn begin(realm: InRealm, Path((_, intent_id)): Path<(String, String)>) -> Response {
+pub async fn begin(realm: InRealm, IntentId(intent_id): IntentId) -> Response {
     match approve_plan::begin(realm.context(), &intent_id).await {
         Ok(begun) => to_realm(&realm, &begun, "/callback"),
         Err(error) => error_page(&error.into()),

@@ -23,6 +23,6 @@ pub async fn publish(
     let body = body_of_type(request, &app, "application/jose").await?;
     let compact = std::str::from_utf8(&body)
         .map_err(|_| Refusal::new(OAuthError::InvalidRequest, "the body is no compact JWS"))?;
-    let published = publish_catalog(realm.context(), &resource_server, compact.trim_end()).await?;
+    let published = publish_catalog(realm.context(), &resource_server, compact).await?;
     Ok((StatusCode::CREATED, Json(published)))
 }

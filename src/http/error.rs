@@ -21,7 +21,7 @@ pub struct HttpError {
 /// The status of an error code.
 const fn status_of(error: OAuthError) -> StatusCode {
     match error {
-        OAuthError::InvalidClient | OAuthError::InvalidToken => StatusCode::UNAUTHORIZED,
+        OAuthError::InvalidClient | OAuthError::MissingToken | OAuthError::InvalidToken => StatusCode::UNAUTHORIZED,
         OAuthError::InsufficientScope => StatusCode::FORBIDDEN,
         OAuthError::NotFound => StatusCode::NOT_FOUND,
         OAuthError::Gone => StatusCode::GONE,
@@ -86,6 +86,8 @@ impl From<Refusal> for HttpError {
             members.extend(refusal.nearest.map(|nearest| ("nearest".to_owned(), json!(nearest))));
         }
         let challenge = match refusal.error {
+            // RFC 6750 §3.1: without a token the challenge names no error.
+            OAuthError::MissingToken => Some("Bearer"),
             OAuthError::InvalidToken => Some("Bearer error=\"invalid_token\""),
             OAuthError::InsufficientScope => Some("Bearer error=\"insufficient_scope\""),
             OAuthError::InvalidDpopProof => {
@@ -124,11 +126,19 @@ impl From<FlowError> for HttpError {
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(self.body)).into_response();
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
         if let Some(challenge) = self.challenge {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         response
     }
+}
+
+/// The request took longer than any may.
+pub fn too_slow() -> HttpError {
+    FlowError::Unavailable("a request took too long".into()).into()
 }
 
 /// No such path.

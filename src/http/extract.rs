@@ -9,6 +9,7 @@ use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 /// Parameters that a request may have more than once (RFC 8693 §2.1).
@@ -51,6 +52,19 @@ impl FromRequestParts<Arc<App>> for InRealm {
         let name = params.iter().find(|(key, _)| *key == "realm").map(|(_, value)| value);
         let realm = name.and_then(|name| app.realms.get(name)).ok_or_else(unknown)?;
         Ok(Self { app: app.clone(), realm: realm.clone() })
+    }
+}
+
+/// The intent id of the path, as it came; what is no text names no intent.
+pub struct IntentId(pub String);
+
+impl FromRequestParts<Arc<App>> for IntentId {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
+        let params = RawPathParams::from_request_parts(parts, app).await.ok();
+        let id = params.iter().flatten().find(|(key, _)| *key == "intent_id").map(|(_, value)| value.to_owned());
+        Ok(Self(id.unwrap_or_default()))
     }
 }
 

@@ -1,16 +1,15 @@
 //! `GET /internal/plans/{intent_id}`: the realm's extension fetches a plan to show it.
 
 use super::error::HttpError;
-use super::extract::{InRealm, bearer};
+use super::extract::{InRealm, IntentId, bearer};
 use crate::flows::approve_plan::answer_plan_request;
-use axum::extract::Path;
 use axum::http::{HeaderMap, header};
 use axum::response::IntoResponse;
 
 /// Answers the extension.
 pub async fn show_plan(
     realm: InRealm,
-    Path((_, intent_id)): Path<(String, String)>,
+    IntentId(intent_id): IntentId,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, HttpError> {
     let answer = answer_plan_request(realm.context(), &intent_id, bearer(&headers)?).await?;

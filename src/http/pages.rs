@@ -46,11 +46,7 @@ pub fn error_page(error: &HttpError) -> Response {
         StatusCode::SERVICE_UNAVAILABLE => "Not possible now",
         _ => "Not done",
     };
-    let text = match error.status() {
-        StatusCode::SERVICE_UNAVAILABLE => format!("Nothing was approved. {}", error.description()),
-        _ => error.description().to_owned(),
-    };
-    page(error.status(), &MessagePage { title, text })
+    page(error.status(), &MessagePage { title, text: error.description().to_owned() })
 }
 
 fn headers() -> HeaderMap {

@@ -2,15 +2,15 @@
 
 use super::approve::{RECEIPT_COOKIE, callback, read, to_realm, to_receipt};
 use super::error::HttpError;
-use super::extract::{Form, InRealm, cookie};
+use super::extract::{Form, InRealm, IntentId, cookie};
 use super::pages::{ReceiptPage, error_page, page};
 use crate::flows::receipt;
-use axum::extract::{Path, RawQuery};
+use axum::extract::RawQuery;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 /// Shows the receipt to a signed-in browser; sends another one to sign in.
-pub async fn show(realm: InRealm, Path((_, intent_id)): Path<(String, String)>, headers: HeaderMap) -> Response {
+pub async fn show(realm: InRealm, IntentId(intent_id): IntentId, headers: HeaderMap) -> Response {
     match receipt::find(realm.context(), &intent_id, cookie(&headers, RECEIPT_COOKIE)).await {
         Ok(Some(receipt)) => {
             let revoke_path = realm.path(&format!("/receipt/{}/revoke", receipt.intent_id));
@@ -37,12 +37,7 @@ pub async fn complete(realm: InRealm, RawQuery(query): RawQuery, headers: Header
 }
 
 /// "Revoke now".
-pub async fn revoke(
-    realm: InRealm,
-    Path((_, intent_id)): Path<(String, String)>,
-    headers: HeaderMap,
-    form: Form,
-) -> Response {
+pub async fn revoke(realm: InRealm, IntentId(intent_id): IntentId, headers: HeaderMap, form: Form) -> Response {
     match receipt::revoke(realm.context(), &intent_id, cookie(&headers, RECEIPT_COOKIE), form.get("csrf")).await {
         Ok(id) => (StatusCode::SEE_OTHER, [(header::LOCATION, realm.path(&format!("/receipt/{id}")))]).into_response(),
         Err(error) => error_page(&error.into()),

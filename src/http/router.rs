@@ -6,14 +6,16 @@ use super::{
 };
 use crate::app::App;
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::handler::Handler;
 use axum::http::{HeaderValue, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use std::sync::Arc;
 use std::time::Duration;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
-use tower_http::timeout::TimeoutLayer;
 
 /// Bytes of a request's body: a plan of 64 KiB, form-encoded, with its assertion; a catalog of 256 KiB in base64.
 const BODY_BYTES: usize = 512 * 1024;
@@ -66,12 +68,18 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/results", ResourceServer, || post(results::settle)),
     route("GET", "/revocations", ResourceServer, || get(revocations::follow)),
     route("GET", "/internal/plans/{intent_id}", Extension, || get(internal::show_plan)),
-    route("GET", "/approve/{intent_id}", Browser, || get(approve::begin)),
-    route("GET", "/callback", Browser, || get(approve::complete)),
-    route("GET", "/receipt/callback", Browser, || get(receipt::complete)),
-    route("GET", "/receipt/{intent_id}", Browser, || get(receipt::show)),
+    route("GET", "/approve/{intent_id}", Browser, || page(approve::begin)),
+    route("GET", "/callback", Browser, || page(approve::complete)),
+    route("GET", "/receipt/callback", Browser, || page(receipt::complete)),
+    route("GET", "/receipt/{intent_id}", Browser, || page(receipt::show)),
     route("POST", "/receipt/{intent_id}/revoke", Browser, || post(receipt::revoke)),
 ];
+
+/// A page that a browser visits. What follows from a visit does not follow from HEAD, which some programs
+/// send to look at a link.
+fn page<H: Handler<T, Arc<App>>, T: 'static>(handler: H) -> MethodRouter<Arc<App>> {
+    get(handler).head(error::no_such_method)
+}
 
 /// The protocol endpoints of every realm.
 pub fn public(app: Arc<App>) -> Router {
@@ -83,11 +91,19 @@ pub fn public(app: Arc<App>) -> Router {
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::no_such_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(middleware::from_fn(within_deadline))
+        .layer(CatchPanicLayer::custom(error::panicked))
         .layer(no_store)
         .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
-        .layer(TimeoutLayer::with_status_code(axum::http::StatusCode::SERVICE_UNAVAILABLE, DEADLINE))
-        .layer(CatchPanicLayer::custom(error::panicked))
         .with_state(app)
+}
+
+/// Answers for a request that takes too long, in the form of every other error.
+async fn within_deadline(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(DEADLINE, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => error::too_slow().into_response(),
+    }
 }
 
 /// Health, on the management port.

@@ -1,16 +1,21 @@
 //! What the extension's narrow endpoints say of one user or one client (service-account role `marque-read`).
 
 use super::{Keycloak, KeycloakError};
+use marque_core::limits;
 use moka::future::Cache;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 /// A client's record may be this old: how late a disabled agent is noticed at the latest.
 const CLIENT_TTL: Duration = Duration::from_secs(5);
+/// A resource server's record serves so long while the realm cannot be asked: calls under valid tokens go on.
+const LAST_KNOWN_TTL: Duration = Duration::from_secs(600);
+/// Questions to the realm at once: strangers who invent client ids wait behind each other.
+const QUESTIONS: usize = 8;
 /// Clients remembered at once.
 const CLIENTS: u64 = 10_000;
 /// An access token is renewed this long before its end.
@@ -65,7 +70,9 @@ impl ClientRecord {
 
 /// The realm's users and clients.
 pub struct Directory {
-    clients: Cache<String, Arc<ClientRecord>>,
+    clients: Cache<String, Option<Arc<ClientRecord>>>,
+    last_known: Cache<String, Arc<ClientRecord>>,
+    questions: Semaphore,
     access_token: Mutex<Option<AccessToken>>,
 }
 
@@ -77,7 +84,8 @@ struct AccessToken {
 impl Default for Directory {
     fn default() -> Self {
         let clients = Cache::builder().max_capacity(CLIENTS).time_to_live(CLIENT_TTL).build();
-        Self { clients, access_token: Mutex::new(None) }
+        let last_known = Cache::builder().max_capacity(CLIENTS).time_to_live(LAST_KNOWN_TTL).build();
+        Self { clients, last_known, questions: Semaphore::new(QUESTIONS), access_token: Mutex::new(None) }
     }
 }
 
@@ -91,15 +99,39 @@ impl Directory {
         keycloak: &Keycloak,
         client_id: &str,
     ) -> Result<Option<Arc<ClientRecord>>, KeycloakError> {
+        if !is_path_segment(client_id) {
+            return Ok(None);
+        }
         if let Some(client) = self.clients.get(client_id).await {
-            return Ok(Some(client));
+            return Ok(client);
         }
         let found: Option<ClientRecord> = self.read(keycloak, "clients", client_id).await?;
-        let Some(client) = found.filter(|client| client.client_id == client_id).map(Arc::new) else {
-            return Ok(None);
-        };
+        let client = found.filter(|client| client.client_id == client_id).map(Arc::new);
         self.clients.insert(client_id.into(), client.clone()).await;
-        Ok(Some(client))
+        match &client {
+            Some(client) => self.last_known.insert(client_id.into(), client.clone()).await,
+            None => self.last_known.invalidate(client_id).await,
+        }
+        Ok(client)
+    }
+
+    /// [`Self::find_client`]; while the realm cannot be asked, what it last said. Only for who proves to
+    /// be the client with a token of the realm that is still valid.
+    ///
+    /// # Errors
+    /// When the realm cannot be asked and has not said anything of the client lately.
+    pub async fn find_client_or_last_known(
+        &self,
+        keycloak: &Keycloak,
+        client_id: &str,
+    ) -> Result<Option<Arc<ClientRecord>>, KeycloakError> {
+        match self.find_client(keycloak, client_id).await {
+            Err(KeycloakError::Unavailable(problem)) => match self.last_known.get(client_id).await {
+                Some(client) => Ok(Some(client)),
+                None => Err(KeycloakError::Unavailable(problem)),
+            },
+            answered => answered,
+        }
     }
 
     /// A user, never from memory.
@@ -117,6 +149,8 @@ impl Directory {
         kind: &str,
         id: &str,
     ) -> Result<Option<T>, KeycloakError> {
+        let _place =
+            self.questions.acquire().await.map_err(|_| KeycloakError::Unavailable("it is not asked".into()))?;
         let token = self.access_token(keycloak).await?;
         let mut url: url::Url = format!("{}/marque/{kind}", keycloak.realm.keycloak_issuer)
             .parse()
@@ -149,4 +183,9 @@ impl Directory {
         *kept = Some(AccessToken { token: token.into(), expires_at: now + lifetime });
         Ok(token.into())
     }
+}
+
+/// Whether an id can be asked for as it is: as one segment of a path that nothing rewrites.
+fn is_path_segment(id: &str) -> bool {
+    limits::is_single_use_id(id) && !matches!(id, "." | "..") && !id.contains(['/', '\\', '%', '?', '#'])
 }

@@ -124,13 +124,15 @@ pub async fn count_pending(
     .await
 }
 
-/// The intent of an id.
+/// The intent of an id. One that was ever revoked is revoked, whatever its own row says.
 pub async fn find(conn: &mut PgConnection, realm: &str, intent_id: Uuid) -> Result<Option<Intent>, StoreError> {
     sqlx::query_as!(
         Intent,
-        "select intent_id, client_id, jkt, plan, catalogs, state, denial_reason, pending_until, expires_at, polled_at,
-             poll_interval_secs, redeemed_at
-         from intents where realm = $1 and intent_id = $2",
+        r#"select intent_id, client_id, jkt, plan, catalogs,
+             case when exists (select 1 from revocations r where r.intent_id = i.intent_id) then 'revoked'
+                 else state end as "state!",
+             denial_reason, pending_until, expires_at, polled_at, poll_interval_secs, redeemed_at
+         from intents i where realm = $1 and intent_id = $2"#,
         realm,
         intent_id
     )
@@ -138,13 +140,15 @@ pub async fn find(conn: &mut PgConnection, realm: &str, intent_id: Uuid) -> Resu
     .await
 }
 
-/// The intent of an id, locked against every change until the transaction ends.
+/// [`find`], locked against every change until the transaction ends.
 pub async fn lock(conn: &mut PgConnection, realm: &str, intent_id: Uuid) -> Result<Option<Intent>, StoreError> {
     sqlx::query_as!(
         Intent,
-        "select intent_id, client_id, jkt, plan, catalogs, state, denial_reason, pending_until, expires_at, polled_at,
-             poll_interval_secs, redeemed_at
-         from intents where realm = $1 and intent_id = $2 for update",
+        r#"select intent_id, client_id, jkt, plan, catalogs,
+             case when exists (select 1 from revocations r where r.intent_id = i.intent_id) then 'revoked'
+                 else state end as "state!",
+             denial_reason, pending_until, expires_at, polled_at, poll_interval_secs, redeemed_at
+         from intents i where realm = $1 and intent_id = $2 for update of i"#,
         realm,
         intent_id
     )

@@ -97,6 +97,24 @@ pub async fn insert(conn: &mut PgConnection, permit: &NewPermit<'_>, now: Offset
     .map(drop)
 }
 
+/// Holds other requests with the same call id until the transaction ends.
+pub async fn lock_call(
+    conn: &mut PgConnection,
+    intent_id: Uuid,
+    client_id: &str,
+    call_id: &str,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "select pg_advisory_xact_lock(hashtextextended($1::text || chr(10) || $2 || chr(10) || $3, 3)) as locked",
+        intent_id.to_string(),
+        client_id,
+        call_id
+    )
+    .fetch_one(conn)
+    .await
+    .map(drop)
+}
+
 /// The permit that a resource server was given for a call id.
 pub async fn find_by_call(
     conn: &mut PgConnection,

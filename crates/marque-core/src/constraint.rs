@@ -4,6 +4,7 @@
 //! it allow nothing that another does not ([`Constraint::covers`]), and is it well formed
 //! ([`Constraint::check`]). A comparison that cannot be decided is refused, never guessed.
 
+use crate::canonical::canonical_text;
 use crate::json::Refused;
 use crate::{limits, text};
 use serde::{Deserialize, Serialize};
@@ -94,7 +95,10 @@ impl Constraint {
     /// # Errors
     /// With the path of the constraint.
     pub fn check(&self, path: &str) -> Result<(), Refused> {
+        let is_long = |value: &Value| canonical_text(value).chars().count() > limits::VALUE_CHARS;
         match self {
+            Self::Const(value) if is_long(value) => Err(too_long(&format!("{path}.const"))),
+            Self::OneOf(values) if values.iter().any(is_long) => Err(too_long(&format!("{path}.one_of"))),
             Self::OneOf(values) if values.is_empty() || values.len() > limits::ALTERNATIVES => {
                 Err(Refused::at(format!("{path}.one_of"), format!("needs 1 to {} alternatives", limits::ALTERNATIVES)))
             }
@@ -109,6 +113,10 @@ impl Constraint {
     pub fn expected(&self) -> Value {
         serde_json::to_value(self).unwrap_or_default()
     }
+}
+
+fn too_long(path: &str) -> Refused {
+    Refused::at(path, format!("has a value of more than {} characters, which nobody reads", limits::VALUE_CHARS))
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ pub fn verify(proof: &str, expected: &Expected<'_>, now: i64) -> Result<Proof, P
         return refuse(format!("is not of the last {} seconds (iat)", limits::PROOF_SECS));
     }
     let jti = text(&claims, "jti")?;
-    if jti.is_empty() || jti.len() > limits::IDENTIFIER_CHARS {
+    if !limits::is_single_use_id(jti) {
         return refuse("has no usable jti");
     }
     Ok(Proof { jkt: verified.thumbprint, jti: jti.to_owned(), iat, call_digest: call_digest(&claims)? })

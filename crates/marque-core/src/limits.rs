@@ -22,6 +22,8 @@ pub const PURPOSE_CHARS: usize = 280;
 pub const DENIAL_REASON_CHARS: usize = 280;
 /// Alternatives of a `one_of`: a person cannot compare more.
 pub const ALTERNATIVES: usize = 100;
+/// Characters of one value in a constraint, as it is shown: a longer one would push the rest off the page.
+pub const VALUE_CHARS: usize = 1024;
 /// Arguments that one step may name.
 pub const ARGUMENTS: usize = 64;
 /// Clients that one plan may name as delegates.
@@ -44,3 +46,9 @@ pub const JWS_BYTES: usize = 512 * 1024;
 pub const INTEGER_MAX: i64 = 9_007_199_254_740_991;
 /// Significant decimal digits of a fraction in a call: what a binary64 carries exactly both ways.
 pub const FRACTION_DIGITS: usize = 15;
+
+/// Whether a text can be an id that is used once (`jti`, `call_id`): printable ASCII, so that every store
+/// takes it as it is, and not longer than [`IDENTIFIER_CHARS`].
+pub fn is_single_use_id(id: &str) -> bool {
+    (1..=IDENTIFIER_CHARS).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
+}

@@ -81,8 +81,6 @@ reasons! {
     TooManyHops = "too_many_hops",
     /// The plan breaks a rule of the plan language.
     PlanInvalid = "plan_invalid",
-    /// The plan uses something this server does not support.
-    PlanUnsupported = "plan_unsupported",
     /// No catalog describes the step's location.
     UnknownLocation = "unknown_location",
     /// The catalog of the step's location does not describe its action.

@@ -1,4 +1,4 @@
-//! Text that a person will read is hostile until shown otherwise (06-approval-page).
+//! Text that a person will read is hostile until shown otherwise.
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::props::{BidiControl, DefaultIgnorableCodePoint, GeneralCategory};

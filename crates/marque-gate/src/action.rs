@@ -8,7 +8,7 @@ use marque_core::reason::Reason;
 use serde_json::{Map, Value};
 
 /// Arguments that came through the strict parser: no duplicate names, no number that another
-/// parser would read differently, bounded in size and depth (03-plan-language, "Constraint kinds").
+/// parser would read differently, bounded in size and depth.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Args(Map<String, Value>);
 

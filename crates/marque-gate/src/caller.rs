@@ -66,7 +66,7 @@ impl Caller {
     }
 
     /// The token as it came: a subject token for the holder of its key, or for a delegate of the
-    /// signed plan (02-protocol, "Who may exchange a token").
+    /// signed plan.
     pub fn token(&self) -> &str {
         &self.token
     }

@@ -37,9 +37,12 @@ use std::sync::Arc;
 ///    `ledger_unavailable`.
 ///
 /// Proof ids are remembered in memory. A gate that was just started, or one of several behind one
-/// address, may take the proof of an uncounted read that another one took within the last minute;
-/// the ledger takes each proof once for all gates.
+/// address, may take the proof of an uncounted read that another one took within the last minute.
+/// For counted steps the ledger takes each proof from one gate only: a call is named after the gate
+/// and the proof, so that one gate may ask again when an answer was lost, and no other gate, nor the
+/// same one after a restart, is given the same permit.
 pub struct Gate {
+    id: uuid::Uuid,
     config: GateConfig,
     keys: Arc<dyn KeySource>,
     revocations: Revocations,
@@ -58,7 +61,8 @@ impl Gate {
     /// a ledger, refuses every counted step.
     pub fn new(config: GateConfig, keys: impl KeySource + 'static, revocations: Revocations) -> Self {
         let replay = ReplayMemory::new(config.replay_capacity);
-        Self { config, keys: Arc::new(keys), revocations, ledger: Arc::new(NoLedger), replay }
+        let id = new_id();
+        Self { id, config, keys: Arc::new(keys), revocations, ledger: Arc::new(NoLedger), replay }
     }
 
     /// The gate with a ledger for counted steps.
@@ -182,7 +186,7 @@ impl Gate {
     }
 
     async fn reserve(&self, caller: &Caller, call: Call) -> Result<Permit, Refusal> {
-        let call_id = Digest::of(caller.proof.as_bytes()).to_base64();
+        let call_id = Digest::of(format!("{}\0{}", self.id, caller.proof).as_bytes()).to_base64();
         let reserved = self.ledger.reserve(Reservation { caller, call: &call, call_id }).await?;
         let Some(step) = reserved_step(&reserved, caller, &call) else {
             let id = ReservationId { permit_id: reserved.permit_id, intent_id: reserved.intent_id };
@@ -213,6 +217,11 @@ impl Gate {
     pub(crate) fn broken_off(&self, id: ReservationId) {
         self.ledger.broken_off(id);
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "names one gate for its lifetime; no decision depends on it")]
+fn new_id() -> uuid::Uuid {
+    uuid::Uuid::new_v4()
 }
 
 /// The step that permits the call, uses apart: those are the ledger's to count.

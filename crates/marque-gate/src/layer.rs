@@ -2,7 +2,7 @@
 //!
 //! For each request the layer verifies token and proof, reads the body up to a limit, parses it
 //! strictly, asks a mapper which action it is, and lets the gate decide. A refusal is answered at
-//! once (02-protocol, "Denials"). With a permit the handler runs, its body emptied, so that nothing
+//! once. With a permit the handler runs, its body emptied, so that nothing
 //! but the [`Permit`] tells it what to do.
 //!
 //! How the permit of a counted step is settled when the handler has answered:
@@ -61,7 +61,7 @@ pub fn unknown_route() -> Refusal {
 }
 
 /// The segments of a path, for mappers. Only a path in normal form has any: no empty or dot
-/// segments, no percent-encoding, no backslash (08-libraries, "Matching at the gate").
+/// segments, no percent-encoding, no backslash.
 ///
 /// # Errors
 /// [`Reason::CallMalformed`]; nothing is repaired.

@@ -1,4 +1,4 @@
-//! The ledger of uses, as a gate sees it (02-protocol, "Permits and the ledger").
+//! The ledger of uses, as a gate sees it.
 
 use crate::caller::Caller;
 use crate::keys::Pending;

@@ -1,4 +1,4 @@
-//! Refusals that a caller can act on (02-protocol, "Denials an agent can act on").
+//! Refusals that a caller can act on.
 
 use marque_core::decide::Nearest;
 use marque_core::reason::Reason;

@@ -1,4 +1,4 @@
-//! The revocation feed's state machine (02-protocol, "Revocation"). Pure: messages and `now` in.
+//! The revocation feed's state machine. Pure: messages and `now` in.
 //!
 //! ```text
 //!            snapshot                         gap, other epoch

@@ -31,7 +31,7 @@ const CONNECT: Duration = Duration::from_secs(1);
 pub(crate) const ANSWER: Duration = Duration::from_secs(3);
 
 /// Access tokens for the resource server's own calls to Marque: of the realm's Keycloak, for the
-/// resource server's client, with Marque as the only audience (02-protocol, "Who authenticates how").
+/// resource server's client, with Marque as the only audience.
 pub trait AccessTokens: Send + Sync {
     /// A token that is good for at least some seconds more. Implementations keep it until shortly
     /// before its end.
