@@ -157,6 +157,15 @@ mod tests {
     }
 
     #[test]
+    fn a_value_is_no_longer_than_a_person_reads() {
+        let value = |chars: usize| json!("x".repeat(chars - 2)); // two quotation marks
+        for kind in [|value: Value| json!({"const": value}), |value: Value| json!({"one_of": [value]})] {
+            assert!(constraint(kind(value(limits::VALUE_CHARS))).check("$").is_ok());
+            assert!(constraint(kind(value(limits::VALUE_CHARS + 1))).check("$").is_err());
+        }
+    }
+
+    #[test]
     fn narrowing_is_told_from_widening() {
         let pairs = [
             (json!({"any": true}), json!({"text": {"max": 9}}), true),

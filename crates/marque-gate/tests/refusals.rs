@@ -56,6 +56,19 @@ async fn permits_what_the_plan_states_with_its_arguments() {
 }
 
 #[tokio::test]
+async fn two_gates_that_are_shown_one_proof_ask_about_two_calls() {
+    let world = World::new();
+    let request = world.request(&steps(), &change());
+    let first = world.gate.check(&request, action(&change()), NOW).await.unwrap();
+    let second = World::gate_of(&world).check(&request, action(&change()), NOW).await;
+    let ids = world.ledger.call_ids();
+    assert_eq!(ids.len(), 2, "both asked the ledger");
+    assert_ne!(ids[0], ids[1], "or the ledger would answer both with one permit");
+    assert_eq!(reason(second), Reason::UsesExhausted);
+    drop(first);
+}
+
+#[tokio::test]
 async fn a_released_use_is_free_again_and_a_committed_one_is_not() {
     let world = World::new();
     let permit = world.check(&steps(), &change()).await.unwrap();

@@ -232,6 +232,7 @@ struct Book {
     permits: BTreeMap<String, String>,
     settled: Vec<(String, &'static str)>,
     asked: u32,
+    call_ids: Vec<String>,
 }
 
 impl MemoryLedger {
@@ -247,6 +248,11 @@ impl MemoryLedger {
         self.0.lock().unwrap().asked
     }
 
+    /// The id of each call that was asked about, in order.
+    pub fn call_ids(&self) -> Vec<String> {
+        self.0.lock().unwrap().call_ids.clone()
+    }
+
     /// Outcomes by step, in order; `broken_off` for a call that never ended.
     pub fn settled(&self) -> Vec<(String, &'static str)> {
         self.0.lock().unwrap().settled.clone()
@@ -255,6 +261,7 @@ impl MemoryLedger {
     fn charge(&self, reservation: &Reservation<'_>) -> Result<Reserved, Refusal> {
         let mut book = self.0.lock().unwrap();
         book.asked += 1;
+        book.call_ids.push(reservation.call_id.clone());
         let envelope = Envelope { steps: reservation.caller.steps().to_vec() };
         let Decision::Permit(step) = decide(&envelope, reservation.call, &Facts { uses: book.used.clone() }) else {
             return Err(Refusal::new(Reason::UsesExhausted));
