@@ -1,0 +1,23 @@
+//! Black-box and fault tests against a running stack: its env.json is named by `MARQUE_STACK`.
+//!
+//! Requests travel as outside parties send them, rows are read and changed as a database superuser can. A test
+//! that needs a server of its own (to count rows, to break the database or the realm) starts another `marque
+//! serve` on a copy of the stack's database.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "outside parties have clocks and ids of their own"
+)]
+
+mod bad_input;
+mod bad_input_of_resource_servers;
+mod evaluation;
+mod exchange;
+mod faults;
+mod feed;
+mod grant;
+mod keycloak_away;
+mod keys;
+mod routes;
+mod rows;
+mod support;

@@ -1,0 +1,451 @@
+//! Who may call what: the list of routes is complete, and each route refuses everybody else.
+
+use crate::support::keys::{Client, Key, now};
+use crate::support::plans;
+use crate::support::realm::{Mood, Realm};
+use crate::support::reply::Reply;
+use crate::support::server::Copy;
+use crate::support::stack::{Form, Stack};
+use marque::http::router::{Caller, ROUTES};
+use marque_core::names::{ASSERTION_TYPE_JWT, GRANT_INTENT, TYP_JWT, TYP_PLAN_REQUEST};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+/// Every route, its method, and who may call it.
+const GOLDEN: &[(&str, &str, Caller)] = &[
+    ("/.well-known/oauth-authorization-server", "GET", Caller::Anyone),
+    ("/jwks", "GET", Caller::Anyone),
+    ("/plans", "POST", Caller::Client),
+    ("/token", "POST", Caller::Client),
+    ("/catalogs", "POST", Caller::ResourceServer),
+    ("/access/v1/evaluation", "POST", Caller::ResourceServer),
+    ("/results", "POST", Caller::ResourceServer),
+    ("/revocations", "GET", Caller::ResourceServer),
+    ("/internal/plans/{intent_id}", "GET", Caller::Extension),
+    ("/approve/{intent_id}", "GET", Caller::Browser),
+    ("/callback", "GET", Caller::Browser),
+    ("/receipt/callback", "GET", Caller::Browser),
+    ("/receipt/{intent_id}", "GET", Caller::Browser),
+    ("/receipt/{intent_id}/revoke", "POST", Caller::Browser),
+];
+
+fn listed(rows: impl Iterator<Item = (&'static str, &'static str, Caller)>) -> BTreeSet<String> {
+    rows.map(|(path, method, caller)| format!("{method} {path} by {caller:?}")).collect()
+}
+
+#[test]
+fn the_list_of_who_may_call_what_is_complete() {
+    let golden = listed(GOLDEN.iter().copied());
+    let table = listed(ROUTES.iter().map(|route| (route.path, route.method, route.caller)));
+    assert_eq!(golden.len(), GOLDEN.len(), "the list names each route once");
+    assert_eq!(table.len(), ROUTES.len(), "the table names each route once");
+    assert_eq!(golden, table, "a route without its row here, or a row without its route");
+}
+
+/// The paths of one kind of caller, about one intent.
+fn paths(caller: Caller, intent_id: &str) -> Vec<(&'static str, String)> {
+    let of_caller = ROUTES.iter().filter(|route| route.caller == caller);
+    of_caller.map(|route| (route.method, route.path.replace("{intent_id}", intent_id))).collect()
+}
+
+#[tokio::test]
+async fn anyone_reads_metadata_and_keys() {
+    let stack = Stack::open().await;
+    for (_, path) in paths(Caller::Anyone, "") {
+        let reply = Reply::to(&path, stack.http.get(stack.url(&path))).await;
+        assert_eq!((reply.status, reply.header("cache-control")), (200, "public, max-age=300"), "{path}");
+        assert!(!reply.text.contains("\"d\""), "{path}: a private key");
+    }
+    let issuer = stack.issuer();
+    let (root, realm) = issuer.split_once("/realms/").unwrap();
+    let inserted = format!("{root}/.well-known/oauth-authorization-server/realms/{realm}");
+    let reply = Reply::to("RFC 8414 §3.1", stack.http.get(inserted)).await;
+    assert_eq!((reply.status, reply.member("issuer")), (200, issuer));
+    let empty = reply.body.as_object().unwrap().iter().find(|(_, value)| value.as_array().is_some_and(Vec::is_empty));
+    assert_eq!(empty, None, "RFC 8414 §3.2: an empty list is left out");
+    assert!(reply.body["grant_types_supported"].as_array().unwrap().len() > 1);
+}
+
+/// One request of a client, as wrong as a test makes it.
+struct Request {
+    assertion: Option<String>,
+    proofs: Vec<String>,
+    more: Form<'static>,
+    authorization: Option<&'static str>,
+}
+
+impl Request {
+    fn right(stack: &Stack, client: &Client, path: &str) -> Self {
+        let proof = Key::proof_claims("POST", &format!("{}{path}", stack.issuer()));
+        Self {
+            assertion: Some(client.assert(&client.assertion_claims(stack.issuer()))),
+            proofs: vec![client.dpop.proof_of(&proof)],
+            more: body_of(path),
+            authorization: None,
+        }
+    }
+
+    async fn send(&self, stack: &Stack, what: &str, path: &str) -> Reply {
+        let mut form = self.more.clone();
+        form.extend(self.assertion.iter().flat_map(|assertion| {
+            [("client_assertion_type", ASSERTION_TYPE_JWT.to_owned()), ("client_assertion", assertion.clone())]
+        }));
+        let mut request = stack.http.post(stack.url(path)).form(&form);
+        for proof in &self.proofs {
+            request = request.header("dpop", proof);
+        }
+        if let Some(value) = self.authorization {
+            request = request.header("authorization", value);
+        }
+        Reply::to(&format!("{what} at {path}"), request).await
+    }
+}
+
+/// What a request says beside its credentials.
+fn body_of(path: &str) -> Form<'static> {
+    match path {
+        "/plans" => vec![("authorization_details", "[]".to_owned())],
+        "/token" => vec![("grant_type", GRANT_INTENT.to_owned()), ("intent_id", Uuid::nil().to_string())],
+        path => panic!("write what a client sends to {path}"),
+    }
+}
+
+/// Wrong assertions: each is a change of right claims.
+fn wrong_claims(stack: &Stack, path: &str) -> Vec<(&'static str, Value)> {
+    let (issuer, worker) = (stack.issuer(), &stack.env.clients.worker.client_id);
+    vec![
+        ("the audience as a list", json!({"aud": [issuer]})),
+        ("a second audience", json!({"aud": [issuer, "https://other.example"]})),
+        ("the endpoint as audience", json!({"aud": format!("{issuer}{path}")})),
+        ("the realm as audience", json!({"aud": stack.env.keycloak.issuer})),
+        ("an assertion that is over", json!({"iat": now() - 120, "exp": now() - 60})),
+        ("an assertion that lives an hour", json!({"exp": now() + 3600})),
+        ("an assertion from the future", json!({"iat": now() + 120})),
+        ("an assertion without end", json!({"exp": null})),
+        ("an end that is no number", json!({"exp": "soon"})),
+        ("another subject", json!({"sub": worker})),
+        ("another client's name", json!({"iss": worker, "sub": worker})),
+        ("a client that is none", json!({"iss": "nobody", "sub": "nobody"})),
+        ("a client that the realm does not show", json!({"iss": "account", "sub": "account"})),
+        ("a name with a path", json!({"iss": "../users/alice", "sub": "../users/alice"})),
+        ("a name with NUL", json!({"iss": "demo-agent\u{0}", "sub": "demo-agent\u{0}"})),
+        ("a name that is far too long", json!({"iss": "a".repeat(20_000), "sub": "a".repeat(20_000)})),
+        ("no name", json!({"iss": "", "sub": ""})),
+        ("no jti", json!({"jti": null})),
+        ("an empty jti", json!({"jti": ""})),
+        ("a jti with NUL", json!({"jti": "a\u{0}b"})),
+        ("a jti that is far too long", json!({"jti": "a".repeat(5000)})),
+    ]
+}
+
+fn changed(mut claims: Value, change: &Value) -> Value {
+    claims.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+    claims
+}
+
+#[tokio::test]
+async fn client_routes_refuse_every_wrong_assertion() {
+    let stack = Stack::open().await;
+    let (agent, worker) = (stack.agent(), stack.worker());
+    for (_, path) in paths(Caller::Client, "") {
+        let right = agent.assertion_claims(stack.issuer());
+        let header = |alg: &str, typ: &str| json!({"alg": alg, "typ": typ, "kid": agent.signing.kid});
+        let mut wrong = vec![
+            ("no assertion", None),
+            ("no JWS", Some("x.y.z".to_owned())),
+            ("an assertion by an unknown key", Some(Key::fresh().sign("JWT", &right))),
+            ("an unknown key under the known id", Some(Key::fresh().sign_with(&header("ES256", "JWT"), &right))),
+            ("another client's key", Some(worker.signing.sign("JWT", &right))),
+            ("the proof key", Some(agent.dpop.sign("JWT", &right))),
+            ("alg none", Some(agent.signing.sign_with(&header("none", "JWT"), &right))),
+            ("alg HS256", Some(agent.signing.sign_with(&header("HS256", "JWT"), &right))),
+            ("the type of another token", Some(agent.signing.sign("txntoken+jwt", &right))),
+        ];
+        for (what, change) in wrong_claims(&stack, &path) {
+            wrong.push((what, Some(agent.assert(&changed(agent.assertion_claims(stack.issuer()), &change)))));
+        }
+        for (what, assertion) in wrong {
+            let request = Request { assertion, ..Request::right(&stack, &agent, &path) };
+            request.send(&stack, what, &path).await.refused(401, "invalid_client");
+        }
+    }
+}
+
+#[tokio::test]
+async fn client_routes_take_an_assertion_once_and_one_method_alone() {
+    let stack = Stack::open().await;
+    let agent = stack.agent();
+    for (_, path) in paths(Caller::Client, "") {
+        let request = Request::right(&stack, &agent, &path);
+        let first = request.send(&stack, "right credentials", &path).await;
+        assert_eq!(first.status, 400, "{}", first.text);
+        assert!(!["invalid_client", "invalid_dpop_proof"].contains(&first.member("error")), "{}", first.text);
+        let again = Request { proofs: Request::right(&stack, &agent, &path).proofs, ..request };
+        again.send(&stack, "a replayed assertion", &path).await.refused(401, "invalid_client").naming("jti");
+
+        let basic = Some("Basic ZGVtby1hZ2VudDpzZWNyZXQ=");
+        let two = Request { authorization: basic, ..Request::right(&stack, &agent, &path) };
+        two.send(&stack, "an assertion and Basic", &path).await.refused(400, "invalid_request").naming("Authorization");
+        let mut two = Request::right(&stack, &agent, &path);
+        two.more.push(("client_secret", "secret".into()));
+        two.send(&stack, "an assertion and a secret", &path)
+            .await
+            .refused(400, "invalid_request")
+            .naming("client_secret");
+        let mut other = Request::right(&stack, &agent, &path);
+        other.more.push(("client_id", stack.env.clients.worker.client_id.clone()));
+        other.send(&stack, "another client_id", &path).await.refused(401, "invalid_client").naming("client_id");
+        let mut named = Request::right(&stack, &agent, &path);
+        named.more.push(("client_id", agent.id.clone()));
+        assert_eq!(named.send(&stack, "its own client_id", &path).await.status, 400);
+    }
+}
+
+/// Wrong proofs: each is a change of right claims.
+fn wrong_proofs(url: &str) -> Vec<(&'static str, Value)> {
+    vec![
+        ("a proof for another URI", json!({"htu": "http://localhost:1/token"})),
+        ("a proof for a longer path", json!({"htu": format!("{url}/more")})),
+        ("a proof for another method", json!({"htm": "GET"})),
+        ("a proof with a token's hash", json!({"ath": "x"})),
+        ("an old proof", json!({"iat": now() - 300})),
+        ("a proof from the future", json!({"iat": now() + 300})),
+        ("a proof without iat", json!({"iat": null})),
+        ("a proof without jti", json!({"jti": null})),
+        ("a proof with a jti that is far too long", json!({"jti": "a".repeat(5000)})),
+        ("a proof with a jti with NUL", json!({"jti": "a\u{0}b"})),
+    ]
+}
+
+#[tokio::test]
+async fn client_routes_refuse_every_wrong_proof() {
+    let stack = Stack::open().await;
+    let agent = stack.agent();
+    for (_, path) in paths(Caller::Client, "") {
+        let url = format!("{}{path}", stack.issuer());
+        let right = || Key::proof_claims("POST", &url);
+        let other = Key::fresh();
+        let header = json!({"typ": "dpop+jwt", "alg": "ES256", "jwk": other.public});
+        let mut private = agent.dpop.public.clone();
+        private.insert("d".into(), "AAAA".into());
+        let mut wrong = vec![
+            ("no proof", vec![]),
+            ("no JWS", vec!["x".to_owned()]),
+            ("a proof signed by another key than it shows", vec![agent.dpop.sign_with(&header, &right())]),
+            (
+                "a proof of another type",
+                vec![agent.dpop.sign_with(&json!({"typ": "JWT", "alg": "ES256", "jwk": agent.dpop.public}), &right())],
+            ),
+            ("a proof without a key", vec![agent.dpop.sign("dpop+jwt", &right())]),
+            (
+                "a proof with a private key",
+                vec![agent.dpop.sign_with(&json!({"typ": "dpop+jwt", "alg": "ES256", "jwk": private}), &right())],
+            ),
+        ];
+        for (what, change) in wrong_proofs(&url) {
+            wrong.push((what, vec![agent.dpop.proof_of(&changed(right(), &change))]));
+        }
+        for (what, proofs) in wrong {
+            let request = Request { proofs, ..Request::right(&stack, &agent, &path) };
+            let reply = request.send(&stack, what, &path).await;
+            reply.refused(400, "invalid_dpop_proof");
+            assert!(reply.header("www-authenticate").starts_with("DPoP "), "{what}");
+        }
+        let proofs = vec![agent.dpop.proof_of(&right()), agent.dpop.proof_of(&right())];
+        let two = Request { proofs, ..Request::right(&stack, &agent, &path) };
+        two.send(&stack, "two proofs", &path).await.refused(400, "invalid_request").naming("dpop");
+        let used = Request::right(&stack, &agent, &path);
+        used.send(&stack, "a proof", &path).await;
+        let again = Request { assertion: Request::right(&stack, &agent, &path).assertion, ..used };
+        again.send(&stack, "a replayed proof", &path).await.because(400, "invalid_dpop_proof", "proof_replayed");
+    }
+}
+
+/// A request to a route of resource servers.
+async fn ask(stack: &Stack, what: &str, (method, path): (&str, &str), authorization: Option<&str>) -> Reply {
+    let mut request = stack.http.request(method.parse().unwrap(), stack.url(path));
+    if let Some(value) = authorization {
+        request = request.header("authorization", value);
+    }
+    Reply::to(&format!("{what} at {path}"), request).await
+}
+
+#[tokio::test]
+async fn resource_server_routes_refuse_whatever_is_no_access_token_of_theirs() {
+    let stack = Stack::open().await;
+    let granted = plans::shared(&stack).await;
+    let txn = stack.transaction_token(&stack.agent(), &granted.token, &["list"]).await;
+    let unknown =
+        Key::fresh().sign("JWT", &json!({"iss": stack.env.keycloak.issuer, "aud": stack.issuer(), "typ": "Bearer"}));
+    let right = stack.access_token().await;
+    let agents = marque_demo::clients::KeycloakTokens::new(&stack.env, &stack.env.clients.agent).unwrap();
+    let agents = agents.token(None).await.unwrap();
+    let mut cut = right.clone();
+    cut.truncate(right.len() - 4);
+    for (method, path) in paths(Caller::ResourceServer, "") {
+        let at = (method, path.as_str());
+        ask(&stack, "no token", at, None).await.refused(401, "invalid_token");
+        for (what, token) in [
+            ("no JWS", "abc"),
+            ("a token by an unknown key", &unknown),
+            ("an intent token", &granted.token),
+            ("a transaction token", &txn),
+            ("an agent's own access token", &agents),
+            ("a token with a cut signature", &cut),
+        ] {
+            let reply = ask(&stack, what, at, Some(&format!("Bearer {token}"))).await;
+            reply.refused(401, "invalid_token");
+            assert!(reply.header("www-authenticate").starts_with("Bearer "), "{what}");
+        }
+        ask(&stack, "another scheme", at, Some(&format!("DPoP {right}"))).await.refused(401, "invalid_token");
+        ask(&stack, "no scheme", at, Some(&right)).await.refused(401, "invalid_token");
+        if method == "POST" {
+            let reply = ask(&stack, "a right token", at, Some(&format!("Bearer {right}"))).await;
+            reply.refused(400, "invalid_request").naming("Content-Type");
+        }
+    }
+}
+
+#[tokio::test]
+async fn resource_server_routes_refuse_what_the_realm_signed_for_something_else() {
+    let stack = Stack::open().await;
+    let mut realm = Realm::of(&stack);
+    realm.go_up(Mood::Well).await;
+    let copy = Copy::beside(&stack).await;
+    let server = copy.serve_with(realm.issuer()).await;
+    let (stack, agent) = (&server.stack, &stack.env.clients.agent.client_id);
+    let wrong = [
+        (401, "an ID token", json!({"typ": "ID"})),
+        (401, "a refresh token", json!({"typ": "Refresh"})),
+        (401, "another issuer", json!({"iss": "http://localhost:1/realms/demo"})),
+        (401, "another audience", json!({"aud": "https://other.example"})),
+        (401, "a second audience", json!({"aud": [stack.issuer(), "account"]})),
+        (401, "no audience", json!({"aud": null})),
+        (401, "a token that is over", json!({"exp": now() - 60})),
+        (401, "no end", json!({"exp": null})),
+        (401, "no client", json!({"azp": null})),
+        (403, "a client that is no resource server", json!({"azp": agent})),
+        (403, "a client that is none", json!({"azp": "nobody"})),
+    ];
+    for (method, path) in paths(Caller::ResourceServer, "") {
+        for (status, what, change) in &wrong {
+            let token = realm.key().sign(TYP_JWT, &changed(realm.access_claims(stack), change));
+            let error = if *status == 401 { "invalid_token" } else { "insufficient_scope" };
+            ask(stack, what, (method, &path), Some(&format!("Bearer {token}"))).await.refused(*status, error);
+        }
+        let token = realm.key().sign("txntoken+jwt", &realm.access_claims(stack));
+        let bearer = format!("Bearer {token}");
+        ask(stack, "another type", (method, &path), Some(&bearer)).await.refused(401, "invalid_token");
+    }
+    let right = realm.key().sign(TYP_JWT, &changed(realm.access_claims(stack), &json!({"aud": [stack.issuer()]})));
+    let reply = ask(stack, "a right token", ("POST", "/results"), Some(&format!("Bearer {right}"))).await;
+    reply.refused(400, "invalid_request");
+}
+
+#[tokio::test]
+async fn the_extension_route_answers_only_what_the_realm_signed_for_this_plan_once() {
+    let stack = Stack::open().await;
+    let mut realm = Realm::of(&stack);
+    realm.go_up(Mood::Well).await;
+    let copy = Copy::beside(&stack).await;
+    let server = copy.serve_with(realm.issuer()).await;
+    let stack = &server.stack;
+    let intent = stack.submitted(&stack.agent(), &plans::reading(stack)).await;
+    let [(method, path)] = paths(Caller::Extension, &intent).try_into().unwrap();
+    let right = || realm.plan_request(stack, &intent);
+    let other = Uuid::new_v4().to_string();
+    let mut wrong = vec![
+        ("no JWS", "abc".to_owned()),
+        ("a request by an unknown key", Key::fresh().sign(TYP_PLAN_REQUEST, &right())),
+        ("a request of another type", realm.key().sign(TYP_JWT, &right())),
+        ("an access token", realm.key().sign(TYP_JWT, &realm.access_claims(stack))),
+    ];
+    for (what, change) in [
+        ("a request for another plan", json!({"intent_id": other})),
+        ("a request of another realm", json!({"iss": "http://localhost:1/realms/demo"})),
+        ("a request to somebody else", json!({"aud": "https://other.example"})),
+        ("a request that is over", json!({"iat": now() - 120, "exp": now() - 60})),
+        ("a request that lives an hour", json!({"exp": now() + 3600})),
+        ("a request from the future", json!({"iat": now() + 100, "exp": now() + 160})),
+        ("a request without jti", json!({"jti": null})),
+        ("a request with a jti with NUL", json!({"jti": "a\u{0}b"})),
+    ] {
+        wrong.push((what, realm.key().sign(TYP_PLAN_REQUEST, &changed(right(), &change))));
+    }
+    ask(stack, "no request", (method, &path), None).await.refused(401, "invalid_token");
+    for (what, request) in wrong {
+        ask(stack, what, (method, &path), Some(&format!("Bearer {request}"))).await.refused(401, "invalid_token");
+    }
+    let bearer = format!("Bearer {}", realm.key().sign(TYP_PLAN_REQUEST, &right()));
+    let answered = ask(stack, "a right request", (method, &path), Some(&bearer)).await;
+    assert_eq!((answered.status, answered.header("content-type")), (200, "application/jose"), "{}", answered.text);
+    ask(stack, "a replayed request", (method, &path), Some(&bearer)).await.refused(401, "invalid_token");
+    let unknown = realm.key().sign(TYP_PLAN_REQUEST, &realm.plan_request(stack, &other));
+    let path = format!("/internal/plans/{other}");
+    let reply = ask(stack, "a plan that is none", (method, &path), Some(&format!("Bearer {unknown}"))).await;
+    reply.refused(404, "not_found");
+}
+
+#[tokio::test]
+async fn browser_routes_answer_only_the_browser_that_began() {
+    let stack = Stack::open().await;
+    let intent = stack.submitted(&stack.agent(), &plans::reading(&stack)).await;
+    for (method, path) in paths(Caller::Browser, &intent) {
+        let request = stack.http.request(method.parse().unwrap(), stack.url(&path));
+        match path.as_str() {
+            "/callback" | "/receipt/callback" => foreign_callbacks(&stack, &path, &intent).await,
+            path if path.ends_with("/revoke") => {
+                let reply = Reply::to("a form without a cookie", request.form(&[("csrf", "x")])).await;
+                reply.page(404, "there is no such plan");
+                let cookie = stack.http.post(stack.url(path)).header("cookie", "marque_receipt=guessed");
+                Reply::to("a guessed cookie", cookie.form(&[("csrf", "x")])).await.page(404, "there is no such plan");
+            }
+            path if path.starts_with("/approve/") || path.starts_with("/receipt/") => sent_to_realm(&stack, path).await,
+            path => panic!("write who must not call {path}"),
+        }
+    }
+}
+
+/// Who is not known is sent to the realm, and told nothing about the plan.
+async fn sent_to_realm(stack: &Stack, path: &str) {
+    let request = stack.http.get(stack.url(path)).header("cookie", "marque_receipt=guessed");
+    let reply = Reply::to(path, request).await;
+    assert_eq!(reply.status, 303, "{path}: {}", reply.text);
+    assert!(reply.header("location").starts_with(&stack.env.keycloak.issuer), "{:?}", reply.headers);
+    assert_eq!(reply.text, "", "{path}");
+    let cookie = reply.header("set-cookie");
+    assert!(cookie.starts_with("marque_login_") && cookie.contains("HttpOnly; SameSite=Lax"), "{cookie}");
+}
+
+/// Comes back without the cookie, with another one, with a state of nobody's, and for the other purpose.
+async fn foreign_callbacks(stack: &Stack, path: &str, intent: &str) {
+    let (begin, other) = match path {
+        "/callback" => (format!("/approve/{intent}"), "/receipt/callback"),
+        _ => (format!("/receipt/{intent}"), "/callback"),
+    };
+    let begun = Reply::to(&begin, stack.http.get(stack.url(&begin))).await;
+    let cookie = begun.header("set-cookie").split(';').next().unwrap().to_owned();
+    let (name, _) = cookie.split_once('=').unwrap();
+    // The state went to the realm in the pushed request: what the browser sees names only that.
+    assert!(!begun.header("location").contains("state="), "{:?}", begun.headers);
+    for (what, query, cookie) in [
+        ("nothing", String::new(), None),
+        ("no cookie", "?code=x&state=y".to_owned(), None),
+        ("a state of nobody's", "?code=x&state=y".to_owned(), Some(cookie.clone())),
+        ("a guessed cookie", "?code=x&state=y".to_owned(), Some(format!("{name}=guessed"))),
+        ("a repeated state", "?code=x&state=y&state=z".to_owned(), Some(cookie.clone())),
+        ("a state that is no UTF-8", "?code=x&state=%ff".to_owned(), Some(cookie.clone())),
+        ("an error of the realm's", "?error=access_denied&state=y".to_owned(), Some(cookie.clone())),
+    ] {
+        for path in [path, other] {
+            let mut request = stack.http.get(stack.url(&format!("{path}{query}")));
+            if let Some(cookie) = &cookie {
+                request = request.header("cookie", cookie);
+            }
+            let reply = Reply::to(&format!("{what} at {path}"), request).await;
+            reply.page(400, "<");
+            assert!(reply.headers.get("set-cookie").is_none(), "{what}");
+        }
+    }
+}

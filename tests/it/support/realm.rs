@@ -1,0 +1,239 @@
+//! A realm that a test controls, and clients added to the stack's own realm.
+
+use super::keys::{Client, Key, now};
+use super::plans::THIRD;
+use super::stack::Stack;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock, Mutex};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+/// How the realm behaves.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Mood {
+    /// As it should.
+    Well,
+    /// It takes requests and never answers.
+    Slow,
+    /// It answers 200 with a page.
+    Nonsense,
+    /// It answers 500.
+    Broken,
+}
+
+struct State {
+    issuer: String,
+    key: Key,
+    mood: Mutex<Mood>,
+    clients: Mutex<BTreeMap<String, Value>>,
+}
+
+/// A stand-in for Keycloak and its extension, as far as clients, keys and the beginning of a sign-in go.
+pub struct Realm {
+    state: Arc<State>,
+    port: u16,
+    serving: Option<JoinHandle<()>>,
+}
+
+impl Realm {
+    /// A realm that knows the stack's clients; it is down until [`Self::go_up`].
+    pub fn of(stack: &Stack) -> Self {
+        let port = super::server::free_port();
+        let record = |client: &Client, attributes: Value| {
+            let jwks = client.signing.jwks();
+            json!({"client_id": client.id, "enabled": true, "jwks": jwks, "attributes": attributes})
+        };
+        let (agent, worker, rs) = (stack.agent(), stack.worker(), Client::of(&stack.env.clients.rs));
+        let is_agent = json!({"marque.kind": "agent", "marque.users": stack.env.user.username});
+        let is_server = json!({"marque.kind": "resource-server", "marque.locations": stack.location()});
+        let records = [(&agent, is_agent.clone()), (&worker, is_agent), (&rs, is_server)];
+        let clients = records.into_iter().map(|(client, is)| (client.id.clone(), record(client, is))).collect();
+        let state = State {
+            issuer: format!("http://localhost:{port}/realms/{}", stack.env.keycloak.realm),
+            key: Key::fresh(),
+            mood: Mutex::new(Mood::Well),
+            clients: Mutex::new(clients),
+        };
+        Self { state: Arc::new(state), port, serving: None }
+    }
+
+    pub fn issuer(&self) -> &str {
+        &self.state.issuer
+    }
+
+    pub fn key(&self) -> &Key {
+        &self.state.key
+    }
+
+    /// Begins to listen.
+    pub async fn go_up(&mut self, mood: Mood) {
+        self.go_down();
+        *self.state.mood.lock().unwrap() = mood;
+        let listener = loop {
+            match TcpListener::bind(("127.0.0.1", self.port)).await {
+                Ok(listener) => break listener,
+                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+            }
+        };
+        let state = self.state.clone();
+        self.serving = Some(tokio::spawn(async move {
+            let mut connections = tokio::task::JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.spawn(answer(state.clone(), stream));
+            }
+        }));
+    }
+
+    /// Closes the listener and every connection.
+    pub fn go_down(&mut self) {
+        if let Some(serving) = self.serving.take() {
+            serving.abort();
+        }
+    }
+
+    /// Whether a client is enabled from now on.
+    pub fn set_enabled(&self, client_id: &str, enabled: bool) {
+        self.state.clients.lock().unwrap().get_mut(client_id).unwrap()["enabled"] = enabled.into();
+    }
+
+    /// The claims of a right access token of a resource server.
+    pub fn access_claims(&self, stack: &Stack) -> Value {
+        json!({
+            "iss": self.issuer(), "aud": stack.issuer(), "azp": stack.env.resource_server.client_id, "typ": "Bearer",
+            "iat": now(), "exp": now() + 300, "jti": Uuid::new_v4().to_string(),
+        })
+    }
+
+    /// The claims of a right plan request of the extension.
+    pub fn plan_request(&self, stack: &Stack, intent_id: &str) -> Value {
+        json!({
+            "iss": self.issuer(), "aud": stack.issuer(), "intent_id": intent_id, "iat": now(), "exp": now() + 60,
+            "jti": Uuid::new_v4().to_string(),
+        })
+    }
+}
+
+impl Drop for Realm {
+    fn drop(&mut self) {
+        self.go_down();
+    }
+}
+
+async fn answer(state: Arc<State>, mut stream: TcpStream) {
+    let Some(path) = read_request(&mut stream).await else { return };
+    let mood = *state.mood.lock().unwrap();
+    let (status, body) = match mood {
+        Mood::Well => state.answer(&path),
+        Mood::Slow => std::future::pending().await,
+        Mood::Nonsense => (200, "<html>It works!</html>".to_owned()),
+        Mood::Broken => (500, r#"{"error":"unknown_error"}"#.to_owned()),
+    };
+    let length = body.len();
+    let head = "Content-Type: application/json\r\nConnection: close\r\nContent-Length:";
+    let _ = stream.write_all(format!("HTTP/1.1 {status} Status\r\n{head} {length}\r\n\r\n{body}").as_bytes()).await;
+}
+
+/// Reads one request to its end; answers its path.
+async fn read_request(stream: &mut TcpStream) -> Option<String> {
+    let (mut bytes, mut chunk) = (Vec::new(), [0; 4096]);
+    loop {
+        let count = stream.read(&mut chunk).await.ok().filter(|count| *count > 0)?;
+        bytes.extend_from_slice(&chunk[..count]);
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let length = head
+            .lines()
+            .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
+        if body.len() >= length.unwrap_or(0) {
+            return head.split(' ').nth(1).map(str::to_owned);
+        }
+    }
+}
+
+impl State {
+    fn answer(&self, path: &str) -> (u16, String) {
+        let issuer = &self.issuer;
+        let below = path.splitn(4, '/').nth(3).unwrap_or_default();
+        let protocol = format!("{issuer}/protocol/openid-connect");
+        let found = match below {
+            ".well-known/openid-configuration" => Some(json!({
+                "issuer": issuer, "authorization_endpoint": format!("{protocol}/auth"),
+                "token_endpoint": format!("{protocol}/token"), "jwks_uri": format!("{protocol}/certs"),
+                "response_types_supported": ["code"], "subject_types_supported": ["public"],
+                "id_token_signing_alg_values_supported": ["ES256"],
+            })),
+            "protocol/openid-connect/certs" => Some(self.key.jwks()),
+            "protocol/openid-connect/token" => Some(json!({"access_token": "a-token", "expires_in": 300})),
+            "protocol/openid-connect/ext/par/request" => Some(json!({"request_uri": "urn:x", "expires_in": 60})),
+            _ => below.strip_prefix("marque/clients/").and_then(|id| self.clients.lock().unwrap().get(id).cloned()),
+        };
+        found.map_or((404, r#"{"error":"not_found"}"#.to_owned()), |found| (200, found.to_string()))
+    }
+}
+
+static THIRD_KEYS: LazyLock<Key> = LazyLock::new(Key::fresh);
+
+/// A third agent of the stack's realm; its keys live as long as the tests.
+pub fn third() -> Client {
+    Client { id: THIRD.to_owned(), signing: THIRD_KEYS.clone(), dpop: Key::fresh() }
+}
+
+/// Registers a third agent at the stack's realm, with a fresh key.
+pub async fn register_third(stack: &Stack) {
+    let admin = Admin::sign_in(stack).await;
+    admin.remove_client(THIRD).await;
+    let client = json!({
+        "clientId": THIRD, "enabled": true, "publicClient": false, "clientAuthenticatorType": "client-jwt",
+        "standardFlowEnabled": false, "serviceAccountsEnabled": true,
+        "attributes": {
+            "use.jwks.string": "true", "jwks.string": THIRD_KEYS.jwks().to_string(), "marque.kind": "agent",
+            "token.endpoint.auth.signing.alg": "ES256",
+        },
+    });
+    admin.add_client(&client).await;
+}
+
+/// The stack's Keycloak as its administrator sees it.
+pub struct Admin {
+    http: reqwest::Client,
+    clients: String,
+    token: String,
+}
+
+impl Admin {
+    pub async fn sign_in(stack: &Stack) -> Self {
+        let keycloak = &stack.env.keycloak;
+        let form = [
+            ("grant_type", "password"),
+            ("client_id", "admin-cli"),
+            ("username", &keycloak.admin.username),
+            ("password", &keycloak.admin.password),
+        ];
+        let url = format!("{}/realms/master/protocol/openid-connect/token", keycloak.base);
+        let answer: Value = stack.http.post(url).form(&form).send().await.unwrap().json().await.unwrap();
+        let token = answer["access_token"].as_str().expect("Keycloak's administrator signs in").to_owned();
+        Self {
+            http: stack.http.clone(),
+            clients: format!("{}/admin/realms/{}/clients", keycloak.base, keycloak.realm),
+            token,
+        }
+    }
+
+    pub async fn remove_client(&self, client_id: &str) {
+        let list = self.http.get(format!("{}?clientId={client_id}", self.clients)).bearer_auth(&self.token);
+        let found: Vec<Value> = list.send().await.unwrap().json().await.unwrap();
+        for client in found {
+            let url = format!("{}/{}", self.clients, client["id"].as_str().unwrap());
+            let answer = self.http.delete(url).bearer_auth(&self.token).send().await.unwrap();
+            assert_eq!(answer.status(), 204, "Keycloak removes a client");
+        }
+    }
+
+    pub async fn add_client(&self, client: &Value) {
+        let answer = self.http.post(&self.clients).bearer_auth(&self.token).json(client).send().await.unwrap();
+        assert_eq!(answer.status(), 201, "Keycloak adds a client: {}", answer.text().await.unwrap());
+    }
+}

@@ -1,0 +1,246 @@
+//! Another `marque serve` with the stack's issuer and keys, on a copy of its database.
+
+use super::stack::{Stack, connect};
+use futures_util::TryStreamExt;
+use serde_json::Value;
+use sqlx::{Connection, PgConnection, PgPool};
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use uuid::Uuid;
+
+/// A Postgres server of the test's own, which it may stop.
+pub struct Postgres {
+    dir: PathBuf,
+    home: PathBuf,
+    pub port: u16,
+    pub pid: u32,
+    pub url: String,
+}
+
+impl Postgres {
+    pub fn start(stack: &Stack) -> Self {
+        let dir = stack.dir.join(format!("it/{}", Uuid::new_v4().simple()));
+        fs::create_dir_all(&dir).unwrap();
+        let (dir, home) = (dir.join("postgres"), PathBuf::new());
+        let mut postgres = Self { dir, home, port: free_port(), pid: 0, url: String::new() };
+        postgres.restart();
+        postgres
+    }
+
+    fn command(&self, action: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_marque"));
+        command.args(["postgres", action, "--dir"]).arg(&self.dir).stdin(Stdio::null());
+        command
+    }
+
+    /// Starts it again.
+    pub fn restart(&mut self) {
+        let mut start = self.command("start");
+        start.args(["-o", "json", "--database", "copy", "--port", &self.port.to_string()]);
+        let output = start.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let running: Value = serde_json::from_slice(&output.stdout).unwrap();
+        self.home = PathBuf::from(running["home"].as_str().unwrap());
+        self.pid = u32::try_from(running["pid"].as_u64().unwrap()).unwrap();
+        self.url = running["databases"]["copy"].as_str().unwrap().to_owned();
+    }
+
+    pub fn stop(&self) {
+        let output = self.command("stop").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Sends a signal to the server and all its backends.
+    pub fn signal(&self, signal: &str) {
+        let listed = Command::new("pgrep").args(["-P", &self.pid.to_string()]).output().unwrap().stdout;
+        let children = String::from_utf8(listed).unwrap();
+        let ids = children.lines().map(str::to_owned).chain([self.pid.to_string()]);
+        let done = Command::new("kill").arg(format!("-{signal}")).args(ids).stderr(Stdio::null()).status().unwrap();
+        // A backend may have ended between the two commands.
+        let _ = done;
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.signal("CONT");
+        let _ = self.command("stop").output();
+        let _ = fs::remove_dir_all(&self.home);
+        let _ = self.dir.parent().map(fs::remove_dir_all);
+    }
+}
+
+/// A copy of the stack's database, on the stack's own Postgres or another.
+pub struct Copy {
+    /// The stack as seen through the copy's pool; its server is still the stack's.
+    pub stack: Stack,
+    url: String,
+    /// To drop it in the end; not for a Postgres server that ends as a whole.
+    admin: Option<(String, String)>,
+}
+
+impl Copy {
+    /// A copy beside the original.
+    pub async fn beside(stack: &Stack) -> Self {
+        let options = stack.db.connect_options();
+        let name = format!("it_{}", Uuid::new_v4().simple());
+        let create = sqlx::AssertSqlSafe(format!("create database {name}"));
+        sqlx::query(create).execute(&stack.db).await.unwrap();
+        let admin = url_of(&stack.dir, options.get_database().unwrap());
+        let url = format!("{}/{name}", admin.rsplit_once('/').unwrap().0);
+        Self::fill(stack, url, Some((admin, name))).await
+    }
+
+    /// A copy in another Postgres server.
+    pub async fn within(stack: &Stack, postgres: &Postgres) -> Self {
+        Self::fill(stack, postgres.url.clone(), None).await
+    }
+
+    async fn fill(stack: &Stack, url: String, admin: Option<(String, String)>) -> Self {
+        let db = connect(url.clone()).await;
+        let copy = Self { stack: Stack { db: db.clone(), ..stack.clone() }, url, admin };
+        marque::store::migrate(&db).await.unwrap();
+        copy_rows(&stack.db, &db).await;
+        copy
+    }
+
+    /// Starts a server on the copy and waits until it is ready.
+    pub async fn serve(&self) -> Server {
+        self.serve_with(&self.stack.env.keycloak.issuer).await
+    }
+
+    /// Starts a server on the copy for another realm issuer.
+    pub async fn serve_with(&self, keycloak_issuer: &str) -> Server {
+        let mut server = self.start(keycloak_issuer);
+        let ready = format!("{}/health/ready", server.management);
+        let http = server.stack.http.clone();
+        super::until("the server is ready", || {
+            let ended = server.child.try_wait().unwrap();
+            assert!(ended.is_none(), "the server ended with {ended:?}: {}", server.log());
+            let request = http.get(&ready).send();
+            async { request.await.is_ok_and(|answer| answer.status() == 200) }
+        })
+        .await;
+        server
+    }
+
+    /// Starts a server that must refuse to run; answers what it said.
+    pub async fn refused_start(&self) -> String {
+        let mut server = self.start(&self.stack.env.keycloak.issuer);
+        let mut status = None;
+        super::until("the server ends", || {
+            status = server.child.try_wait().unwrap();
+            std::future::ready(status.is_some())
+        })
+        .await;
+        assert!(!status.unwrap().success(), "it ended well");
+        server.log()
+    }
+
+    fn start(&self, keycloak_issuer: &str) -> Server {
+        let (port, management) = (free_port(), free_port());
+        let dir = self.stack.dir.join("it").join(Uuid::new_v4().simple().to_string());
+        fs::create_dir_all(&dir).unwrap();
+        let config = dir.join("marque.toml");
+        fs::write(&config, self.config(keycloak_issuer, port, management)).unwrap();
+        let log = fs::File::create(dir.join("log")).unwrap();
+        let mut serve = Command::new(env!("CARGO_BIN_EXE_marque"));
+        serve.args(["serve", "--config"]).arg(&config).env("DATABASE_URL", &self.url).env("NO_COLOR", "1");
+        let child = serve.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let path = format!("/realms/{}", self.stack.env.keycloak.realm);
+        let base = format!("http://127.0.0.1:{port}{path}");
+        let stack = Stack { base, ..self.stack.clone() };
+        Server { stack, management: format!("http://127.0.0.1:{management}"), dir, child }
+    }
+
+    fn config(&self, keycloak_issuer: &str, port: u16, management: u16) -> String {
+        let env = &self.stack.env;
+        let key_file = self.stack.dir.join("marque-development.key");
+        format!(
+            "listen = \"127.0.0.1:{port}\"\nmanagement = \"127.0.0.1:{management}\"\nkey_file = {key_file:?}\n\n\
+             [[realms]]\nname = {:?}\nissuer = {:?}\ntrust_domain = {:?}\nkeycloak_issuer = {keycloak_issuer:?}\n\
+             keycloak_client_id = \"marque\"\nweb_client_id = \"marque-web\"\nrp_id = \"localhost\"\n\
+             rp_origins = [{:?}]\nshared_rp_host_accepted = true\n",
+            env.keycloak.realm, env.marque.issuer, env.marque.trust_domain, env.keycloak.base,
+        )
+    }
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        let Some((admin, name)) = self.admin.take() else { return };
+        let dropping = async move {
+            let mut conn = PgConnection::connect(&admin).await?;
+            let drop = sqlx::AssertSqlSafe(format!("drop database {name} with (force)"));
+            sqlx::query(drop).execute(&mut conn).await.map(|_| ())
+        };
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(dropping)
+        });
+        let _ = thread.join();
+    }
+}
+
+/// A running server. `stack` sends requests to it and sees its database.
+pub struct Server {
+    pub stack: Stack,
+    pub management: String,
+    dir: PathBuf,
+    child: Child,
+}
+
+impl Server {
+    /// What it logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.join("log")).unwrap_or_default()
+    }
+
+    /// Whether it still runs.
+    pub fn is_up(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// A loopback port that nobody listens at.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn url_of(dir: &Path, database: &str) -> String {
+    let mut status = Command::new(env!("CARGO_BIN_EXE_marque"));
+    let output = status.args(["postgres", "status", "--dir"]).arg(dir.join("postgres")).output().unwrap();
+    let url = String::from_utf8(output.stdout).unwrap();
+    format!("{}/{database}", url.trim().rsplit_once('/').unwrap().0)
+}
+
+/// Copies every row, as of one instant.
+async fn copy_rows(from: &PgPool, to: &PgPool) {
+    let tables = "select table_name::text from information_schema.tables
+                  where table_schema = 'public' and table_name not like '\\_%'";
+    let mut from = from.begin().await.unwrap();
+    sqlx::query("set transaction isolation level repeatable read").execute(&mut *from).await.unwrap();
+    let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&mut *from).await.unwrap();
+    let mut to = to.acquire().await.unwrap();
+    sqlx::query("set session_replication_role = replica").execute(&mut *to).await.unwrap();
+    for table in tables {
+        let out = from.copy_out_raw(&format!("copy {table} to stdout")).await.unwrap();
+        let rows: Vec<_> = out.try_collect().await.unwrap();
+        let mut into = to.copy_in_raw(&format!("copy {table} from stdin")).await.unwrap();
+        for row in rows {
+            into.send(row).await.unwrap();
+        }
+        into.finish().await.unwrap();
+    }
+    sqlx::query("set session_replication_role = default").execute(&mut *to).await.unwrap();
+}
