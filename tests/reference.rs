@@ -7,7 +7,7 @@ use std::path::Path;
 
 fn expect_page(path: &str, generated: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    if std::env::var_os("MARQUE_UPDATE_DOCS").is_some() {
+    if marque::environment::variable("MARQUE_UPDATE_DOCS").is_some() {
         std::fs::write(&file, generated).unwrap();
     }
     let committed = std::fs::read_to_string(&file).unwrap_or_default();
