@@ -17,6 +17,10 @@ use crate::proxy::{Fault, says, sends};
 /// The sentence of Keycloak's page.
 const NO_PLAN: &str = "The plan cannot be shown right now, so nothing was approved.";
 
+/// What Keycloak logs of a signature.
+const BAD_SIGNATURE: &str = "the signature does not verify";
+const UNKNOWN_KEY: &str = "the signer has no such key registered";
+
 /// Changes the plan inside an answer; it stays canonical.
 fn change_plan(claims: &mut Map<String, Value>, change: impl Fn(&mut Value)) {
     let bytes = claims["plan"].as_str().and_then(decode).unwrap_or_default();
@@ -63,7 +67,7 @@ async fn a_plan_answer_with_a_bad_signature_is_refused() {
         let key = SigningKey::read(&case.env.clients.agent.key)?;
         let foreign = key.sign(TYP_PLAN, b"{}")?;
         let fault = sends(move |compact| with_signature_of(compact, &foreign));
-        expect_no_plan(case, fault, "").await
+        expect_no_plan(case, fault, BAD_SIGNATURE).await
     })
     .await;
 }
@@ -76,7 +80,7 @@ async fn a_plan_answer_by_another_key_is_refused() {
             let payload = jws::unverified_payload(compact).unwrap_or_default();
             key.sign(TYP_PLAN, &payload).unwrap_or_default()
         };
-        expect_no_plan(case, sends(sign), "").await
+        expect_no_plan(case, sends(sign), UNKNOWN_KEY).await
     })
     .await;
 }
@@ -89,7 +93,7 @@ async fn a_plan_answer_for_another_intent_is_refused() {
         let outside = says(move |claims| {
             claims.insert("intent_id".into(), named.as_str().into());
         });
-        expect_no_plan(case, outside, "").await?;
+        expect_no_plan(case, outside, "answer.intent_id is not the expected one").await?;
         let inside = says(move |claims| change_plan(claims, |plan| plan["intent_id"] = other.as_str().into()));
         expect_no_plan(case, inside, "the plan is of another issuer, intent or realm").await
     })
@@ -103,7 +107,7 @@ async fn a_plan_answer_of_another_issuer_is_refused() {
         let outside = says(|claims| {
             claims.insert("iss".into(), ELSEWHERE.into());
         });
-        expect_no_plan(case, outside, "").await?;
+        expect_no_plan(case, outside, "answer.iss is not the expected one").await?;
         let inside = says(|claims| change_plan(claims, |plan| plan["issuer"] = ELSEWHERE.into()));
         expect_no_plan(case, inside, "the plan is of another issuer, intent or realm").await
     })
@@ -125,7 +129,7 @@ async fn a_catalog_without_the_plans_digest_is_refused() {
         let none = says(|claims| {
             claims.insert("catalogs".into(), json!([]));
         });
-        expect_no_plan(case, none, "").await
+        expect_no_plan(case, none, "answer.catalogs is not a list with elements").await
     })
     .await;
 }
@@ -138,9 +142,9 @@ async fn a_catalog_that_its_resource_server_did_not_sign_is_refused() {
         let resign = move |compact: &str| {
             key.sign(TYP_CATALOG, &jws::unverified_payload(compact).unwrap_or_default()).unwrap_or_default()
         };
-        expect_no_plan(case, says(move |claims| change_catalog(claims, &resign)), "").await?;
+        expect_no_plan(case, says(move |claims| change_catalog(claims, &resign)), UNKNOWN_KEY).await?;
         let swap = move |compact: &str| with_signature_of(compact, &foreign);
-        expect_no_plan(case, says(move |claims| change_catalog(claims, &swap)), "").await
+        expect_no_plan(case, says(move |claims| change_catalog(claims, &swap)), BAD_SIGNATURE).await
     })
     .await;
 }
@@ -169,17 +173,33 @@ async fn a_failing_or_late_marque_is_as_one_that_is_away() {
     .await;
 }
 
+/// The row's plan is changed while the page is open; the approval fails with a sentence that holds `says`.
+async fn expect_change_refused(case: &mut Case, from: &str, to: &str, says: &str) -> Result<()> {
+    let (intent, alice) = (case.submit().await?, case.alice.clone());
+    case.open(&intent, &alice).await?.expect_page();
+    let change = "update intents set plan = convert_to(replace(convert_from(plan, 'UTF8'), $2, $3), 'UTF8')
+         where intent_id = $1 and position($2 in convert_from(plan, 'UTF8')) > 0";
+    let id: Uuid = intent.intent_id.parse()?;
+    let changed = sqlx::query(change).bind(id).bind(from).bind(to).execute(&case.db).await?;
+    assert_eq!(changed.rows_affected(), 1);
+    case.press(&alice).await?.expect_refusal(400, says);
+    case.expect_undecided(&intent).await
+}
+
 #[tokio::test]
 async fn a_plan_changed_after_its_display_is_not_approved() {
     case(async |case| {
-        let (intent, alice) = (case.submit().await?, case.alice.clone());
-        case.open(&intent, &alice).await?.expect_page();
-        let change = "update intents set plan = convert_to(replace(convert_from(plan, 'UTF8'), 'svc-api', 'svc-all'),
-             'UTF8') where intent_id = $1";
-        let id: Uuid = intent.intent_id.parse()?;
-        assert_eq!(sqlx::query(change).bind(id).execute(&case.db).await?.rows_affected(), 1);
-        case.press(&alice).await?.expect_refusal(400, "");
-        case.expect_undecided(&intent).await
+        expect_change_refused(case, "svc-api", "svc-all", "what was displayed is not what the plan says").await
+    })
+    .await;
+}
+
+/// The key that the token will be bound to is no line of the page, but it is signed all the same.
+#[tokio::test]
+async fn a_key_changed_after_the_display_is_not_approved() {
+    case(async |case| {
+        let (key, other) = (case.agent.party.dpop.thumbprint().to_owned(), "A".repeat(43));
+        expect_change_refused(case, &key, &other, "states another approval").await
     })
     .await;
 }

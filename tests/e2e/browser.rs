@@ -159,6 +159,15 @@ impl Browser {
         Ok(Post { url, form: answer["form"].clone() })
     }
 
+    /// Posts what a page would have posted, after leaving the page; redirects are not followed.
+    ///
+    /// # Errors
+    /// As [`Browser::act`].
+    pub async fn post(&mut self, tab: &str, post: &Post) -> Result<Reply> {
+        self.act("leave", json!({"tab": tab})).await?;
+        self.request(&post.url, Some(&post.form)).await
+    }
+
     /// One request with a browser's cookies; redirects are not followed.
     ///
     /// # Errors

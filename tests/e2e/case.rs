@@ -160,7 +160,7 @@ impl Case {
     /// # Errors
     /// When Marque does not admit it.
     pub async fn submit(&self) -> Result<Submission> {
-        Ok(self.agent.submit().await?)
+        self.agent.submit().await
     }
 
     /// Submits that plan, or another, for somebody else.

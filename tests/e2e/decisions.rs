@@ -108,12 +108,12 @@ async fn two_tabs_approve_each_its_own_intent() {
         let shown = case.open_in("second", "desk", &second, &alice).await?;
         shown.expect_page();
         let one = case.browser.sign("first", &alice.passkey, json!({})).await?;
-        let one = case.browser.request(&one.url, Some(&one.form)).await?;
+        let one = case.browser.post("first", &one).await?;
         // Keycloak shows the other tab its page again, because the browser is signed in now.
         let again = json!({"tab": "second", "challenge": shown.text("challenge")});
         assert_eq!(case.browser.see("settle", again).await?.text("place"), "again");
         let other = case.browser.sign("second", &alice.passkey, json!({})).await?;
-        let other = case.browser.request(&other.url, Some(&other.form)).await?;
+        let other = case.browser.post("second", &other).await?;
         assert!(one.has_code() && other.has_code(), "{one:?} {other:?}");
         // Both are approved at Keycloak before either comes back; they come back in the order of their opening.
         for (intent, answer) in [(&first, &one), (&second, &other)] {

@@ -19,12 +19,17 @@ use tokio::task::JoinHandle;
 /// Longer than the extension waits.
 const TOO_LONG: Duration = Duration::from_secs(8);
 
+/// Changes what an answer says.
+type Saying = Box<dyn Fn(&mut Map<String, Value>) + Send + Sync>;
+/// Makes another message of an answer.
+type Sending = Box<dyn Fn(&str) -> String + Send + Sync>;
+
 /// What the proxy does to an answer.
 pub enum Fault {
     /// Changes what it says; Marque's own key signs it again.
-    Says(Box<dyn Fn(&mut Map<String, Value>) + Send + Sync>),
+    Says(Saying),
     /// Changes the signed message.
-    Sends(Box<dyn Fn(&str) -> String + Send + Sync>),
+    Sends(Sending),
     /// Answers this status instead.
     Status(StatusCode),
     /// Answers when nobody waits any more.
@@ -103,7 +108,7 @@ impl Between {
         Ok(([(header::CONTENT_TYPE, "application/jose")], changed).into_response())
     }
 
-    fn sign(&self, message: &str, change: &(dyn Fn(&mut Map<String, Value>) + Send + Sync)) -> Result<String> {
+    fn sign(&self, message: &str, change: &Saying) -> Result<String> {
         let mut claims = jws::unverified_claims(message)?;
         change(&mut claims);
         self.keyring.sign(Purpose::PlanAnswer, &claims).map_err(Failure::from)

@@ -19,9 +19,16 @@ async fn signed(case: &mut Case) -> Result<(Submission, Post)> {
 /// A new intent that Keycloak has seen approved, and the way back to Marque, not yet taken.
 async fn approved_at_keycloak(case: &mut Case) -> Result<(Submission, Reply)> {
     let (intent, post) = signed(case).await?;
-    let way_back = case.browser.request(&post.url, Some(&post.form)).await?;
+    let way_back = case.browser.post("tab", &post).await?;
     assert!(way_back.has_code(), "{way_back:?}");
     Ok((intent, way_back))
+}
+
+/// Marque takes what Keycloak sent back.
+async fn take_back(case: &mut Case, way_back: &Reply) -> Result<()> {
+    let taken = case.browser.request(&way_back.location, None).await?;
+    assert_eq!(taken.status, 303, "{taken:?}");
+    Ok(())
 }
 
 fn parameter(address: &str, name: &str) -> Result<String> {
@@ -39,11 +46,11 @@ fn with_parameter_of(address: &str, name: &str, other: &str) -> Result<String> {
 async fn a_replayed_post_gives_no_second_code() {
     case(async |case| {
         let (intent, post) = signed(case).await?;
-        let first = case.browser.request(&post.url, Some(&post.form)).await?;
+        let first = case.browser.post("tab", &post).await?;
         assert!(first.has_code(), "{first:?}");
-        assert_eq!(case.browser.request(&first.location, None).await?.status, 303);
+        take_back(case, &first).await?;
         case.expect_state(&intent, "approved").await?;
-        let second = case.browser.request(&post.url, Some(&post.form)).await?;
+        let second = case.browser.post("tab", &post).await?;
         assert!(!second.has_code(), "{second:?}");
         case.expect_state(&intent, "approved").await
     })
@@ -54,10 +61,11 @@ async fn a_replayed_post_gives_no_second_code() {
 async fn six_identical_posts_at_once_give_one_code() {
     case(async |case| {
         let (intent, post) = signed(case).await?;
+        case.browser.act("leave", json!({"tab": "tab"})).await?;
         let answers = case.browser.requests(&post.url, Some(&post.form), 6).await?;
         let codes: Vec<_> = answers.iter().filter(|answer| answer.has_code()).collect();
         assert_eq!((answers.len(), codes.len()), (6, 1), "{answers:?}");
-        assert_eq!(case.browser.request(&codes[0].location, None).await?.status, 303);
+        take_back(case, codes[0]).await?;
         case.expect_state(&intent, "approved").await
     })
     .await;
@@ -69,8 +77,14 @@ async fn an_assertion_for_an_earlier_page_is_refused() {
         let (intent, stale) = signed(case).await?;
         let alice = case.alice.clone();
         let unverified = case.browser.sign("tab", &alice.passkey, json!({"verified": false})).await?;
-        case.browser.see("submit", json!({"tab": "tab", "form": unverified.form})).await?.expect_again("");
-        case.browser.see("submit", json!({"tab": "tab", "form": stale.form})).await?.expect_again("");
+        case.browser
+            .see("submit", json!({"tab": "tab", "form": unverified.form}))
+            .await?
+            .expect_again("Passkey authentication result is invalid");
+        case.browser
+            .see("submit", json!({"tab": "tab", "form": stale.form}))
+            .await?
+            .expect_again("Passkey authentication result is invalid");
         case.expect_undecided(&intent).await
     })
     .await;
@@ -80,7 +94,7 @@ async fn an_assertion_for_an_earlier_page_is_refused() {
 async fn a_replayed_claim_is_refused() {
     case(async |case| {
         let (intent, way_back) = approved_at_keycloak(case).await?;
-        assert_eq!(case.browser.request(&way_back.location, None).await?.status, 303);
+        take_back(case, &way_back).await?;
         case.expect_granted(&intent).await?;
         let again = case.browser.request(&way_back.location, None).await?;
         assert_eq!((again.status, again.location.as_str()), (400, ""), "{again:?}");
@@ -96,7 +110,7 @@ async fn a_claim_is_taken_only_from_the_browser_that_began() {
         let visit = json!({"tab": "elsewhere", "browser": "phone", "url": way_back.location});
         assert_eq!(case.browser.see("visit", visit).await?.status(), 400);
         case.expect_undecided(&intent).await?;
-        assert_eq!(case.browser.request(&way_back.location, None).await?.status, 303);
+        take_back(case, &way_back).await?;
         case.expect_state(&intent, "approved").await
     })
     .await;

@@ -94,6 +94,12 @@ const acts = {
     const place = await led(tab, challenge);
     return seen(tab, { place, challenge: await challengeOf(tab.page) });
   },
+  /** Leaves the page: Keycloak's script there would answer the sign-in as well, once the browser is signed in. */
+  async leave(which) {
+    const tab = await tabOf(which);
+    await tab.page.goto("about:blank");
+    return seen(tab, {});
+  },
   /** What the form would post, and to where, without posting it. */
   async sign({ passkey, change, ...which }) {
     const tab = await tabOf(which);
