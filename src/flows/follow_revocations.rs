@@ -17,6 +17,9 @@ use tokio::sync::{broadcast, watch};
 /// Silence longer than this says that something is wrong.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
+/// Revocations on one page of a snapshot: a page is then some 200 KiB, well below what a gate reads as one message.
+const PAGE: usize = 1500;
+
 /// One signed message of the feed.
 #[derive(Clone, Debug)]
 pub struct Message {
@@ -32,8 +35,10 @@ pub struct Message {
 
 /// The beginning of a reader's feed: what is revoked now, and everything that comes after.
 pub struct Subscription {
-    /// The snapshot.
-    pub snapshot: Message,
+    /// The snapshot, in pages of which the last one completes it.
+    pub snapshot: Vec<Message>,
+    /// The number that the snapshot reaches to.
+    pub seq: i64,
     /// Later messages; some may repeat what the snapshot has, by their number.
     pub later: broadcast::Receiver<Message>,
 }
@@ -47,15 +52,22 @@ pub async fn subscribe(cx: Context<'_>) -> Result<Subscription, FlowError> {
     let mut conn = cx.app.pool.acquire().await?;
     let position = revocations::position(&mut conn, cx.realm_name(), random::opaque_id()).await?;
     let live = revocations::live(&mut conn, cx.realm_name(), cx.app.clock.now()).await?;
-    let intents: Vec<Value> = live
-        .iter()
-        .map(|revocation| json!({"intent": revocation.intent_id, "until": revocation.until.unix_timestamp()}))
-        .collect();
     // The list is read after the number, so it may be newer; its last entry then says how new.
     let seq = live.last().map_or(position.seq, |last| last.seq.max(position.seq));
     let position = Position { seq, ..position };
-    let snapshot = sign(cx.realm, "snapshot", position, cx.now_secs(), json!({"intents": intents}))?;
-    Ok(Subscription { snapshot, later })
+    Ok(Subscription { snapshot: snapshot(cx, position, &live)?, seq, later })
+}
+
+fn snapshot(cx: Context<'_>, position: Position, live: &[Revocation]) -> Result<Vec<Message>, FlowError> {
+    let entry =
+        |revocation: &Revocation| json!({"intent": revocation.intent_id, "until": revocation.until.unix_timestamp()});
+    let pages = live.len().div_ceil(PAGE).max(1);
+    let page = |index: usize| {
+        let intents: Vec<Value> = live.iter().skip(index * PAGE).take(PAGE).map(entry).collect();
+        let more = json!({"page": index + 1, "pages": pages, "intents": intents});
+        sign(cx.realm, "snapshot", position, cx.now_secs(), more)
+    };
+    (0..pages).map(page).collect()
 }
 
 fn sign(realm: &Realm, kind: &'static str, at: Position, now: i64, more: Value) -> Result<Message, FlowError> {

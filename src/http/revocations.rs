@@ -18,12 +18,12 @@ pub async fn follow(
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, HttpError> {
     authenticate_resource_server(realm.context(), bearer(&headers)?).await?;
     let subscription = subscribe(realm.context()).await?;
-    let known = subscription.snapshot.seq;
+    let known = subscription.seq;
     let later = BroadcastStream::new(subscription.later)
         .take_while(|message| future::ready(message.is_ok()))
         .filter_map(|message| future::ready(message.ok()))
         .filter(move |message| future::ready(is_news(message, known)));
-    let messages = stream::once(future::ready(subscription.snapshot)).chain(later);
+    let messages = stream::iter(subscription.snapshot).chain(later);
     Ok(Sse::new(messages.map(|message| Ok(Event::default().id(message.id).event(message.kind).data(message.jws)))))
 }
 

@@ -2,9 +2,12 @@
 
 use crate::support::plans::reading;
 use crate::support::reply::Reply;
+use crate::support::server::Copy;
 use crate::support::sse::{Event, Feed};
 use crate::support::stack::Stack;
 use marque_core::canonical::Digest;
+use marque_gate::revocations::{Applied, FeedMessage, Revocations};
+use sqlx::Executor;
 use uuid::Uuid;
 
 /// "Revoke now" as a signed-in browser presses it. Its session is put into the database: the sign-in is tested elsewhere.
@@ -92,4 +95,42 @@ async fn revocations_reach_open_readers_in_order_and_later_ones_in_their_snapsho
     }
     let pages = stack.http.get(stack.url(&format!("/approve/{}", intents[0])));
     Reply::to("a revoked plan", pages).await.page(409, "decided already");
+}
+
+#[tokio::test]
+async fn a_snapshot_of_thousands_comes_in_pages_that_a_gate_takes_in() {
+    const REVOKED: usize = 7000;
+    let main = Stack::open().await;
+    let copy = Copy::beside(&main).await;
+    copy.stack
+        .db
+        .execute(
+            "with made as (
+                 insert into intents (intent_id, realm, client_id, jkt, plan, catalogs, state, submitted_at, pending_until,
+                     expires_at, poll_interval_secs)
+                 select gen_random_uuid(), 'demo', 'x', 'x', '', '{}', 'revoked', now(), now(), now() + interval '1 hour', 3
+                 from generate_series(1, 7000) returning intent_id, expires_at
+             )
+             insert into revocations (realm, seq, intent_id, cause, revoked_at, until)
+             select 'demo', (select seq from feeds where realm = 'demo') + row_number() over (), intent_id, 'test', now(), expires_at
+             from made;
+             update feeds set seq = (select max(seq) from revocations where realm = 'demo') where realm = 'demo'",
+        )
+        .await
+        .unwrap();
+    let server = copy.serve().await;
+    let mut feed = Feed::open(&server.stack, None).await;
+    let (gate, mut known) = (Revocations::new(), 0);
+    loop {
+        let event = feed.next().await;
+        assert_eq!(event.kind, "snapshot", "nothing comes between two pages");
+        known += event.payload["intents"].as_array().unwrap().len();
+        let message = FeedMessage::parse(event.payload.to_string().as_bytes()).unwrap();
+        match gate.apply(message, number(&event, "at")) {
+            Applied::Page => assert!(gate.age_secs(0).is_none(), "not current before the last page"),
+            Applied::Current => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(known >= REVOKED, "{known}");
 }

@@ -22,7 +22,8 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum FeedMessage {
-    /// Everything that is revoked and has not ended by itself.
+    /// Everything that is revoked and has not ended by itself, or one page of it: pages come in order,
+    /// and only the last one makes the state current.
     Snapshot {
         /// The Marque issuer.
         iss: String,
@@ -32,6 +33,10 @@ pub enum FeedMessage {
         seq: u64,
         /// When it was signed; seconds since the Unix epoch.
         at: i64,
+        /// Which page this is, from 1.
+        page: u64,
+        /// How many pages there are.
+        pages: u64,
         /// The revoked intents.
         intents: Vec<Revoked>,
     },
@@ -107,6 +112,8 @@ impl FeedMessage {
 pub enum Applied {
     /// The state follows the feed and is as fresh as the message.
     Current,
+    /// One page of a snapshot was taken in; more must follow before the state is current.
+    Page,
     /// The message is older than what is known: nothing became fresher.
     Old,
     /// Something is missing in between: nothing is permitted until the next snapshot.
@@ -122,6 +129,8 @@ struct State {
     /// Revoked intents with the instant after which they need not be remembered.
     revoked: HashMap<String, i64>,
     position: Option<Position>,
+    /// The snapshot that is being taken in, and the page that must come next.
+    expected: Option<(String, u64, u64)>,
     /// The highest position ever reached in the current epoch, kept through gaps.
     high_water: Option<(String, u64)>,
 }
@@ -190,9 +199,9 @@ impl State {
     fn apply(&mut self, message: FeedMessage, now: i64) -> Applied {
         self.revoked.retain(|_, until| until.saturating_add(limits::CLOCK_LEEWAY_SECS) >= now);
         match message {
-            FeedMessage::Snapshot { epoch, seq, at, intents, .. } => {
+            FeedMessage::Snapshot { epoch, seq, at, page, pages, intents, .. } => {
                 self.revoked.extend(intents.into_iter().map(|entry| (entry.intent, entry.until)));
-                self.restart(epoch, seq, at.min(now))
+                self.turn_page((epoch, seq, page), pages, at.min(now))
             }
             FeedMessage::Revocation { epoch, seq, prev, at, intent, until, .. } => {
                 self.revoked.insert(intent, until);
@@ -201,6 +210,21 @@ impl State {
             }
             FeedMessage::Heartbeat { epoch, seq, at, .. } => self.advance(&epoch, seq, (at, now), |known| known == seq),
         }
+    }
+
+    /// Pages come in order, without another message between two; only the last one begins anew.
+    fn turn_page(&mut self, this: (String, u64, u64), pages: u64, as_of: i64) -> Applied {
+        let is_next = self.expected.take().is_some_and(|expected| expected == this);
+        let (epoch, seq, page) = this;
+        if (page != 1 && !is_next) || page > pages {
+            self.position = None;
+            return Applied::Gap;
+        }
+        if page < pages {
+            self.expected = Some((epoch, seq, page + 1));
+            return Applied::Page;
+        }
+        self.restart(epoch, seq, as_of)
     }
 
     /// A snapshot begins anew, but within an epoch never further back than what was known.
@@ -214,6 +238,10 @@ impl State {
     }
 
     fn advance(&mut self, epoch: &str, seq: u64, (at, now): (i64, i64), follows: impl Fn(u64) -> bool) -> Applied {
+        if self.expected.take().is_some() {
+            self.position = None;
+            return Applied::Gap;
+        }
         match &mut self.position {
             Some(position) if position.epoch == epoch && follows(position.seq) => {
                 position.seq = seq;

@@ -168,3 +168,37 @@ proptest! {
         }
     }
 }
+
+fn page(page: u64, pages: u64, revoked: &str) -> FeedMessage {
+    feed(json!({"kind": "snapshot", "iss": ISSUER, "epoch": "e1", "seq": 7, "at": NOW, "page": page, "pages": pages,
+                "intents": [{"intent": revoked, "until": NOW + 60}]}))
+}
+
+#[test]
+fn a_snapshot_in_pages_is_current_with_its_last_page() {
+    let revocations = Revocations::new();
+    assert_eq!(revocations.apply(page(1, 3, "a"), NOW), Applied::Page);
+    assert_eq!(revocations.apply(page(2, 3, "b"), NOW), Applied::Page);
+    assert_eq!(revocations.check("free", NOW, secs(5)), Err(Reason::RevocationStateStale), "a page is missing");
+    assert_eq!(revocations.apply(page(3, 3, "c"), NOW), Applied::Current);
+    assert_eq!(revocations.check("free", NOW, secs(5)), Ok(()));
+    for revoked in ["a", "b", "c"] {
+        assert_eq!(revocations.check(revoked, NOW, secs(5)), Err(Reason::IntentRevoked), "{revoked}");
+    }
+}
+
+#[test]
+fn a_page_that_is_missing_repeated_or_interrupted_closes_the_gate() {
+    let begun = || {
+        let revocations = Revocations::new();
+        assert_eq!(revocations.apply(page(1, 3, "a"), NOW), Applied::Page);
+        revocations
+    };
+    assert_eq!(begun().apply(page(3, 3, "c"), NOW), Applied::Gap, "page 2 is missing");
+    assert_eq!(begun().apply(page(4, 3, "c"), NOW), Applied::Gap, "there is no page 4");
+    assert_eq!(begun().apply(heartbeat("e1", 7, NOW), NOW), Applied::Gap, "no message between two pages");
+    assert_eq!(Revocations::new().apply(page(2, 3, "b"), NOW), Applied::Gap, "page 1 is missing");
+    let revocations = begun();
+    assert_eq!(revocations.apply(page(1, 3, "a"), NOW), Applied::Page, "it begins again");
+    assert_eq!(revocations.apply(snapshot("e1", 8, NOW, &[]), NOW), Applied::Current, "another snapshot");
+}

@@ -95,7 +95,7 @@ impl Follower {
         }
         let now = clock::now();
         match self.revocations.apply(message, now) {
-            Applied::Current => Ok(()),
+            Applied::Current | Applied::Page => Ok(()),
             Applied::Old if self.is_fresh(now) => Ok(()),
             Applied::Old => Err("its messages are older than what is known".into()),
             Applied::Gap => Err("a message is missing".into()),

@@ -186,7 +186,8 @@ pub fn action(call: &Call) -> ConcreteAction {
 
 pub fn snapshot(epoch: &str, seq: u64, at: i64, revoked: &[(&str, i64)]) -> FeedMessage {
     let intents: Vec<Value> = revoked.iter().map(|(intent, until)| json!({"intent": intent, "until": until})).collect();
-    feed(json!({"kind": "snapshot", "iss": ISSUER, "epoch": epoch, "seq": seq, "at": at, "intents": intents}))
+    feed(json!({"kind": "snapshot", "iss": ISSUER, "epoch": epoch, "seq": seq, "at": at,
+                "page": 1, "pages": 1, "intents": intents}))
 }
 
 pub fn heartbeat(epoch: &str, seq: u64, at: i64) -> FeedMessage {
