@@ -242,3 +242,17 @@ async fn an_intent_that_expires_under_the_gesture_is_not_approved() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_page_that_was_open_too_long_approves_nothing_and_opens_again() {
+    case(async |case| {
+        let (intent, alice) = (case.submit().await?, case.alice.clone());
+        case.open(&intent, &alice).await?.expect_page();
+        case.let_page_expire(&intent).await?;
+        case.press(&alice).await?.expect_refusal(400, "open too long");
+        case.expect_undecided(&intent).await?;
+        case.approve(&intent, &alice).await?;
+        case.expect_state(&intent, "approved").await
+    })
+    .await;
+}

@@ -293,6 +293,17 @@ impl Case {
         Ok(())
     }
 
+    /// Lets the time to answer the displayed pages of an intent be over.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn let_page_expire(&self, intent: &Submission) -> Result<()> {
+        let id: Uuid = intent.intent_id.parse()?;
+        let late = sqlx::query("update displays set expires_at = now() - interval '1 second' where intent_id = $1");
+        assert_eq!(late.bind(id).execute(&self.db).await?.rows_affected(), 1, "one display, one nonce");
+        Ok(())
+    }
+
     /// Lets Keycloak fetch plans elsewhere until the case ends.
     ///
     /// # Errors
