@@ -7,8 +7,6 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use marque_core::timestamp;
 
-use crate::app::App;
-use crate::config::Config;
 use crate::flows::export_evidence::export_evidence;
 use crate::flows::verify_evidence::{Report, Trust, verify_file};
 
@@ -25,15 +23,8 @@ enum Command {
     Export {
         /// The intent.
         intent_id: String,
-        /// The configuration file.
-        #[arg(long)]
-        config: PathBuf,
-        /// The realm, where there are several.
-        #[arg(long)]
-        realm: Option<String>,
-        /// Where to write it.
-        #[arg(short, long)]
-        output: PathBuf,
+        #[command(flatten)]
+        export: super::RealmExport,
     },
     /// Verify an evidence file, offline. Exits 0 only if all of it holds.
     Verify {
@@ -47,12 +38,7 @@ enum Command {
 
 pub(super) fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     match args.command {
-        Command::Export { intent_id, config, realm, output } => super::block_on(async {
-            let app = App::start(&Config::load(&config)?).await?;
-            let evidence = export_evidence(super::context(&app, realm.as_deref())?, &intent_id).await?;
-            std::fs::write(output, evidence)?;
-            Ok(ExitCode::SUCCESS)
-        }),
+        Command::Export { intent_id, export } => export.write(async |cx| Ok(export_evidence(cx, &intent_id).await?)),
         Command::Verify { file, trust } => verify(&std::fs::read(file)?, trust),
     }
 }

@@ -5,9 +5,11 @@ mod postgres;
 mod serve;
 mod trust;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::app::{App, StartError};
+use crate::config::Config;
 use crate::flows::Context;
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -29,6 +31,35 @@ enum Command {
     Trust(trust::Args),
     /// Run a private Postgres server for development.
     Postgres(postgres::Args),
+}
+
+/// What a command needs that writes a file from a server's own data.
+#[derive(Debug, clap::Args)]
+struct RealmExport {
+    /// The configuration file.
+    #[arg(long)]
+    config: PathBuf,
+    /// The realm, where there are several.
+    #[arg(long)]
+    realm: Option<String>,
+    /// Where to write it.
+    #[arg(short, long)]
+    output: PathBuf,
+}
+
+impl RealmExport {
+    /// Writes what `make` answers for the realm.
+    fn write(
+        &self,
+        make: impl AsyncFnOnce(Context<'_>) -> Result<Vec<u8>, StartError>,
+    ) -> Result<ExitCode, Box<dyn std::error::Error>> {
+        block_on(async {
+            let app = App::start(&Config::load(&self.config)?).await?;
+            let bytes = make(context(&app, self.realm.as_deref())?).await?;
+            std::fs::write(&self.output, bytes)?;
+            Ok(ExitCode::SUCCESS)
+        })
+    }
 }
 
 /// How a command prints its answer.
@@ -70,4 +101,14 @@ fn context<'a>(app: &'a App, realm: Option<&str>) -> Result<Context<'a>, StartEr
     };
     let realm = realm.ok_or("name one of the configured realms with --realm")?;
     Ok(Context { app, realm })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_command_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
 }

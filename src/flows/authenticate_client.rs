@@ -80,9 +80,8 @@ pub async fn authenticate_client(
 ///
 /// # Errors
 /// `invalid_dpop_proof` if it was used before.
-pub(super) async fn use_proof(cx: Context<'_>, proof: &Proof) -> Result<(), FlowError> {
-    let over = proof.iat + limits::PROOF_SECS + limits::CLOCK_LEEWAY_SECS;
-    if cx.use_once("dpop", &proof.jkt, &proof.jti, over).await? {
+async fn use_proof(cx: Context<'_>, proof: &Proof) -> Result<(), FlowError> {
+    if cx.use_once("dpop", &proof.jkt, &proof.jti, proof.over_at()).await? {
         return Ok(());
     }
     let refusal =

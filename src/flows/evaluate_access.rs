@@ -19,7 +19,7 @@ use marque_core::dpop::{self, Proof};
 use marque_core::envelope::EnvelopeStep;
 use marque_core::plan::{Class, Uses};
 use marque_core::reason::Reason;
-use marque_core::{jws, limits, names};
+use marque_core::{jws, names};
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -154,21 +154,14 @@ async fn charge(
     if step.class != Class::Read && proof.call_digest != Some(evaluation.call.digest()) {
         return Ok(refused(Reason::CallDigestMismatch, intent));
     }
-    if !use_proof(&mut tx, cx, proof).await? {
+    // In the permit's transaction: a proof is used only if its permit stands.
+    if !cx.use_once_in(&mut tx, "evaluation", &proof.jkt, &proof.jti, proof.over_at()).await? {
         return Ok(refused(Reason::ProofReplayed, intent));
     }
     let permit = reserve(&mut tx, resource_server, evaluation, step, proof, intent_id, now).await?;
     let Some(permit) = permit else { return Ok(refused(Reason::UsesExhausted, intent)) };
     tx.commit().await?;
     Ok(Evaluated::Permit(permit))
-}
-
-/// In the same transaction as the permit: a proof that was used is used only if its permit stands.
-async fn use_proof(tx: &mut PgConnection, cx: Context<'_>, proof: &Proof) -> Result<bool, FlowError> {
-    let over = proof.iat + limits::PROOF_SECS + limits::CLOCK_LEEWAY_SECS;
-    let over = OffsetDateTime::from_unix_timestamp(over).map_err(FlowError::internal)?;
-    let issuer = format!("{}/evaluation/{}", cx.realm_name(), proof.jkt);
-    Ok(store::replays::use_once(tx, &issuer, &proof.jti, over).await?)
 }
 
 /// The earlier permit for this call id; the same id for another call, or with another proof, is refused.

@@ -69,10 +69,21 @@ impl Context<'_> {
 
     /// Uses an id once; `kind` keeps ids of different kinds apart.
     async fn use_once(&self, kind: &str, issuer: &str, jti: &str, exp: i64) -> Result<bool, FlowError> {
+        self.use_once_in(&mut *self.app.pool.acquire().await?, kind, issuer, jti, exp).await
+    }
+
+    /// [`Self::use_once`] inside its caller's transaction: the id is used only if that stands.
+    async fn use_once_in(
+        &self,
+        conn: &mut PgConnection,
+        kind: &str,
+        issuer: &str,
+        jti: &str,
+        exp: i64,
+    ) -> Result<bool, FlowError> {
         let expires_at = time::OffsetDateTime::from_unix_timestamp(exp).map_err(FlowError::internal)?;
         let issuer = format!("{}/{kind}/{issuer}", self.realm_name());
-        let mut conn = self.app.pool.acquire().await?;
-        Ok(store::replays::use_once(&mut conn, &issuer, jti, expires_at).await?)
+        Ok(store::replays::use_once(conn, &issuer, jti, expires_at).await?)
     }
 }
 

@@ -7,7 +7,7 @@
 
 use super::{Context, FlowError};
 use crate::store;
-use marque_core::lifecycle::{Event, IntentState};
+use marque_core::lifecycle::Event;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -31,7 +31,6 @@ pub(super) async fn revoke_locked(
 ) -> Result<(), FlowError> {
     let Some(intent) = store::intents::lock(tx, cx.realm_name(), intent_id).await? else { return Ok(()) };
     let Ok(state) = intent.state().after(Event::Revoke) else { return Ok(()) };
-    debug_assert_eq!(state, IntentState::Revoked);
     let now = cx.app.clock.now();
     store::intents::set_state(tx, intent_id, state, None, now).await?;
     store::revocations::append(tx, cx.realm_name(), intent_id, cause, intent.expires_at, now).await?;

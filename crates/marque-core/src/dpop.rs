@@ -29,6 +29,13 @@ pub struct Proof {
     pub call_digest: Option<Digest>,
 }
 
+impl Proof {
+    /// When its id may be forgotten, in seconds since the Unix epoch: from then on no clock takes the proof.
+    pub fn over_at(&self) -> i64 {
+        self.iat + limits::PROOF_SECS + limits::CLOCK_LEEWAY_SECS
+    }
+}
+
 /// Why a proof does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the DPoP proof {0}")]
