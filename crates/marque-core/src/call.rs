@@ -1,6 +1,7 @@
 //! A concrete call: what an agent really does, arguments included.
 
 use crate::canonical::Digest;
+use crate::facts::Records;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -15,6 +16,10 @@ pub struct Call {
     pub resource: CallResource,
     /// The arguments, strictly parsed.
     pub args: Map<String, Value>,
+    /// The environment that the resource server runs in, if it says so.
+    pub environment: Option<String>,
+    /// Records that the resource server looked up, for `attr` constraints.
+    pub records: Records,
 }
 
 /// The concrete resource of a call.
@@ -28,6 +33,17 @@ pub struct CallResource {
 }
 
 impl Call {
+    /// A call at a resource server that says nothing of its environment and looked up no records.
+    pub fn new(
+        location: impl Into<String>,
+        action: impl Into<String>,
+        resource: CallResource,
+        args: Map<String, Value>,
+    ) -> Self {
+        let (location, action) = (location.into(), action.into());
+        Self { location, action, resource, args, environment: None, records: Records::new() }
+    }
+
     /// `SHA-256(JCS({action, resource, args}))`: what a proof of possession covers for everything
     /// but reads, so that nobody in between can swap one allowed value for another.
     pub fn digest(&self) -> Digest {

@@ -1,10 +1,11 @@
 //! The envelope: the steps that a token carries from the signed plan to the gate.
 
 use crate::canonical::Digest;
-use crate::constraint::Constraint;
-use crate::plan::{Class, Resource, Step, Uses};
+use crate::constraint::{Arguments, TimeWindow};
+use crate::json;
+use crate::plan::{Approve, Blocked, Budget, Class, ResolvedPlan, Resource, Step, Uses};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// A step as tokens carry it: what a gate needs to decide, nothing that only a person reads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,19 +20,65 @@ pub struct EnvelopeStep {
     /// What it is done to.
     pub resource: Resource,
     /// What each argument must satisfy.
-    pub args: BTreeMap<String, Constraint>,
+    pub args: Arguments,
     /// How often, over all hops together.
     pub uses: Uses,
     /// What kind of effect it has.
     pub class: Class,
+    /// Steps that must have been committed before.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub after: BTreeSet<String>,
+    /// Steps that must not have been used: the others of its group.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub excludes: BTreeSet<String>,
+    /// When it may be done.
+    #[serde(default, deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
+    pub window: Option<TimeWindow>,
+    /// In which environment it may be done; absent means in any.
+    #[serde(default, deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// When a person approves it; absent means with the plan.
+    #[serde(default, skip_serializing_if = "Approve::is_with_plan")]
+    pub approve: Approve,
 }
 
-/// The steps that a token carries, in the signed plan's order.
+/// What holds for all steps together.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(deny_unknown_fields)]
+pub struct Bounds {
+    /// When the plan ends, in seconds since the Unix epoch.
+    #[serde(default, deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
+    /// Turns that may be started; absent means that they are not counted.
+    #[serde(default, deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
+    pub turns: Option<u64>,
+    /// Hops beyond the agent itself.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub max_hops: u32,
+    /// Step-ups that the person may be asked for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub max_step_ups: u64,
+    /// Bounds on what several steps come to together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<Budget>,
+    /// What must not be done whatever the steps say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blocked: Vec<Blocked>,
+}
+
+fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
+    *number == T::default()
+}
+
+/// The steps that a token carries, in the signed plan's order, and what holds for all of them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Envelope {
     /// The steps.
     pub steps: Vec<EnvelopeStep>,
+    /// What holds for all of them.
+    #[serde(default)]
+    pub bounds: Bounds,
 }
 
 impl From<&Step> for EnvelopeStep {
@@ -44,14 +91,36 @@ impl From<&Step> for EnvelopeStep {
             args: step.args.clone(),
             uses: step.uses,
             class: step.class,
+            after: step.after.clone(),
+            excludes: BTreeSet::new(),
+            window: step.window.clone(),
+            environment: step.environment.clone(),
+            approve: step.approve,
         }
     }
 }
 
+fn others_of_group(step: &Step, steps: &[Step]) -> BTreeSet<String> {
+    let is_rival = |other: &&Step| step.group.is_some() && other.group == step.group && other.id != step.id;
+    steps.iter().filter(is_rival).map(|other| other.id.clone()).collect()
+}
+
 impl Envelope {
     /// The whole of a resolved plan.
-    pub fn of(steps: &[Step]) -> Self {
-        Self { steps: steps.iter().map(EnvelopeStep::from).collect() }
+    ///
+    /// # Errors
+    /// When the plan's instant is malformed.
+    pub fn of(plan: &ResolvedPlan) -> Result<Self, json::Refused> {
+        let carried = |step: &Step| EnvelopeStep { excludes: others_of_group(step, &plan.steps), ..step.into() };
+        let bounds = Bounds {
+            expires_at: Some(plan.expires_at()?),
+            turns: plan.limits.turns,
+            max_hops: plan.limits.max_hops,
+            max_step_ups: plan.limits.max_step_ups.unwrap_or(0),
+            budgets: plan.limits.budgets.clone(),
+            blocked: plan.blocked.clone(),
+        };
+        Ok(Self { steps: plan.steps.iter().map(carried).collect(), bounds })
     }
 
     /// The OAuth scope that goes with it: its distinct actions, sorted, separated by spaces.

@@ -34,6 +34,37 @@ pub const USES: u64 = 10_000;
 pub const HOPS: u32 = 8;
 /// Characters that a `text` constraint may allow.
 pub const TEXT_CHARS: u64 = 20_000;
+/// Levels of constraints within constraints: deeper ones nobody reads, and the depth bounds every recursion.
+pub const CONSTRAINT_DEPTH: usize = 8;
+/// Parts that one argument's constraint may have in all: more do not fit a page.
+pub const CONSTRAINT_PARTS: usize = 256;
+/// Parts of an `all`, an `either`, a row's predicate or a template: a person keeps that many apart.
+pub const BRANCHES: usize = 16;
+/// Items that an `items` constraint may allow.
+pub const ITEMS: u64 = 1_000;
+/// Characters of the longest e-mail address that a `domain` constraint takes: 64 and `@` and 253 (RFC 5321 §4.5.3.1).
+pub const ADDRESS_CHARS: u64 = 318;
+/// Characters of the longest timestamp that a `time_window` constraint takes.
+pub const TIMESTAMP_CHARS: u64 = 35;
+/// Entries of a plan's `blocked`.
+pub const BLOCKED: usize = 32;
+/// Budgets of a plan.
+pub const BUDGETS: usize = 16;
+/// Turns that a plan may allow, where it counts them.
+pub const TURNS: u64 = 10_000;
+/// Step-ups that a plan may ask a person for: more are not looked at any more.
+pub const STEP_UPS: u64 = 20;
+/// Step-ups of a plan that needs some and does not say how many.
+pub const DEFAULT_STEP_UPS: u64 = 5;
+/// Environments that a catalog may name.
+pub const ENVIRONMENTS: usize = 16;
+/// Units of work that one decision may cost: one for each constraint, list item, row or way to divide a text that is
+/// looked at, and one for each [`BYTES_PER_WORK`] of text. A large honest call takes some thousands.
+pub const DECISION_WORK: u64 = 200_000;
+/// Bytes of text that are looked at for one unit of work.
+pub const BYTES_PER_WORK: u64 = 32;
+/// Units of work that one comparison of two constraints may cost: one for each pair of parts that is looked at.
+pub const COMPARISON_WORK: u64 = 20_000;
 /// Seconds that an intent may live from its submission: one working week of unattended work.
 pub const LIFETIME_SECS: i64 = 7 * 24 * 3600;
 /// Seconds that two clocks may differ.

@@ -1,0 +1,281 @@
+//! Plans as agents submit them.
+
+use super::{
+    Approve, Blocked, Budget, Delegate, Mode, Resource, Uses, Version, chars, count, identifier, location,
+};
+use crate::constraint::{Arguments, Constraint, SameAs, TimeWindow, check_arguments, check_currency};
+use crate::json::{self, Refused};
+use crate::value::decimal::Decimal;
+use crate::{limits, timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A plan as an agent submits it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SubmittedPlan {
+    /// Always 1.
+    pub version: Version,
+    /// What the agent says the plan is for; shown as its unchecked claim.
+    pub purpose: String,
+    /// The submitting client's id.
+    pub agent: String,
+    /// For whom the agent wants to act.
+    pub user: UserRef,
+    /// How steps that the plan does not name are treated.
+    pub mode: Mode,
+    /// How long and how far the plan may travel.
+    pub limits: SubmittedLimits,
+    /// What the agent wants to do, in the order in which it is shown.
+    pub steps: Vec<SubmittedStep>,
+    /// Other clients that may carry out some of the steps.
+    #[serde(default)]
+    pub delegates: Vec<Delegate>,
+    /// What must not be done whatever the steps say.
+    #[serde(default)]
+    pub blocked: Vec<Blocked>,
+}
+
+/// A user, by subject identifier or by user name: exactly one of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserRef {
+    /// The realm's `sub`.
+    #[serde(default, deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
+    pub sub: Option<String>,
+    /// The realm's user name.
+    #[serde(default, deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+}
+
+/// Limits as submitted: exactly one of `expires_at` and `lifetime_secs`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SubmittedLimits {
+    /// RFC 3339, UTC, whole seconds.
+    #[serde(default, deserialize_with = "json::stated")]
+    pub expires_at: Option<String>,
+    /// Seconds from submission.
+    #[serde(default, deserialize_with = "json::stated")]
+    pub lifetime_secs: Option<i64>,
+    /// Hops beyond the agent itself.
+    pub max_hops: u32,
+    /// Turns that the agent may start; absent means that they are not counted.
+    #[serde(default, deserialize_with = "json::stated")]
+    pub turns: Option<u64>,
+    /// Step-ups that the person may be asked for.
+    #[serde(default, deserialize_with = "json::stated")]
+    pub max_step_ups: Option<u64>,
+    /// Bounds on what several steps come to together.
+    #[serde(default)]
+    pub budgets: Vec<Budget>,
+}
+
+/// A step as submitted.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SubmittedStep {
+    /// Unique within the plan.
+    pub id: String,
+    /// URI of the resource server.
+    pub location: String,
+    /// Name of the action in that resource server's catalog.
+    pub action: String,
+    /// What the action is done to.
+    pub resource: Resource,
+    /// What each argument must satisfy.
+    #[serde(default)]
+    pub args: Arguments,
+    /// How often; absent means once.
+    #[serde(default)]
+    pub uses: Uses,
+    /// Steps that must have been committed before.
+    #[serde(default, deserialize_with = "super::distinct")]
+    pub after: BTreeSet<String>,
+    /// At most one step of a group is used.
+    #[serde(default, deserialize_with = "json::stated")]
+    pub group: Option<String>,
+    /// When it may be done.
+    #[serde(default, deserialize_with = "json::stated")]
+    pub window: Option<TimeWindow>,
+    /// In which of the catalog's environments it may be done; absent means in any.
+    #[serde(default, deserialize_with = "json::stated")]
+    pub environment: Option<String>,
+    /// When a person approves it; the catalog may ask for more.
+    #[serde(default)]
+    pub approve: Approve,
+}
+
+impl SubmittedPlan {
+    /// Reads a plan from the bytes an agent sent.
+    ///
+    /// # Errors
+    /// The first offence, with its JSON path.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Refused> {
+        Self::from_value(json::parse_plan(bytes, limits::PLAN_BYTES)?)
+    }
+
+    /// Reads a plan from a strictly parsed value.
+    ///
+    /// # Errors
+    /// The first offence, with its JSON path.
+    pub fn from_value(value: Value) -> Result<Self, Refused> {
+        let plan: Self = json::typed(value)?;
+        plan.check()?;
+        Ok(plan)
+    }
+
+    fn check(&self) -> Result<(), Refused> {
+        chars("$.purpose", &self.purpose, limits::PURPOSE_CHARS)?;
+        identifier("$.agent", &self.agent)?;
+        self.user.check()?;
+        count("$.steps", self.steps.len(), limits::STEPS)?;
+        let mut earlier = BTreeMap::new();
+        for (index, step) in self.steps.iter().enumerate() {
+            let path = format!("$.steps[{index}]");
+            step.check(&path)?;
+            step.check_sources(&path, &earlier)?;
+            if earlier.insert(step.id.as_str(), step).is_some() {
+                return Err(Refused::at(format!("{path}.id"), "another step has this id"));
+            }
+        }
+        let ids = earlier.into_keys().collect();
+        self.limits.check(&ids)?;
+        most("$.blocked", self.blocked.len(), limits::BLOCKED)?;
+        for (index, blocked) in self.blocked.iter().enumerate() {
+            blocked.check(&format!("$.blocked[{index}]"))?;
+        }
+        self.check_delegates(&ids)
+    }
+
+    fn check_delegates(&self, ids: &BTreeSet<&str>) -> Result<(), Refused> {
+        if self.delegates.len() > limits::DELEGATES {
+            return Err(Refused::at("$.delegates", format!("may name at most {} clients", limits::DELEGATES)));
+        }
+        let mut clients = BTreeSet::from([self.agent.as_str()]);
+        for (index, delegate) in self.delegates.iter().enumerate() {
+            let path = format!("$.delegates[{index}]");
+            identifier(&format!("{path}.client_id"), &delegate.client_id)?;
+            if !clients.insert(&delegate.client_id) {
+                return Err(Refused::at(format!("{path}.client_id"), "is named twice or is the agent itself"));
+            }
+            if delegate.steps.is_empty() {
+                return Err(Refused::at(format!("{path}.steps"), "names no step"));
+            }
+            if let Some(unknown) = delegate.steps.iter().find(|id| !ids.contains(id.as_str())) {
+                return Err(Refused::at(format!("{path}.steps"), format!("the plan has no step {unknown:?}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl UserRef {
+    fn check(&self) -> Result<(), Refused> {
+        match (&self.sub, &self.username) {
+            (Some(name), None) => identifier("$.user.sub", name),
+            (None, Some(name)) => identifier("$.user.username", name),
+            _ => Err(Refused::at("$.user", "needs exactly one of sub and username")),
+        }
+    }
+}
+
+impl SubmittedLimits {
+    fn check(&self, ids: &BTreeSet<&str>) -> Result<(), Refused> {
+        if self.max_hops > limits::HOPS {
+            return Err(Refused::at("$.limits.max_hops", format!("may be at most {}", limits::HOPS)));
+        }
+        if self.turns.is_some_and(|turns| !(1..=limits::TURNS).contains(&turns)) {
+            return Err(Refused::at("$.limits.turns", format!("is 1 to {}", limits::TURNS)));
+        }
+        if self.max_step_ups.is_some_and(|step_ups| step_ups > limits::STEP_UPS) {
+            return Err(Refused::at("$.limits.max_step_ups", format!("may be at most {}", limits::STEP_UPS)));
+        }
+        most("$.limits.budgets", self.budgets.len(), limits::BUDGETS)?;
+        for (index, budget) in self.budgets.iter().enumerate() {
+            budget.check(&format!("$.limits.budgets[{index}]"), ids)?;
+        }
+        match (&self.expires_at, self.lifetime_secs) {
+            (Some(text), None) => {
+                timestamp::parse(text).map(drop).map_err(|message| Refused::at("$.limits.expires_at", message))
+            }
+            (None, Some(secs)) if (1..=limits::LIFETIME_SECS).contains(&secs) => Ok(()),
+            (None, Some(_)) => Err(Refused::at("$.limits.lifetime_secs", format!("is 1 to {}", limits::LIFETIME_SECS))),
+            _ => Err(Refused::at("$.limits", "needs exactly one of expires_at and lifetime_secs")),
+        }
+    }
+}
+
+impl Budget {
+    fn check(&self, path: &str, ids: &BTreeSet<&str>) -> Result<(), Refused> {
+        known_steps(&format!("{path}.steps"), &self.steps, |id| ids.contains(id))?;
+        self.arg.iter().try_for_each(|arg| identifier(&format!("{path}.arg"), arg))?;
+        if self.max.value() < Decimal::ZERO {
+            return Err(Refused::at(format!("{path}.max"), "is below zero"));
+        }
+        match (&self.currency, &self.arg) {
+            (Some(_), None) => Err(Refused::at(format!("{path}.currency"), "needs arg: which amount is added up?")),
+            (Some(currency), _) => check_currency(&format!("{path}.currency"), currency),
+            (None, _) => Ok(()),
+        }
+    }
+}
+
+fn known_steps(path: &str, steps: &BTreeSet<String>, is_known: impl Fn(&str) -> bool) -> Result<(), Refused> {
+    if steps.is_empty() {
+        return Err(Refused::at(path, "names no step"));
+    }
+    match steps.iter().find(|id| !is_known(id)) {
+        Some(unknown) => Err(Refused::at(path, format!("the plan has no step {unknown:?} here"))),
+        None => Ok(()),
+    }
+}
+
+fn most(path: &str, count: usize, most: usize) -> Result<(), Refused> {
+    if count <= most { Ok(()) } else { Err(Refused::at(path, format!("may have at most {most} entries"))) }
+}
+
+impl SubmittedStep {
+    fn check(&self, path: &str) -> Result<(), Refused> {
+        let under = |member: &str| format!("{path}.{member}");
+        identifier(&under("id"), &self.id)?;
+        identifier(&under("action"), &self.action)?;
+        identifier(&under("resource.type"), &self.resource.kind)?;
+        location(&under("location"), &self.location)?;
+        self.resource.id.check(&under("resource.id"))?;
+        check_arguments(&under("args"), &self.args)?;
+        self.group.iter().try_for_each(|group| identifier(&under("group"), group))?;
+        self.environment.iter().try_for_each(|word| identifier(&under("environment"), word))?;
+        self.window.iter().try_for_each(|window| window.check(&under("window")))
+    }
+
+    /// What a step waits for, or takes values from, stands before it: so a plan reads from top to bottom and has no circle.
+    fn check_sources(&self, path: &str, earlier: &BTreeMap<&str, &Self>) -> Result<(), Refused> {
+        if !self.after.is_empty() {
+            known_steps(&format!("{path}.after"), &self.after, |id| earlier.contains_key(id))?;
+        }
+        let resource = self.resource.id.as_constraint();
+        let arguments = self.args.iter().map(|(name, constraint)| (format!("{path}.args.{name}"), constraint));
+        for (path, constraint) in arguments.chain([(format!("{path}.resource.id"), resource.as_ref())]) {
+            constraint.check_sources(&path, earlier)?;
+        }
+        Ok(())
+    }
+}
+
+impl Constraint {
+    fn check_sources(&self, path: &str, earlier: &BTreeMap<&str, &SubmittedStep>) -> Result<(), Refused> {
+        for step in self.sources() {
+            if !earlier.contains_key(step) {
+                return Err(Refused::at(path, format!("no earlier step has the id {step:?}")));
+            }
+        }
+        for SameAs { step, arg } in self.same_as() {
+            if earlier.get(step.as_str()).is_some_and(|step| !step.args.contains_key(arg) || arg == "*") {
+                return Err(Refused::at(path, format!("step {step:?} binds no argument {arg:?}")));
+            }
+        }
+        Ok(())
+    }
+}
