@@ -32,3 +32,4 @@ pub mod reason;
 pub mod resolve;
 pub mod text;
 pub mod timestamp;
+pub mod value;
