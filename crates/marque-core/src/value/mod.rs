@@ -3,3 +3,4 @@
 //! Each reading either says exactly what a value is or refuses it. None repairs, rounds or guesses.
 
 pub mod decimal;
+pub mod host;
