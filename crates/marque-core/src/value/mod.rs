@@ -4,3 +4,4 @@
 
 pub mod decimal;
 pub mod host;
+pub mod path;
