@@ -4,4 +4,5 @@
 
 pub mod decimal;
 pub mod host;
+pub mod instant;
 pub mod path;
