@@ -6,3 +6,4 @@ pub mod decimal;
 pub mod host;
 pub mod instant;
 pub mod path;
+pub mod pattern;
