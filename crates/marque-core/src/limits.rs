@@ -77,6 +77,24 @@ pub const JWS_BYTES: usize = 512 * 1024;
 pub const INTEGER_MAX: i64 = 9_007_199_254_740_991;
 /// Significant decimal digits of a fraction in a call: what a binary64 carries exactly both ways.
 pub const FRACTION_DIGITS: usize = 15;
+/// Decimal digits of an exact number, before and after the point together: what 96 bits always hold.
+pub const DECIMAL_DIGITS: usize = 28;
+/// Characters of a pattern: a longer one nobody reads.
+pub const PATTERN_CHARS: usize = 256;
+/// Bytes of a compiled pattern: bounds the memory of a policy and, since matching is linear in it, the work.
+/// It is counted while compiling, so that the answer does not depend on how fast a machine is.
+pub const PATTERN_BYTES: usize = 256 * 1024;
+/// Nesting of a pattern, where a group, its alternatives, their parts and a repetition are a level each:
+/// some ten groups within each other.
+pub const PATTERN_NEST: u32 = 40;
+/// Times that a pattern's `{n}` may repeat: other linear-time engines take no more.
+pub const PATTERN_REPEATS: u32 = 1000;
+/// Characters of an arithmetic expression: two lines of a page.
+pub const EXPR_CHARS: usize = 200;
+/// Numbers, variables, operators and functions of an arithmetic expression: more than a person checks by hand.
+pub const EXPR_NODES: usize = 64;
+/// Parentheses within each other in an arithmetic expression: bounds the stack of whoever reads it.
+pub const EXPR_DEPTH: usize = 16;
 
 /// Whether a text can be an id that is used once (`jti`, `call_id`): printable ASCII, so that every store
 /// takes it as it is, and not longer than [`IDENTIFIER_CHARS`].
