@@ -5,9 +5,7 @@
 //! uses and budgets are counted under the signed plan's step ids, whatever the chain; and it is
 //! useful: genuine narrowings are accepted.
 
-use crate::constraint::{
-    Arguments, Comparison, TimeWindow, Work, arguments_compare, check_arguments, meet_arguments,
-};
+use crate::constraint::{Arguments, Comparison, TimeWindow, Work, arguments_compare, check_arguments, meet_arguments};
 use crate::envelope::{Bounds, Envelope, EnvelopeStep};
 use crate::json::{self, Refused};
 use crate::limits;
@@ -167,7 +165,8 @@ fn narrow_arguments(step: &mut EnvelopeStep, request: &StepRequest) -> Result<()
         let Some(allowed) = step.args.get(name).or_else(|| step.args.get("*")) else {
             return Err(widening(format!("{what}: the parent allows the argument to be absent only")));
         };
-        let (one, other) = (Arguments::from([(name.clone(), allowed.clone())]), Arguments::from([(name.clone(), wanted.clone())]));
+        let (one, other) =
+            (Arguments::from([(name.clone(), allowed.clone())]), Arguments::from([(name.clone(), wanted.clone())]));
         let opened = !step.args.contains_key(name);
         let comparison = if opened {
             Comparison::Narrower

@@ -205,7 +205,8 @@ impl Catalog {
     /// The first action that got milder compared with an earlier version: of a milder class, reversible, with an
     /// argument that is less sensitive or may be bound late, or with a result that is trusted more.
     pub fn lowered_since<'a>(&self, earlier: &'a Self) -> Option<&'a str> {
-        let milder = |name: &str, before: &CatalogAction| self.action(name).is_some_and(|now| now.is_milder_than(before));
+        let milder =
+            |name: &str, before: &CatalogAction| self.action(name).is_some_and(|now| now.is_milder_than(before));
         earlier.document.actions.iter().find(|(name, before)| milder(name, before)).map(|(name, _)| name.as_str())
     }
 }

@@ -235,7 +235,7 @@ impl<'c> Case<'c> {
         let (is_known, argument) = match arguments_test(&step.args, &self.call.args, &world) {
             Ok(()) => (resource == Truth::Holds, None),
             Err(ArgumentFault::Unknown(name)) => (false, Some(name)),
-            Err(ArgumentFault::NotNamed(_)) => {
+            Err(ArgumentFault::NotNamed) => {
                 return Err(Fault::of(Reason::ArgumentNotInPlan));
             }
             Err(ArgumentFault::Missing(name)) => {
@@ -291,7 +291,10 @@ impl<'c> Case<'c> {
         let budgets = self.envelope.bounds.budgets.iter().filter(|budget| budget.steps.contains(&step.id));
         for budget in budgets {
             if let Some(reason) = self.exceeds(budget, facts) {
-                return Verdict::Fails(Fault { reason, argument: budget.arg.as_deref().and_then(|arg| named(step, arg)) });
+                return Verdict::Fails(Fault {
+                    reason,
+                    argument: budget.arg.as_deref().and_then(|arg| named(step, arg)),
+                });
             }
         }
         if self.envelope.bounds.turns.is_some_and(|turns| facts.turns > turns) {
@@ -322,21 +325,21 @@ impl<'c> Case<'c> {
         let pasts = budget.steps.iter().filter_map(|step| facts.past(step));
         let Some(arg) = &budget.arg else {
             let used: u64 = pasts.map(|past| past.uses).fold(1, u64::saturating_add);
-            let used = i64::try_from(used).map_or(Decimal::MAX, Decimal::from_integer);
-            return (used > budget.max.value()).then_some(Reason::BudgetExhausted);
+            let is_within = i64::try_from(used).is_ok_and(|used| Decimal::from(used) <= budget.max.value());
+            return (!is_within).then_some(Reason::BudgetExhausted);
         };
         for past in pasts {
-            if (past.calls.len() as u64) < past.uses {
+            if !past.is_known() {
                 return Some(Reason::ResultUnknown);
             }
             for call in &past.calls {
-                match spent(budget, call.args.get(arg)).and_then(|number| sum.add(number)) {
+                match spent(budget, call.args.get(arg)).and_then(|number| sum.checked_add(number)) {
                     Some(more) => sum = more,
                     None => return Some(Reason::BudgetExhausted),
                 }
             }
         }
-        let total = spent(budget, self.call.args.get(arg)).and_then(|number| sum.add(number));
+        let total = spent(budget, self.call.args.get(arg)).and_then(|number| sum.checked_add(number));
         total.is_none_or(|total| total > budget.max.value()).then_some(Reason::BudgetExhausted)
     }
 
@@ -372,7 +375,9 @@ impl<'c> Case<'c> {
                 (Value::Null, given(&argument).unwrap_or_default())
             }
             Reason::EnvironmentMismatch => (json!(step.environment), json!(self.call.environment)),
-            Reason::OutsideWindow => (json!(step.window), crate::timestamp::format(self.now).unwrap_or_default().into()),
+            Reason::OutsideWindow => {
+                (json!(step.window), crate::timestamp::format(self.now).unwrap_or_default().into())
+            }
             Reason::OutOfOrder => {
                 let done: Vec<_> = step.after.iter().filter(|earlier| facts.committed(earlier) > 0).collect();
                 (json!({"after": step.after}), json!({"committed": done}))
@@ -383,9 +388,10 @@ impl<'c> Case<'c> {
             }
             Reason::UsesExhausted => (json!(step.uses), json!(facts.uses(&step.id))),
             Reason::BudgetExhausted => {
-                let exceeded = bounds.budgets.iter().find(|budget| {
-                    budget.steps.contains(&step.id) && self.exceeds(budget, &facts).is_some()
-                });
+                let exceeded = bounds
+                    .budgets
+                    .iter()
+                    .find(|budget| budget.steps.contains(&step.id) && self.exceeds(budget, &facts).is_some());
                 (json!(exceeded), given(&argument).unwrap_or_default())
             }
             Reason::TurnsExhausted => (json!(bounds.turns), json!(facts.turns)),

@@ -43,14 +43,21 @@ impl<'p> Earlier<'p> {
             }
             C::Text(_) | C::Pattern(_) | C::Domain(_) | C::Prefix(_) | C::Any(_) => Ok(Source::ThirdParty),
             C::All(parts) => self.of_parts(parts.iter(), path, |one, other| one.min(other)),
-            C::Items(_) | C::Obj(_) | C::Each(_) | C::Either(_) | C::Optional(_) | C::Fmt(_) | C::Compute(_)
+            C::Items(_)
+            | C::Obj(_)
+            | C::Each(_)
+            | C::Either(_)
+            | C::Optional(_)
+            | C::Fmt(_)
+            | C::Compute(_)
             | C::Rel(_) => self.of_parts(constraint.parts().into_iter(), path, |one, other| one.max(other)),
             C::Ref(rule) => self.of_ref(rule, path),
             C::RefSet(rule) => {
                 let column = self.field(&rule.step, &rule.field, path)?;
                 Ok(column.max(self.list(&rule.step, &rule.field, path)?))
             }
-            C::SameAs(rule) => match self.steps.get(rule.step.as_str()).and_then(|(step, ..)| step.args.get(&rule.arg)) {
+            C::SameAs(rule) => match self.steps.get(rule.step.as_str()).and_then(|(step, ..)| step.args.get(&rule.arg))
+            {
                 Some(bound) => self.source(bound, path),
                 None => Ok(Source::ThirdParty),
             },

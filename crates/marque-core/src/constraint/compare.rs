@@ -246,7 +246,8 @@ impl TimeWindow {
 
 impl DomainRule {
     fn covers(&self, child: &Self) -> bool {
-        let below_too = |domain: &str| self.any_of.iter().any(|allowed| host::is_within(domain, allowed, self.subdomains));
+        let below_too =
+            |domain: &str| self.any_of.iter().any(|allowed| host::is_within(domain, allowed, self.subdomains));
         (self.subdomains || !child.subdomains) && child.any_of.iter().all(|domain| below_too(domain))
     }
 }

@@ -5,6 +5,7 @@ use super::{Compute, Constraint, Extract, Quote, Reduce, Ref, RefSet, Rel, SameA
 use crate::limits;
 use crate::value::decimal::Decimal;
 use crate::value::host;
+use iban::IbanLike;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -164,9 +165,9 @@ fn candidates(constraint: &Constraint, world: &World<'_>) -> Candidates {
         }
         Constraint::Ref(rule) => rule.candidates(world),
         Constraint::SameAs(rule) => rule.candidates(world),
-        Constraint::Compute(rule) => rule.number(world).map_or(Candidates::UNKNOWN, |number| {
-            Candidates::only(Some(Candidate::Number(number)))
-        }),
+        Constraint::Compute(rule) => {
+            rule.number(world).map_or(Candidates::UNKNOWN, |number| Candidates::only(Some(Candidate::Number(number))))
+        }
         _ => Candidates::UNKNOWN,
     }
 }
@@ -212,10 +213,10 @@ fn reduced(reduce: &Reduce, rows: &[&Value], within: &str) -> Option<Candidate> 
         Reduce::Last => rows.last().and_then(value),
         Reduce::Argmax(key) => extreme(rows, key, |a, b| a > b).and_then(value),
         Reduce::Argmin(key) => extreme(rows, key, |a, b| a < b).and_then(value),
-        Reduce::Count => i64::try_from(rows.len()).ok().map(|count| Candidate::Number(Decimal::from_integer(count))),
+        Reduce::Count => i64::try_from(rows.len()).ok().map(|count| Candidate::Number(Decimal::from(count))),
         Reduce::Sum => {
             let mut numbers = rows.iter().map(|row| row.pointer(within).and_then(Decimal::of_value));
-            numbers.try_fold(Decimal::ZERO, |sum, number| sum.add(number?)).map(Candidate::Number)
+            numbers.try_fold(Decimal::ZERO, |sum, number| sum.checked_add(number?)).map(Candidate::Number)
         }
     }
 }
@@ -267,7 +268,7 @@ impl Rel {
     fn test(&self, value: &Value, world: &World<'_>) -> Truth {
         let Some(number) = Decimal::of_value(value) else { return Truth::Fails };
         let base = candidates(&self.base, world).number();
-        let bound = |change: Decimal| base.and_then(|base| base.add(change));
+        let bound = |change: Decimal| base.and_then(|base| base.checked_add(change));
         match (bound(self.min.value()), bound(self.max.value())) {
             (Some(least), Some(greatest)) => (least <= number && number <= greatest).into(),
             _ => Truth::Unknown,
@@ -307,7 +308,9 @@ impl Extract {
         if !self.kind.is(word) {
             return Truth::Fails;
         }
-        in_texts(&self.step, world, |text| text.match_indices(word).any(|(at, _)| self.kind.stands_alone(text, at, word)))
+        in_texts(&self.step, world, |text| {
+            text.match_indices(word).any(|(at, _)| self.kind.stands_alone(text, at, word))
+        })
     }
 }
 

@@ -1,8 +1,6 @@
 //! Plans as agents submit them.
 
-use super::{
-    Approve, Blocked, Budget, Delegate, Mode, Resource, Uses, Version, chars, count, identifier, location,
-};
+use super::{Approve, Blocked, Budget, Delegate, Mode, Resource, Uses, Version, chars, count, identifier, location};
 use crate::constraint::{Arguments, Constraint, SameAs, TimeWindow, check_arguments, check_currency};
 use crate::json::{self, Refused};
 use crate::value::decimal::Decimal;

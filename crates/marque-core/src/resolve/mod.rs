@@ -141,8 +141,7 @@ impl Blocked {
     fn covers(&self, step: &Step) -> bool {
         let resource = self.resource.as_ref().is_none_or(|blocked| {
             let id = |id: &ResourceId| id.as_constraint().covers(&step.resource.id.as_constraint());
-            blocked.kind.as_ref().is_none_or(|kind| *kind == step.resource.kind)
-                && blocked.id.as_ref().is_none_or(id)
+            blocked.kind.as_ref().is_none_or(|kind| *kind == step.resource.kind) && blocked.id.as_ref().is_none_or(id)
         });
         self.action.as_ref().is_none_or(|action| *action == step.action)
             && self.location.as_ref().is_none_or(|location| *location == step.location)
@@ -178,19 +177,15 @@ fn resolve_steps(plan: &SubmittedPlan, stated: usize, catalogs: &[Catalog]) -> R
 }
 
 /// What the catalog says of a step's action, if the step is one of it.
-fn check_step<'c>(
-    step: &SubmittedStep,
-    path: &str,
-    catalogs: &'c [Catalog],
-) -> Result<&'c CatalogAction, Rejection> {
+fn check_step<'c>(step: &SubmittedStep, path: &str, catalogs: &'c [Catalog]) -> Result<&'c CatalogAction, Rejection> {
     let under = |member: &str| format!("{path}.{member}");
     let catalog = catalogs.iter().find(|catalog| catalog.document().location == step.location);
     let catalog = catalog.ok_or_else(|| {
         rejection(Reason::UnknownLocation, under("location"), "no resource server has published a catalog for it")
     })?;
-    let action = catalog.action(&step.action).ok_or_else(|| {
-        rejection(Reason::UnknownAction, under("action"), "is not in the resource server's catalog")
-    })?;
+    let action = catalog
+        .action(&step.action)
+        .ok_or_else(|| rejection(Reason::UnknownAction, under("action"), "is not in the resource server's catalog"))?;
     let invalid = |member: &str, message: String| Err(rejection(Reason::PlanInvalid, under(member), message));
     if action.resource != step.resource.kind {
         return invalid("resource.type", format!("the action is done to a {:?}", action.resource));
@@ -230,8 +225,15 @@ impl ArgumentKind {
         match constraint {
             C::Const(value) => self.holds(value),
             C::OneOf(values) => values.iter().all(|value| self.holds(value)),
-            C::Text(_) | C::Pattern(_) | C::TimeWindow(_) | C::Domain(_) | C::Prefix(_) | C::Fmt(_) | C::Attr(_)
-            | C::Extract(_) | C::Quote(_) => self == Self::String,
+            C::Text(_)
+            | C::Pattern(_)
+            | C::TimeWindow(_)
+            | C::Domain(_)
+            | C::Prefix(_)
+            | C::Fmt(_)
+            | C::Attr(_)
+            | C::Extract(_)
+            | C::Quote(_) => self == Self::String,
             C::Num(_) | C::Compute(_) | C::Rel(_) => matches!(self, Self::Integer | Self::Number | Self::String),
             C::Amount(_) | C::Obj(_) => self == Self::Object,
             C::Items(_) | C::Each(_) | C::RefSet(_) => self == Self::Array,

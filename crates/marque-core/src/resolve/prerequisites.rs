@@ -12,12 +12,12 @@ use std::collections::BTreeSet;
 /// # Errors
 /// When the plan would have more steps than it may.
 pub(super) fn add(plan: &mut SubmittedPlan, catalogs: &[Catalog]) -> Result<(), Rejection> {
-    let mut next = 0;
+    let (stated, mut next) = (plan.steps.len(), 0);
     while let Some(step) = plan.steps.get(next).cloned() {
         let catalog = catalogs.iter().find(|catalog| catalog.document().location == step.location);
         let action = catalog.and_then(|catalog| catalog.action(&step.action));
         for required in action.map_or(&[][..], |action| &action.requires) {
-            add_read(plan, &step, required);
+            add_read(plan, stated, &step, required);
         }
         if plan.steps.len() > limits::STEPS {
             let message = format!("is more than {} steps with the reads that permissive mode adds", limits::STEPS);
@@ -28,18 +28,22 @@ pub(super) fn add(plan: &mut SubmittedPlan, catalogs: &[Catalog]) -> Result<(), 
     Ok(())
 }
 
-/// One read for all steps that need it: as often as those together.
-fn add_read(plan: &mut SubmittedPlan, step: &SubmittedStep, required: &Prerequisite) {
+/// One read for all steps that need it, as often as those together; none where the plan states it itself.
+fn add_read(plan: &mut SubmittedPlan, stated: usize, step: &SubmittedStep, required: &Prerequisite) {
     let resource = required.resource.clone().unwrap_or_else(|| Resource::clone(&step.resource));
-    let is_same = |other: &&mut SubmittedStep| {
+    let is_same = |other: &SubmittedStep| {
         other.location == step.location
             && other.action == required.action
             && other.resource == resource
             && other.args == required.args
     };
-    if let Some(read) = plan.steps.iter_mut().find(is_same) {
-        if let (Uses::Count(have), Uses::Count(more)) = (read.uses, step.uses) {
-            read.uses = Uses::Count(have.saturating_add(more).min(limits::USES));
+    let same = plan.steps.iter().position(is_same);
+    if let Some(place) = same {
+        if let Some(read) = plan.steps.get_mut(place).filter(|_| place >= stated) {
+            read.uses = match (read.uses, step.uses) {
+                (Uses::Count(have), Uses::Count(more)) => Uses::Count(have.saturating_add(more).min(limits::USES)),
+                _ => Uses::Any,
+            };
         }
         return;
     }

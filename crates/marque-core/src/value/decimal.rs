@@ -20,6 +20,9 @@ const _: () = assert!(limits::DECIMAL_DIGITS == 28);
 pub struct Decimal(rust_decimal::Decimal);
 
 impl Decimal {
+    /// Nothing.
+    pub const ZERO: Self = Self(rust_decimal::Decimal::ZERO);
+
     /// Reads plain notation, `-?(0|[1-9][0-9]*)(\.[0-9]+)?`: no exponent, no plus, no leading zero, no negative
     /// zero. Zeros may end the fraction.
     ///
@@ -176,6 +179,12 @@ impl FromStr for Decimal {
 }
 
 /// Plain notation without zeros at the end of the fraction.
+impl From<i64> for Decimal {
+    fn from(number: i64) -> Self {
+        Self(number.into())
+    }
+}
+
 impl fmt::Display for Decimal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -207,6 +216,12 @@ impl DecimalText {
     /// The text as it was written.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+}
+
+impl From<Decimal> for DecimalText {
+    fn from(value: Decimal) -> Self {
+        Self { text: value.to_string(), value }
     }
 }
 

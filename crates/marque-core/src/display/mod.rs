@@ -3,10 +3,13 @@
 //! The Keycloak extension renders the same lines from the same signed bytes, so neither side takes
 //! the other's word for what was shown. `vectors/display` specifies both.
 
+mod phrase;
+
 use crate::canonical::{Digest, canonical_text};
 use crate::catalog::{Catalog, CatalogAction, Part, slots};
-use crate::constraint::Constraint;
-use crate::plan::{Class, ResolvedPlan, ResourceId, Step, Uses};
+use crate::constraint::{Arguments, Constraint};
+use crate::plan::{Approve, Class, Mode, ResolvedPlan, Step, Uses};
+use phrase::{Phrases, quoted};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -60,7 +63,7 @@ pub fn lines(plan: &ResolvedPlan, catalogs: &[Catalog], locale: &str) -> Result<
         .iter()
         .map(|step| describe(step, catalogs).map(|action| (step, action)))
         .collect::<Result<_, _>>()?;
-    let mut lines = heading(plan, &described);
+    let mut lines = heading(plan, &described, &Phrases { steps: &plan.steps });
     for (index, (step, action)) in described.iter().enumerate() {
         push_step(&mut lines, index + 1, step, action, plan, locale)?;
     }
@@ -77,14 +80,31 @@ fn describe<'c>(step: &Step, catalogs: &'c [Catalog]) -> Result<&'c CatalogActio
         .ok_or_else(|| format!("no catalog describes {:?} at {}", step.action, step.location))
 }
 
-fn heading(plan: &ResolvedPlan, described: &[(&Step, &CatalogAction)]) -> Vec<String> {
-    let hops = plan.limits.max_hops;
-    vec![
+fn heading(plan: &ResolvedPlan, described: &[(&Step, &CatalogAction)], phrases: &Phrases<'_>) -> Vec<String> {
+    let limits = &plan.limits;
+    let mut ends = format!("Ends {}. At most {}.", limits.expires_at, counted(u64::from(limits.max_hops), "hop"));
+    if let Some(turns) = limits.turns {
+        ends += &format!(" At most {}.", counted(turns, "turn"));
+    }
+    if let Some(step_ups) = limits.max_step_ups {
+        ends += &format!(" At most {}.", counted(step_ups, "step-up"));
+    }
+    let mut lines = vec![
         format!("{} asks to act for {}.", plan.agent.client_id, plan.user.name()),
-        format!("The agent says (not checked): {}", json(&Value::from(plan.purpose.as_str()))),
-        format!("Ends {}. At most {hops} {}.", plan.limits.expires_at, if hops == 1 { "hop" } else { "hops" }),
+        format!("The agent says (not checked): {}", quoted(&plan.purpose)),
+        ends,
         summary(described),
-    ]
+    ];
+    if plan.mode == Mode::Permissive {
+        lines.push("The catalogs may add reads; what they added is marked ADDED.".into());
+    }
+    lines.extend(limits.budgets.iter().map(|budget| phrases.budget(budget)));
+    lines.extend(plan.blocked.iter().map(|blocked| phrases.blocked(blocked)));
+    lines
+}
+
+fn counted(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 fn summary(described: &[(&Step, &CatalogAction)]) -> String {
@@ -122,20 +142,49 @@ fn push_step(
     plan: &ResolvedPlan,
     locale: &str,
 ) -> Result<(), String> {
+    let phrases = Phrases { steps: &plan.steps };
     let irreversible = if is_irreversible(step, action) { " (IRREVERSIBLE)" } else { "" };
     let template = action.display.get(locale).ok_or("the catalog has no sentence in this locale")?;
-    lines.push(format!("{number}. {}{irreversible}: {}", badge(step.class), sentence(template, step)?));
-    lines.push(format!("   {} on {} {} at {}", step.action, step.resource.kind, resource_phrase(step), step.location));
-    let mut args: Vec<_> = step.args.iter().collect();
-    args.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
-    for (name, constraint) in args {
+    lines.push(format!("{number}. {}{irreversible}: {}", badge(step.class), sentence(template, step, &phrases)?));
+    let id = phrases.resource_id(&step.resource.id);
+    lines.push(format!("   {} on {} {id} at {}", step.action, step.resource.kind, step.location));
+    for (name, constraint) in in_order(&step.args) {
         lines.push(match name.as_str() {
             "*" => "   ANY FURTHER ARGUMENTS (UNBOUNDED)".into(),
-            name => format!("   {name}: {}", phrase(constraint)),
+            name => format!("   {name}: {}", phrases.constraint(constraint)),
         });
     }
     lines.push(format!("   {}{}", uses_phrase(step.uses), delegates_phrase(plan, &step.id)));
+    push_conditions(lines, step, &phrases);
     Ok(())
+}
+
+fn push_conditions(lines: &mut Vec<String>, step: &Step, phrases: &Phrases<'_>) {
+    if !step.after.is_empty() {
+        lines.push(format!("   only after {}", phrases.steps(&step.after)));
+    }
+    if let Some(group) = &step.group {
+        lines.push(format!("   at most one step of the group {}", quoted(group)));
+    }
+    if let Some(window) = &step.window {
+        lines.push(format!("   only {}", phrase::time(window)));
+    }
+    if let Some(environment) = &step.environment {
+        lines.push(format!("   only in the environment {}", quoted(environment)));
+    }
+    if step.approve == Approve::StepUp {
+        lines.push("   STEP-UP: you are asked again for each call and shown its values".into());
+    }
+    if step.added {
+        lines.push("   ADDED: the agent did not ask for it; the catalog says that it is needed".into());
+    }
+}
+
+/// Arguments in canonical order.
+fn in_order(arguments: &Arguments) -> Vec<(&String, &Constraint)> {
+    let mut ordered: Vec<_> = arguments.iter().collect();
+    ordered.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
+    ordered
 }
 
 const fn badge(class: Class) -> &'static str {
@@ -151,32 +200,15 @@ const fn badge(class: Class) -> &'static str {
     }
 }
 
-fn sentence(template: &str, step: &Step) -> Result<String, String> {
+fn sentence(template: &str, step: &Step, phrases: &Phrases<'_>) -> Result<String, String> {
     let fill = |part: &Part<'_>| match part {
         Part::Text(text) => (*text).to_owned(),
-        Part::Resource => resource_phrase(step),
-        Part::Argument(name) => step.args.get(*name).map_or_else(|| "nothing".into(), phrase),
+        Part::Resource => phrases.resource_id(&step.resource.id),
+        Part::Argument(name) => {
+            step.args.get(*name).map_or_else(|| "nothing".into(), |constraint| phrases.constraint(constraint))
+        }
     };
     Ok(slots(template)?.iter().map(fill).collect())
-}
-
-fn resource_phrase(step: &Step) -> String {
-    match &step.resource.id {
-        ResourceId::Exact(id) => json(&Value::from(id.as_str())),
-        ResourceId::Bound(constraint) => phrase(constraint),
-    }
-}
-
-fn phrase(constraint: &Constraint) -> String {
-    match constraint {
-        Constraint::Const(value) => json(value),
-        Constraint::OneOf(values) => format!("one of {}", values.iter().map(json).collect::<Vec<_>>().join(", ")),
-        Constraint::Text(rule) => {
-            let links = if rule.urls { "links allowed" } else { "without links" };
-            format!("any text up to {} characters, {links}", rule.max)
-        }
-        Constraint::Any(_) => "ANYTHING (UNBOUNDED)".into(),
-    }
 }
 
 fn uses_phrase(uses: Uses) -> String {
