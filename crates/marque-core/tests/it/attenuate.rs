@@ -1,10 +1,11 @@
 //! The attenuation laws of the plan language, over generated envelopes and over a small universe.
 
-use crate::support::{FILES, envelope, object};
+use crate::support::{NOW, FILES, envelope, object};
 use marque_core::attenuate::{StepRequest, attenuate, covers};
 use marque_core::call::{Call, CallResource};
 use marque_core::constraint::Constraint;
-use marque_core::decide::{Decision, Facts, decide};
+use marque_core::decide::{Decision, decide};
+use marque_core::facts::Facts;
 use marque_core::envelope::Envelope;
 use marque_core::limits;
 use marque_core::reason::Reason;
@@ -17,7 +18,7 @@ use std::collections::BTreeMap;
 const LINK: &str = "a.com";
 
 fn permits(envelope: &Envelope, call: &Call) -> bool {
-    matches!(decide(envelope, call, &Facts::default()), Decision::Permit(_))
+    matches!(decide(envelope, call, &Facts::default(), NOW), Decision::Permit(_))
 }
 
 fn constraint(value: Value) -> Constraint {

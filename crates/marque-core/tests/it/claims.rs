@@ -12,7 +12,7 @@ fn digest(byte: u8) -> String {
 }
 
 fn envelope() -> Envelope {
-    Envelope::of(&resolved().steps)
+    Envelope::of(&resolved()).unwrap()
 }
 
 fn intent() -> Value {
@@ -58,7 +58,7 @@ fn claims_read_back_as_they_were_written() {
     let parsed = IntentClaims::parse(intent().to_string().as_bytes()).unwrap();
     assert_eq!(parsed.envelope(), Ok(envelope()));
     let parsed = TxnClaims::parse(txn().to_string().as_bytes()).unwrap();
-    assert_eq!((parsed.tctx.steps, parsed.act.chain()), (envelope(), vec!["demo-worker", "demo-agent"]));
+    assert_eq!((parsed.tctx.envelope, parsed.act.chain()), (envelope(), vec!["demo-worker", "demo-agent"]));
 }
 
 #[test]
