@@ -3,6 +3,7 @@
 //! Each reading either says exactly what a value is or refuses it. None repairs, rounds or guesses.
 
 pub mod decimal;
+pub mod expr;
 pub mod host;
 pub mod instant;
 pub mod path;
