@@ -232,5 +232,4 @@ impl<'de> Deserialize<'de> for DecimalText {
 }
 
 #[cfg(test)]
-#[path = "decimal_tests.rs"]
 mod tests;

@@ -271,5 +271,4 @@ fn spaces(input: &mut &str) -> Result<()> {
 }
 
 #[cfg(test)]
-#[path = "expr_tests.rs"]
 mod tests;
