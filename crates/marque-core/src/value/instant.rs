@@ -10,9 +10,9 @@ const FRACTION_DIGITS: usize = 9;
 
 /// Nanoseconds since the Unix epoch. Equal instants are equal whatever offset they were written with.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
-pub struct Instant(i128);
+pub struct Moment(i128);
 
-impl Instant {
+impl Moment {
     /// Reads an RFC 3339 timestamp of the years 0001 to 9999 with an upper-case `T`, a numeric offset or an
     /// upper-case `Z`, and at most nine digits of a second. A leap second has no number of its own and is refused.
     pub fn parse(text: &str) -> Option<Self> {
@@ -44,14 +44,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn instant(text: &str) -> Instant {
-        Instant::parse(text).unwrap()
+    fn instant(text: &str) -> Moment {
+        Moment::parse(text).unwrap()
     }
 
     #[test]
     fn the_same_instant_is_equal_however_it_is_written() {
         let noon = instant("2026-11-22T12:00:00Z");
-        assert_eq!(noon, Instant::from_secs(1_795_348_800));
+        assert_eq!(noon, Moment::from_secs(1_795_348_800));
         for same in ["2026-11-22T12:00:00.000Z", "2026-11-22T14:00:00+02:00", "2026-11-22T06:30:00.0-05:30"] {
             assert_eq!(instant(same), noon, "{same}");
         }
@@ -93,7 +93,7 @@ mod tests {
             "2026-1-22T12:00:00Z",
             "\u{662}026-11-22T12:00:00Z",
         ] {
-            assert_eq!(Instant::parse(bad), None, "{bad}");
+            assert_eq!(Moment::parse(bad), None, "{bad}");
         }
     }
 
@@ -129,15 +129,15 @@ mod tests {
             );
             let local = days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second;
             let secs = if minus { local + offset * 60 } else { local - offset * 60 };
-            prop_assert_eq!(Instant::parse(&text), Some(Instant(i128::from(secs) * 1_000_000_000 + nanos)), "{}", text);
+            prop_assert_eq!(Moment::parse(&text), Some(Moment(i128::from(secs) * 1_000_000_000 + nanos)), "{}", text);
         }
 
         #[test]
         fn any_text_never_panics(text in "[0-9TZz:.+-]{0,40}", spoiled in 0usize..20, by in "[0-9TtZz:.+ é-]") {
-            let _ = Instant::parse(&text);
+            let _ = Moment::parse(&text);
             let mut good = "2026-11-22T12:00:00Z".to_owned();
             good.replace_range(spoiled..=spoiled, &by);
-            let _ = Instant::parse(&good);
+            let _ = Moment::parse(&good);
         }
     }
 }

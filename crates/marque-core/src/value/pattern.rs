@@ -237,5 +237,4 @@ fn readable(class: &Class) -> Option<char> {
 }
 
 #[cfg(test)]
-#[path = "pattern_tests.rs"]
 mod tests;
