@@ -13,7 +13,7 @@ use crate::limits;
 use crate::plan::{Approve, Budget, ResourceId, Uses};
 use crate::reason::Reason;
 use crate::value::decimal::Decimal;
-use crate::value::instant::Instant;
+use crate::value::instant::Moment;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -267,7 +267,7 @@ impl<'c> Case<'c> {
             return Err(Fault::of(Reason::EnvironmentMismatch));
         }
         match &step.window {
-            Some(window) if !window.holds(Instant::from_secs(self.now)) => Err(Fault::of(Reason::OutsideWindow)),
+            Some(window) if !window.holds(Moment::from_secs(self.now)) => Err(Fault::of(Reason::OutsideWindow)),
             _ => Ok(()),
         }
     }

@@ -7,7 +7,7 @@ use crate::facts::{Facts, Records};
 use crate::limits;
 use crate::text;
 use crate::value::decimal::Decimal;
-use crate::value::instant::Instant;
+use crate::value::instant::Moment;
 use crate::value::{host, path};
 use serde_json::{Map, Value};
 use std::cell::Cell;
@@ -171,13 +171,13 @@ impl AmountRange {
 
 impl TimeWindow {
     fn holds_text(&self, text: &str) -> bool {
-        Instant::parse(text).is_some_and(|at| self.holds(at))
+        Moment::parse(text).is_some_and(|at| self.holds(at))
     }
 
     /// Whether an instant lies in the window.
-    pub fn holds(&self, at: Instant) -> bool {
-        self.from.as_ref().is_none_or(|from| Instant::from_secs(from.secs()) <= at)
-            && self.to.as_ref().is_none_or(|to| at <= Instant::from_secs(to.secs()))
+    pub fn holds(&self, at: Moment) -> bool {
+        self.from.as_ref().is_none_or(|from| Moment::from_secs(from.secs()) <= at)
+            && self.to.as_ref().is_none_or(|to| at <= Moment::from_secs(to.secs()))
     }
 }
 

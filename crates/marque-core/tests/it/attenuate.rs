@@ -1,12 +1,12 @@
 //! The attenuation laws of the plan language, over generated envelopes and over a small universe.
 
-use crate::support::{NOW, FILES, envelope, object};
+use crate::support::{FILES, NOW, envelope, object};
 use marque_core::attenuate::{StepRequest, attenuate, covers};
 use marque_core::call::{Call, CallResource};
 use marque_core::constraint::Constraint;
 use marque_core::decide::{Decision, decide};
-use marque_core::facts::Facts;
 use marque_core::envelope::Envelope;
+use marque_core::facts::Facts;
 use marque_core::limits;
 use marque_core::reason::Reason;
 use proptest::prelude::*;
@@ -199,11 +199,9 @@ fn small_calls() -> Vec<Call> {
     let choice: Vec<Choice<'_>> = std::iter::once(None).chain(values.iter().map(Some)).collect();
     product(&choice, &choice, &choice)
         .iter()
-        .map(|(a, b, c)| Call {
-            location: FILES.into(),
-            action: "act".into(),
-            resource: CallResource { kind: "t".into(), id: "r".into() },
-            args: object(named(&[("a", *a), ("b", *b), ("c", *c)])),
+        .map(|(a, b, c)| {
+            let args = object(named(&[("a", *a), ("b", *b), ("c", *c)]));
+            Call::new(FILES, "act", CallResource { kind: "t".into(), id: "r".into() }, args)
         })
         .collect()
 }
@@ -276,11 +274,9 @@ type Hop = Vec<Vec<StepRequest>>;
 
 fn calls() -> impl Strategy<Value = Call> {
     let args = proptest::collection::btree_map(proptest::sample::select(vec!["a", "b", "c", "d"]), values(), 0..4);
-    (args, 0u8..2, proptest::sample::select(vec!["r", "q", "z"])).prop_map(|(args, action, id)| Call {
-        location: FILES.into(),
-        action: format!("act{action}"),
-        resource: CallResource { kind: "t".into(), id: id.into() },
-        args: object(json!(args)),
+    (args, 0u8..2, proptest::sample::select(vec!["r", "q", "z"])).prop_map(|(args, action, id)| {
+        let resource = CallResource { kind: "t".into(), id: id.into() };
+        Call::new(FILES, format!("act{action}"), resource, object(json!(args)))
     })
 }
 

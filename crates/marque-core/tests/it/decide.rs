@@ -1,11 +1,11 @@
 //! The decision: what differs decides the reason, in a fixed order.
 
-use crate::support::{NOW, FILES, MAIL, envelope, object};
+use crate::support::{FILES, MAIL, NOW, envelope, object};
 use marque_core::call::{Call, CallResource};
 use marque_core::canonical::{Digest, canonical};
 use marque_core::decide::{Decision, Refusal, decide};
-use marque_core::facts::{Facts, Past};
 use marque_core::envelope::Envelope;
+use marque_core::facts::{Facts, Past};
 use marque_core::reason::Reason;
 use serde_json::{Value, json};
 
@@ -25,12 +25,8 @@ fn call(change: Value) -> Call {
         parts[name] = value;
     }
     let text = |name: &str| parts[name].as_str().unwrap().to_owned();
-    Call {
-        location: text("location"),
-        action: text("action"),
-        resource: CallResource { kind: text("type"), id: text("id") },
-        args: object(parts["args"].clone()),
-    }
+    let resource = CallResource { kind: text("type"), id: text("id") };
+    Call::new(text("location"), text("action"), resource, object(parts["args"].clone()))
 }
 
 fn facts(uses: &[(&str, u64)]) -> Facts {
@@ -186,7 +182,9 @@ fn uses_are_counted_by_step_id() {
         assert_eq!(permitted(&one(), &call(json!({})), &facts(&[("s", used)])).is_some(), left, "{used}");
     }
     assert!(permitted(&one(), &call(json!({})), &facts(&[("other", 9)])).is_some());
-    let Decision::Deny(refusal) = decide(&one(), &call(json!({})), &facts(&[("s", 2)]), NOW) else { panic!("permitted") };
+    let Decision::Deny(refusal) = decide(&one(), &call(json!({})), &facts(&[("s", 2)]), NOW) else {
+        panic!("permitted")
+    };
     let expected = json!({"reason": "uses_exhausted", "nearest": {"step": "s", "expected": 2, "got": 2}});
     assert_eq!(serde_json::to_value(refusal).unwrap(), expected);
 }
