@@ -1,5 +1,5 @@
 # Every target does its own set-up. make up leaves the demonstration running; make down stops it.
-.PHONY: setup build jar up down demo test check
+.PHONY: setup build jar up down demo test check bench
 
 SHELL := /bin/bash
 DEMO := target/debug/demo
@@ -37,3 +37,7 @@ check: | setup
 
 test:
 	@scripts/test
+
+# Measures Marque beside its peers; needs cargo alone. See docs/performance.md.
+bench:
+	@cargo run --release --manifest-path benches/Cargo.toml --target-dir target/bench-build
