@@ -6,9 +6,11 @@ use marque_core::attenuate::covers;
 use marque_core::call::{Call as MarqueCall, CallResource};
 use marque_core::canonical::Digest;
 use marque_core::catalog::Catalog;
-use marque_core::decide::{Decision, Facts, decide};
+use marque_core::decide::Decision;
 use marque_core::envelope::Envelope;
+use marque_core::facts::{Facts, Past};
 use marque_core::plan::SubmittedPlan;
+use marque_core::prepared::Prepared;
 use marque_core::resolve::{Completion, resolve};
 use serde_json::{Map, Value, json};
 
@@ -17,7 +19,7 @@ const NOW: i64 = 1_795_316_400;
 
 /// A verified token's envelope and what was used of it.
 pub struct Marque {
-    envelope: Envelope,
+    prepared: Prepared,
     unused: Facts,
     used: Facts,
 }
@@ -27,9 +29,10 @@ impl Contender for Marque {
     type Call = MarqueCall;
 
     fn new(steps: &[Step]) -> Result<Self, Failure> {
-        let used = steps.last().map(|step| (step.id.clone(), 1)).into_iter().collect();
+        let used = steps.last().map(|step| (step.id.clone(), Past::counted(1, 1))).into_iter().collect();
         let steps = steps.iter().map(|step| signed(submitted(step))).collect();
-        Ok(Self { envelope: envelope(steps)?, unused: Facts::default(), used: Facts { uses: used } })
+        let used = Facts { steps: used, ..Facts::default() };
+        Ok(Self { prepared: envelope(steps)?.into(), unused: Facts::default(), used })
     }
 
     fn call(&self, call: &Call) -> Result<MarqueCall, Failure> {
@@ -38,18 +41,18 @@ impl Contender for Marque {
     }
 
     fn permits(&self, call: &MarqueCall) -> bool {
-        matches!(decide(&self.envelope, call, &self.unused), Decision::Permit(_))
+        matches!(self.prepared.decide(call, &self.unused, NOW), Decision::Permit(_))
     }
 
     fn permits_again(&self, call: &MarqueCall) -> bool {
-        matches!(decide(&self.envelope, call, &self.used), Decision::Permit(_))
+        matches!(self.prepared.decide(call, &self.used, NOW), Decision::Permit(_))
     }
 }
 
 impl Marque {
     /// Whether this envelope allows all that the other does.
     pub fn covers(&self, child: &Self) -> bool {
-        covers(&self.envelope, &child.envelope)
+        covers(self.prepared.envelope(), child.prepared.envelope())
     }
 
     /// A plan whose steps have an argument of every kind, and the call that its last step permits.
@@ -64,8 +67,8 @@ impl Marque {
         let last = count.saturating_sub(1);
         let args = every_kind().into_iter().map(|(name, _, value)| (name.to_owned(), value)).collect();
         let call = marque_call(LOCATION, action_of(last), &resource_of(last), args);
-        let envelope = envelope((0..count).map(step).collect())?;
-        Ok((Self { envelope, unused: Facts::default(), used: Facts::default() }, call))
+        let prepared = envelope((0..count).map(step).collect())?.into();
+        Ok((Self { prepared, unused: Facts::default(), used: Facts::default() }, call))
     }
 }
 
@@ -89,7 +92,7 @@ fn resource_of(index: usize) -> String {
 
 fn marque_call(location: &str, action: &str, resource: &str, args: Map<String, Value>) -> MarqueCall {
     let resource = CallResource { kind: KIND.into(), id: resource.into() };
-    MarqueCall { location: location.into(), action: action.into(), resource, args }
+    MarqueCall::new(LOCATION, action, resource, args)
 }
 
 /// A step as it is submitted.
@@ -112,7 +115,7 @@ fn signed(mut step: Value) -> Value {
 }
 
 fn envelope(steps: Vec<Value>) -> Result<Envelope, Failure> {
-    Ok(Envelope { steps: serde_json::from_value(Value::Array(steps))? })
+    Ok(Envelope { steps: serde_json::from_value(Value::Array(steps))?, ..Envelope::default() })
 }
 
 /// A plan as an agent sends it, and what Marque needs to resolve it.
