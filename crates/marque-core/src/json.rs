@@ -24,6 +24,57 @@ pub struct Refused {
     pub message: String,
 }
 
+/// Where in a document: written out only for a refusal, since a good document has hundreds of places.
+#[derive(Clone, Copy, Debug)]
+pub enum Path<'p> {
+    /// A path as it is written.
+    At(&'p str),
+    /// A member of an object; several levels may be joined by dots.
+    Member(&'p Path<'p>, &'p str),
+    /// An element of a list.
+    Item(&'p Path<'p>, usize),
+}
+
+impl<'p> Path<'p> {
+    /// A member of the object here.
+    pub const fn member(&'p self, name: &'p str) -> Self {
+        Self::Member(self, name)
+    }
+
+    /// An element of the list here.
+    pub const fn item(&'p self, index: usize) -> Self {
+        Self::Item(self, index)
+    }
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::At(path) => f.write_str(path),
+            Self::Member(parent, name) => write!(f, "{parent}.{name}"),
+            Self::Item(parent, index) => write!(f, "{parent}[{index}]"),
+        }
+    }
+}
+
+impl<'p> From<&'p str> for Path<'p> {
+    fn from(path: &'p str) -> Self {
+        Self::At(path)
+    }
+}
+
+impl<'p> From<&'p String> for Path<'p> {
+    fn from(path: &'p String) -> Self {
+        Self::At(path)
+    }
+}
+
+impl From<Path<'_>> for String {
+    fn from(path: Path<'_>) -> Self {
+        path.to_string()
+    }
+}
+
 impl Refused {
     /// A refusal at a path.
     pub fn at(path: impl Into<String>, message: impl Into<String>) -> Self {
