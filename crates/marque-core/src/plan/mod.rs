@@ -95,6 +95,15 @@ impl ResourceId {
             Self::Bound(constraint) => constraint.check(path),
         }
     }
+
+    /// [`Self::check`] for what is blocked, which stands outside the order of the steps.
+    fn check_blocked(&self, path: Path<'_>) -> Result<(), Refused> {
+        self.check(path)?;
+        if self.as_constraint().needs_history() {
+            return Err(Refused::at(path, "depends on a step; what is blocked is known when the plan is signed"));
+        }
+        Ok(())
+    }
 }
 
 impl Serialize for ResourceId {
@@ -276,7 +285,7 @@ impl Blocked {
             return Err(Refused::at(path.member("resource"), "needs type or id"));
         }
         resource.kind.iter().try_for_each(|kind| identifier(path.member("resource.type"), kind))?;
-        resource.id.iter().try_for_each(|id| id.check(path.member("resource.id")))
+        resource.id.iter().try_for_each(|id| id.check_blocked(path.member("resource.id")))
     }
 }
 
