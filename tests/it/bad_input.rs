@@ -38,7 +38,7 @@ fn bad_members() -> Vec<(&'static str, Value, &'static str, &'static str)> {
         ("/user", json!({}), "$.user", invalid),
         ("/user", json!({"username": "alice", "sub": "x"}), "$.user", invalid),
         ("/user", json!({"username": null}), "$.user", invalid),
-        ("/mode", json!("permissive"), "$.mode", invalid),
+        ("/mode", json!("lenient"), "$.mode", invalid),
         ("/limits", json!({"max_hops": 2}), "$.limits", invalid),
         ("/limits/lifetime_secs", json!(0), "$.limits.lifetime_secs", invalid),
         ("/limits/lifetime_secs", json!(-1), "$.limits.lifetime_secs", invalid),
@@ -416,7 +416,7 @@ const EXCHANGES: &[(&str, &str, &str, &str, &str)] = &[
     (
         "details with an unknown member",
         "authorization_details",
-        "[{\"type\":\"agent_intent_step\",\"id\":\"list\",\"uses\":5}]",
+        "[{\"type\":\"agent_intent_step\",\"id\":\"list\",\"class\":\"read\"}]",
         "invalid_authorization_details",
         "$[0]",
     ),
