@@ -83,13 +83,6 @@ pub struct Envelope {
     pub bounds: Bounds,
 }
 
-impl Bounds {
-    /// Whether nothing is bounded: no plan's bounds are, since each has an end.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
 impl From<&Step> for EnvelopeStep {
     fn from(step: &Step) -> Self {
         Self {

@@ -264,7 +264,7 @@ pub fn arguments_test<'a>(
         };
         fault = Some(fault.filter(|earlier| earlier.rank() <= found.rank()).unwrap_or(found));
     }
-    let is_complete = present == given.len() || (wanted.contains_key("*") && !given.contains_key("*"));
+    let is_complete = present == given.len() || wanted.contains_key("*");
     if !is_complete {
         return Err(ArgumentFault::NotNamed);
     }

@@ -86,7 +86,7 @@ fn version_and_mode_are_closed() {
     for version in [json!(0), json!(2), json!("1"), json!(true), json!(null)] {
         refuses("/version", version, "$.version");
     }
-    for mode in ["permissive", "Strict", ""] {
+    for mode in ["lenient", "Strict", ""] {
         refuses("/mode", json!(mode), "$.mode");
     }
 }
@@ -251,7 +251,7 @@ fn uses_are_a_number_in_range_or_any() {
 fn constraints_are_of_the_closed_registry() {
     let argument = "/steps/1/args/force";
     for bad in [
-        json!({"pattern": "a.*"}),
+        json!({"regex": "a.*"}),
         json!({"const": 1, "any": true}),
         json!({}),
         json!("a"),
