@@ -98,7 +98,11 @@ impl Candidate {
     fn is_written(&self, piece: &str) -> bool {
         match self {
             Self::Json(Value::String(text)) => text == piece,
-            Self::Json(other) => !other.is_object() && !other.is_array() && other.to_string() == piece,
+            Self::Json(Value::Object(_) | Value::Array(_)) => false,
+            Self::Json(other) => {
+                let written = other.to_string();
+                written == piece
+            }
             Self::Number(wanted) => piece.parse() == Ok(*wanted),
         }
     }

@@ -43,7 +43,8 @@ pub struct Difference {
     pub there: Value,
     /// [`Comparison::Wider`], or [`Comparison::Undecidable`] where comparing cannot tell.
     pub comparison: Comparison,
-    /// An example, if one was found.
+    /// An example, if one was found. The other envelope refuses it for just this difference; only where no example
+    /// shows any difference of a step alone, the first one has an example of them together.
     pub witness: Option<Witness>,
 }
 
@@ -102,8 +103,11 @@ impl<'f> Finding<'f> {
         Self { member: member.into(), here, there, comparison: Comparison::Wider, focus }
     }
 
-    fn with<'e>(self, step: Option<&str>, mut searches: impl Iterator<Item = Search<'e>>) -> Difference {
-        let witness = self.focus.and_then(|focus| searches.find_map(|search| search.find(focus)));
+    /// Looks for an example among the calls of some steps.
+    fn with(self, step: Option<&str>, own: &Envelope, steps: &[&EnvelopeStep], other: &Envelope) -> Difference {
+        let tries = Work::new(limits::WITNESS_TRIES);
+        let find = |focus| steps.iter().find_map(|step| Search::new(own, other, step, &tries).find(focus));
+        let witness = self.focus.and_then(find);
         let Self { member, here, there, comparison, .. } = self;
         Difference { step: step.map(str::to_owned), member, here, there, comparison, witness }
     }
@@ -134,12 +138,11 @@ fn of_bounds(own: &Envelope, other: &Envelope) -> Vec<Difference> {
     for blocked in theirs.blocked.iter().filter(|blocked| !mine.blocked.contains(blocked)) {
         found.push(Finding::new("blocked", Value::Null, json!(blocked), Some(Focus::Blocked(blocked))));
     }
-    let searches = || own.steps.iter().map(|step| Search::new(own, other, step));
-    found.into_iter().map(|finding| finding.with(None, searches())).collect()
+    let steps: Vec<&EnvelopeStep> = own.steps.iter().collect();
+    found.into_iter().map(|finding| finding.with(None, own, &steps, other)).collect()
 }
 
 fn of_step(own: &Envelope, step: &EnvelopeStep, other: &Envelope) -> Vec<Difference> {
-    let search = || std::iter::once(Search::new(own, other, step));
     let whole = |member: &str, there: Value| {
         let here =
             json!({"location": step.location, "action": step.action, "resource": step.resource, "args": step.args});
@@ -152,7 +155,15 @@ fn of_step(own: &Envelope, step: &EnvelopeStep, other: &Envelope) -> Vec<Differe
         }
         Some(theirs) => of_members(step, theirs),
     };
-    findings.into_iter().map(|finding| finding.with(Some(&step.id), search())).collect()
+    let mut found: Vec<Difference> =
+        findings.into_iter().map(|finding| finding.with(Some(&step.id), own, &[step], other)).collect();
+    // Where nothing shows one of them alone, a call may still show that there is a difference.
+    if found.iter().all(|difference| difference.witness.is_none())
+        && let Some(first) = found.first_mut()
+    {
+        first.witness = find(own, step, other);
+    }
+    found
 }
 
 /// The members of a step of which `own` permits more than `other`, a step of the same action.

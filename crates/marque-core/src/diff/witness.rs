@@ -116,19 +116,20 @@ pub(super) struct Search<'e> {
     pub(super) own: &'e Envelope,
     pub(super) other: &'e Envelope,
     pub(super) step: &'e EnvelopeStep,
-    tries: Work,
+    tries: &'e Work,
 }
 
 /// Looks for a call of a step that `own` permits and `other` does not.
 pub fn find(own: &Envelope, step: &EnvelopeStep, other: &Envelope) -> Option<Witness> {
-    Search::new(own, other, step).find(Focus::Step)
+    Search::new(own, other, step, &Work::new(limits::WITNESS_TRIES)).find(Focus::Step)
 }
 
 impl<'e> Search<'e> {
-    pub(super) fn new(own: &'e Envelope, other: &'e Envelope, step: &'e EnvelopeStep) -> Self {
-        Self { own, other, step, tries: Work::new(limits::WITNESS_TRIES) }
+    pub(super) fn new(own: &'e Envelope, other: &'e Envelope, step: &'e EnvelopeStep, tries: &'e Work) -> Self {
+        Self { own, other, step, tries }
     }
 
+    /// Looks for a call that shows it: one that the other envelope refuses for just that.
     pub(super) fn find(&self, focus: Focus<'_>) -> Option<Witness> {
         let slots = self.slots(focus);
         let place = slots.iter().position(|slot| match focus {
@@ -136,7 +137,8 @@ impl<'e> Search<'e> {
             Focus::Argument(name) => slot.argument == Some(name),
             _ => false,
         });
-        self.circumstances(focus).iter().find_map(|circumstances| self.vary(&slots, place, circumstances))
+        let trial = Trial { search: self, focus, slots };
+        self.circumstances(focus).iter().find_map(|circumstances| trial.vary(place, circumstances))
     }
 
     /// The step that the other envelope has for the same.
@@ -187,12 +189,12 @@ impl<'e> Search<'e> {
         focus: Focus<'_>,
     ) -> Slot<'e> {
         let there = Source { envelope: self.other, near: &[] };
-        let near: Vec<Value> =
-            rivals.iter().flat_map(|rival| there.samples(rival)).filter_map(|sample| sample.value).collect();
+        let theirs: Vec<Sample> = rivals.iter().flat_map(|rival| there.samples(rival)).collect();
+        let near: Vec<Value> = theirs.iter().filter_map(|sample| sample.value.clone()).collect();
         let here = Source { envelope: self.own, near: &near };
         // First what lies at the other's bounds: an example just beyond them says most.
-        let beside = near.iter().map(|value| Sample { value: Some(value.clone()), needed: Vec::new() });
-        let mut samples: Vec<Sample> = beside.chain(here.samples(constraint)).collect();
+        let mut samples: Vec<Sample> = theirs.into_iter().chain(here.samples(constraint)).collect();
+        samples.extend(near.iter().map(|value| Sample { value: Some(value.clone()), needed: Vec::new() }));
         samples.extend(matches!(constraint, Constraint::Optional(_)).then_some(Sample::ABSENT));
         let mut allowed: Vec<Sample> = Vec::new();
         for sample in samples {
@@ -224,72 +226,6 @@ impl<'e> Search<'e> {
         further.into_iter().collect()
     }
 
-    // ---- calls
-
-    /// Tries the first value of each slot, then each value of one, then of two.
-    fn vary(&self, slots: &[Slot<'_>], place: Option<usize>, circumstances: &Circumstances) -> Option<Witness> {
-        let base: Option<Vec<&Sample>> = slots.iter().map(|slot| slot.samples.first()).collect();
-        let base = base?;
-        let places: Vec<usize> = (0..slots.len()).filter(|at| place.is_none_or(|place| place == *at)).collect();
-        let attempt = |picked: &[&Sample]| self.attempt(slots, picked, circumstances);
-        attempt(&base)
-            .or_else(|| places.iter().find_map(|at| exchanges(&base, slots, *at).find_map(|picked| attempt(&picked))))
-            .or_else(|| places.iter().find_map(|at| self.vary_two(&base, slots, *at, circumstances)))
-    }
-
-    fn vary_two(
-        &self,
-        base: &[&Sample],
-        slots: &[Slot<'_>],
-        place: usize,
-        circumstances: &Circumstances,
-    ) -> Option<Witness> {
-        let attempt = |picked: &[&Sample]| self.attempt(slots, picked, circumstances);
-        let has_tries = |_: &Vec<&Sample>| self.tries.left() > 0;
-        exchanges(base, slots, place).take_while(has_tries).find_map(|first| {
-            let others = (0..slots.len()).filter(|beside| *beside != place);
-            others.into_iter().find_map(|beside| {
-                exchanges(&first, slots, beside).take_while(has_tries).find_map(|picked| attempt(&picked))
-            })
-        })
-    }
-
-    fn attempt(&self, slots: &[Slot<'_>], picked: &[&Sample], circumstances: &Circumstances) -> Option<Witness> {
-        self.tries.spend(1).then_some(())?;
-        let needed = picked.iter().flat_map(|sample| &sample.needed);
-        let mut scene = Scene::of(needed)?;
-        circumstances.prepare(&mut scene);
-        let further =
-            slots.iter().zip(picked).any(|(slot, sample)| slot.argument == Some("*") && sample.value.is_some());
-        let names = if further { self.further_names().into_iter().map(Some).collect() } else { vec![None] };
-        names
-            .into_iter()
-            .find_map(|name| self.decide(self.call(slots, picked, name, circumstances)?, &scene, circumstances))
-    }
-
-    fn call(
-        &self,
-        slots: &[Slot<'_>],
-        picked: &[&Sample],
-        further: Option<&str>,
-        circumstances: &Circumstances,
-    ) -> Option<Call> {
-        let mut id = None;
-        let mut args = Map::new();
-        for (slot, sample) in slots.iter().zip(picked) {
-            let name = if slot.argument == Some("*") { further } else { slot.argument };
-            match (slot.argument, name, &sample.value) {
-                (None, _, value) => id = value.as_ref().and_then(Value::as_str),
-                (Some(_), Some(name), Some(value)) => drop(args.insert(name.to_owned(), value.clone())),
-                _ => {}
-            }
-        }
-        let resource = CallResource { kind: self.step.resource.kind.clone(), id: id?.to_owned() };
-        let mut call = Call::new(self.step.location.clone(), self.step.action.clone(), resource, args);
-        call.environment.clone_from(&circumstances.environment);
-        Some(call)
-    }
-
     fn decide(&self, mut call: Call, scene: &Scene, circumstances: &Circumstances) -> Option<Witness> {
         let now = circumstances.now;
         scene.furnish(&mut call);
@@ -303,10 +239,99 @@ impl<'e> Search<'e> {
     }
 }
 
-/// The picked samples with each of a slot's in its place.
-fn exchanges<'s>(picked: &[&'s Sample], slots: &'s [Slot<'_>], place: usize) -> impl Iterator<Item = Vec<&'s Sample>> {
-    let samples = slots.get(place).map_or(&[][..], |slot| &slot.samples);
-    samples
-        .iter()
-        .map(move |sample| picked.iter().enumerate().map(|(at, own)| if at == place { sample } else { *own }).collect())
+/// The calls of one search.
+struct Trial<'t, 'e> {
+    search: &'t Search<'e>,
+    focus: Focus<'t>,
+    slots: Vec<Slot<'e>>,
+}
+
+impl Trial<'_, '_> {
+    /// Tries the first value of each slot, then each value of one, then of two.
+    fn vary(&self, place: Option<usize>, circumstances: &Circumstances) -> Option<Witness> {
+        let base: Option<Vec<&Sample>> = self.slots.iter().map(|slot| slot.samples.first()).collect();
+        let base = base?;
+        let places: Vec<usize> = (0..self.slots.len()).filter(|at| place.is_none_or(|place| place == *at)).collect();
+        let attempt = |picked: &[&Sample]| self.attempt(picked, circumstances);
+        attempt(&base)
+            .or_else(|| places.iter().find_map(|at| self.exchanges(&base, *at).find_map(|picked| attempt(&picked))))
+            .or_else(|| places.iter().find_map(|at| self.vary_two(&base, *at, circumstances)))
+    }
+
+    fn vary_two(&self, base: &[&Sample], place: usize, circumstances: &Circumstances) -> Option<Witness> {
+        let has_tries = |_: &Vec<&Sample>| self.search.tries.left() > 0;
+        self.exchanges(base, place).take_while(has_tries).find_map(|first| {
+            let mut others = (0..self.slots.len()).filter(|beside| *beside != place);
+            others.find_map(|beside| {
+                let mut both = self.exchanges(&first, beside).take_while(has_tries);
+                both.find_map(|picked| self.attempt(&picked, circumstances))
+            })
+        })
+    }
+
+    /// The picked samples with each of a slot's in its place.
+    fn exchanges<'s>(&'s self, picked: &[&'s Sample], place: usize) -> impl Iterator<Item = Vec<&'s Sample>> {
+        let samples = self.slots.get(place).map_or(&[][..], |slot| &slot.samples);
+        samples.iter().map(move |sample| {
+            picked.iter().enumerate().map(|(at, own)| if at == place { sample } else { *own }).collect()
+        })
+    }
+
+    fn attempt(&self, picked: &[&Sample], circumstances: &Circumstances) -> Option<Witness> {
+        self.search.tries.spend(1).then_some(())?;
+        let mut scene = Scene::of(picked.iter().flat_map(|sample| &sample.needed))?;
+        circumstances.prepare(&mut scene);
+        let is_open = |(slot, sample): (&Slot<'_>, &&Sample)| slot.argument == Some("*") && sample.value.is_some();
+        let has_further = self.slots.iter().zip(picked).any(is_open);
+        let names = if has_further { self.search.further_names().into_iter().map(Some).collect() } else { vec![None] };
+        names.into_iter().find_map(|further| {
+            let call = self.call(picked, further, circumstances)?;
+            let witness = self.search.decide(call, &scene, circumstances)?;
+            self.focus.is_shown_by(&witness.there).then_some(witness)
+        })
+    }
+
+    fn call(&self, picked: &[&Sample], further: Option<&str>, circumstances: &Circumstances) -> Option<Call> {
+        let step = self.search.step;
+        let mut id = None;
+        let mut args = Map::new();
+        for (slot, sample) in self.slots.iter().zip(picked) {
+            let name = if slot.argument == Some("*") { further } else { slot.argument };
+            match (slot.argument, name, &sample.value) {
+                (None, _, value) => id = value.as_ref().and_then(Value::as_str),
+                (Some(_), Some(name), Some(value)) => drop(args.insert(name.to_owned(), value.clone())),
+                _ => {}
+            }
+        }
+        let resource = CallResource { kind: step.resource.kind.clone(), id: id?.to_owned() };
+        let mut call = Call::new(step.location.clone(), step.action.clone(), resource, args);
+        call.environment.clone_from(&circumstances.environment);
+        Some(call)
+    }
+}
+
+impl Focus<'_> {
+    /// Whether a refusal is for this: else something else made the difference.
+    fn is_shown_by(self, there: &Answer) -> bool {
+        use Reason as R;
+        let (reason, argument) = (there.reason, there.argument.as_deref());
+        let Some(reason) = reason else { return false };
+        match self {
+            Self::Step => true,
+            Self::Resource => reason == R::ResourceNotInPlan || (reason == R::ResultUnknown && argument.is_none()),
+            Self::Argument("*") => reason == R::ArgumentNotInPlan,
+            Self::Argument(name) => argument == Some(name),
+            Self::Uses => reason == R::UsesExhausted,
+            Self::After => reason == R::OutOfOrder,
+            Self::Excludes => reason == R::GroupUsed,
+            Self::Window => reason == R::OutsideWindow,
+            Self::Environment => reason == R::EnvironmentMismatch,
+            Self::Approve => matches!(reason, R::StepUpRequired | R::StepUpsExhausted),
+            Self::Expiry => reason == R::IntentExpired,
+            Self::Turns => reason == R::TurnsExhausted,
+            Self::StepUps => reason == R::StepUpsExhausted,
+            Self::Budget(_) => matches!(reason, R::BudgetExhausted | R::ResultUnknown),
+            Self::Blocked(_) => reason == R::Blocked,
+        }
+    }
 }

@@ -96,6 +96,10 @@ impl Place<'_> {
         };
         let mend = "say what it may be: a value, a list, a range, or where it comes from";
         report.add(Rule::AnyValue, path, format!("anything at all in {argument:?}"), mend);
+        // What is at stake is not guessed at.
+        if self.described().is_some_and(|(_, sensitive)| sensitive.is_some()) {
+            return;
+        }
         let is_whole = path.ends_with(&format!(".args.{argument}"));
         report.write(match self.kind().filter(|_| is_whole) {
             Some(ArgumentKind::Integer | ArgumentKind::Number) => json!({"num": {"min": "0", "max": "100"}}),

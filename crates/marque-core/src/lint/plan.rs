@@ -23,7 +23,7 @@ pub(super) fn check(plan: &SubmittedPlan, steps: &[Described<'_>], report: &mut 
         report.write(json!(DAY_SECS));
     }
     if plan.limits.max_hops > 0 && plan.delegates.is_empty() {
-        let message = format!("up to {} hops, and no delegate to hand a step to", plan.limits.max_hops);
+        let message = format!("max_hops is {}, and there is no delegate to hand a step to", plan.limits.max_hops);
         report.add(Rule::IdleHops, "$.limits.max_hops", message, "no hop, or name the delegates");
         report.write(json!(0));
     }

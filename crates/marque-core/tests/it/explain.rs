@@ -119,7 +119,7 @@ fn the_first_check_that_fails_is_the_reason_of_the_decision() {
                 let mut spent = witness.facts.clone();
                 spent.steps.insert("s2".into(), Past::counted(4, 0));
                 for facts in [&witness.facts, &Facts::default(), &used, &turned, &spent] {
-                    for now in [witness.now, NOW, NOW + 9000] {
+                    for now in [witness.now, NOW - 7200, NOW, NOW + 3601, NOW + 9000] {
                         reasons.borrow_mut().insert(agrees(&one, call, facts, now));
                         agreed.set(agreed.get() + 1);
                     }
