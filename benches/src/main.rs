@@ -39,6 +39,7 @@ fn main() -> Result<(), Failure> {
     report.add(&format!("covers_{SIZE}_us"), Unit::Microseconds, &covers()?);
     report.add(&format!("parse_{SIZE}_us"), Unit::Microseconds, &parse()?);
     report.add(&format!("parse_digest_{SIZE}_us"), Unit::Microseconds, &parse_and_digest()?);
+    report.add(&format!("resolve_digest_{SIZE}_us"), Unit::Microseconds, &resolve_and_digest()?);
     report.add_counts("decide_allocations", &format!("allocations in {DECISIONS} decisions"), &count_allocations()?);
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     report.write(&root.join(RESULTS))?;
@@ -159,6 +160,11 @@ fn parse() -> Result<Vec<Timing>, Failure> {
     let submission = marque::Submission::new(&plan::steps(SIZE))?;
     expect("the plan parses", submission.parse())?;
     Ok(measure(vec![Operation::new(marque::Marque::NAME, || black_box(&submission).parse())]))
+}
+
+fn resolve_and_digest() -> Result<Vec<Timing>, Failure> {
+    let submission = marque::Submission::new(&plan::steps(SIZE))?;
+    Ok(measure(vec![Operation::new(marque::Marque::NAME, || black_box(&submission).resolve_and_digest())]))
 }
 
 fn parse_and_digest() -> Result<Vec<Timing>, Failure> {

@@ -6,10 +6,13 @@ use marque_core::attenuate::covers;
 use marque_core::call::{Call as MarqueCall, CallResource};
 use marque_core::canonical::Digest;
 use marque_core::catalog::Catalog;
-use marque_core::decide::{Decision, Facts, decide};
+use marque_core::decide::Decision;
 use marque_core::envelope::Envelope;
+use marque_core::facts::{Facts, Past};
 use marque_core::plan::SubmittedPlan;
+use marque_core::prepared::Prepared;
 use marque_core::resolve::{Completion, resolve};
+use marque_core::{json, limits};
 use serde_json::{Map, Value, json};
 
 /// 2026-11-22T03:00:00Z.
@@ -17,7 +20,7 @@ const NOW: i64 = 1_795_316_400;
 
 /// A verified token's envelope and what was used of it.
 pub struct Marque {
-    envelope: Envelope,
+    prepared: Prepared,
     unused: Facts,
     used: Facts,
 }
@@ -27,29 +30,30 @@ impl Contender for Marque {
     type Call = MarqueCall;
 
     fn new(steps: &[Step]) -> Result<Self, Failure> {
-        let used = steps.last().map(|step| (step.id.clone(), 1)).into_iter().collect();
+        let used = steps.last().map(|step| (step.id.clone(), Past::counted(1, 1))).into_iter().collect();
         let steps = steps.iter().map(|step| signed(submitted(step))).collect();
-        Ok(Self { envelope: envelope(steps)?, unused: Facts::default(), used: Facts { uses: used } })
+        let used = Facts { steps: used, ..Facts::default() };
+        Ok(Self { prepared: envelope(steps)?.into(), unused: Facts::default(), used })
     }
 
     fn call(&self, call: &Call) -> Result<MarqueCall, Failure> {
         let args = call.args.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
-        Ok(marque_call(&call.location, &call.action, &call.resource, args))
+        Ok(marque_call(&call.action, &call.resource, args))
     }
 
     fn permits(&self, call: &MarqueCall) -> bool {
-        matches!(decide(&self.envelope, call, &self.unused), Decision::Permit(_))
+        matches!(self.prepared.decide(call, &self.unused, NOW), Decision::Permit(_))
     }
 
     fn permits_again(&self, call: &MarqueCall) -> bool {
-        matches!(decide(&self.envelope, call, &self.used), Decision::Permit(_))
+        matches!(self.prepared.decide(call, &self.used, NOW), Decision::Permit(_))
     }
 }
 
 impl Marque {
     /// Whether this envelope allows all that the other does.
     pub fn covers(&self, child: &Self) -> bool {
-        covers(&self.envelope, &child.envelope)
+        covers(self.prepared.envelope(), child.prepared.envelope())
     }
 
     /// A plan whose steps have an argument of every kind, and the call that its last step permits.
@@ -63,18 +67,34 @@ impl Marque {
         };
         let last = count.saturating_sub(1);
         let args = every_kind().into_iter().map(|(name, _, value)| (name.to_owned(), value)).collect();
-        let call = marque_call(LOCATION, action_of(last), &resource_of(last), args);
-        let envelope = envelope((0..count).map(step).collect())?;
-        Ok((Self { envelope, unused: Facts::default(), used: Facts::default() }, call))
+        let call = marque_call(action_of(last), &resource_of(last), args);
+        let prepared = envelope((0..count).map(step).collect())?.into();
+        Ok((Self { prepared, unused: Facts::default(), used: Facts::default() }, call))
     }
 }
 
-/// An argument per kind of constraint: its name, the constraint, a value that satisfies it.
+/// An argument per kind of constraint that needs no history: its name, the constraint, a value that satisfies it.
 fn every_kind() -> Vec<(&'static str, Value, Value)> {
     vec![
         ("const", json!({"const": "accounts@supplier.example"}), json!("accounts@supplier.example")),
         ("one_of", json!({"one_of": ["quarterly", "reminder", "urgent"]}), json!("urgent")),
         ("text", json!({"text": {"max": 200}}), json!("Paid in full on Friday. Please archive it.")),
+        ("pattern", json!({"pattern": "INV-[0-9]{4}-[0-9]{6}"}), json!("INV-2026-000012")),
+        ("num", json!({"num": {"min": "0", "max": "99.5"}}), json!(12.25)),
+        (
+            "amount",
+            json!({"amount": {"max": "900.00", "currency": "EUR"}}),
+            json!({"currency": "EUR", "value": "812.40"}),
+        ),
+        ("time", json!({"time_window": {"to": "2026-12-31T00:00:00Z"}}), json!("2026-11-30T12:00:00+01:00")),
+        ("domain", json!({"domain": {"any_of": ["supplier.example"]}}), json!("accounts@supplier.example")),
+        ("prefix", json!({"prefix": "/invoices/2026/"}), json!("/invoices/2026/11/a.pdf")),
+        ("items", json!({"items": {"of": {"one_of": ["a", "b"]}, "max": 5}}), json!(["a", "b", "a"])),
+        ("obj", json!({"obj": {"x": {"const": 1}, "y": {"optional": {"const": 2}}}}), json!({"x": 1})),
+        ("each", json!({"each": {"num": {"min": "0"}}}), json!([1, 2, 3])),
+        ("all", json!({"all": [{"num": {"min": "1"}}, {"num": {"max": "5"}}]}), json!(3)),
+        ("either", json!({"either": [{"const": "x"}, {"prefix": "a/"}]}), json!("a/b")),
+        ("optional", json!({"optional": {"const": "x"}}), json!("x")),
         ("any", json!({"any": true}), json!({"colour": "blue"})),
     ]
 }
@@ -87,9 +107,9 @@ fn resource_of(index: usize) -> String {
     format!("INV-2026-{index:06}")
 }
 
-fn marque_call(location: &str, action: &str, resource: &str, args: Map<String, Value>) -> MarqueCall {
+fn marque_call(action: &str, resource: &str, args: Map<String, Value>) -> MarqueCall {
     let resource = CallResource { kind: KIND.into(), id: resource.into() };
-    MarqueCall { location: location.into(), action: action.into(), resource, args }
+    MarqueCall::new(LOCATION, action, resource, args)
 }
 
 /// A step as it is submitted.
@@ -112,7 +132,7 @@ fn signed(mut step: Value) -> Value {
 }
 
 fn envelope(steps: Vec<Value>) -> Result<Envelope, Failure> {
-    Ok(Envelope { steps: serde_json::from_value(Value::Array(steps))? })
+    Ok(Envelope { steps: serde_json::from_value(Value::Array(steps))?, ..Envelope::default() })
 }
 
 /// A plan as an agent sends it, and what Marque needs to resolve it.
@@ -138,7 +158,7 @@ impl Submission {
         let catalog = json!({"iss": "invoices", "version": 1, "location": LOCATION, "actions": actions});
         let catalogs = vec![Catalog::parse(catalog.to_string().as_bytes()).map_err(|refused| refused.to_string())?];
         let submission = Self { bytes: plan.to_string().into_bytes(), catalogs };
-        submission.parse_and_digest().ok_or("the plan is not admitted")?;
+        submission.resolve_and_digest().ok_or("the plan is not admitted")?;
         Ok(submission)
     }
 
@@ -147,8 +167,15 @@ impl Submission {
         SubmittedPlan::parse(&self.bytes).is_ok()
     }
 
+    /// From the plan's bytes to its digest: strict parsing, canonical form, SHA-256, and the checked plan.
+    pub fn parse_and_digest(&self) -> Option<(Digest, SubmittedPlan)> {
+        let value = json::parse_plan(&self.bytes, limits::PLAN_BYTES).ok()?;
+        let digest = Digest::of_canonical(&value);
+        Some((digest, SubmittedPlan::from_value(value).ok()?))
+    }
+
     /// From the plan's bytes to the digest that a person signs: strict parsing, resolution, canonical form, SHA-256.
-    pub fn parse_and_digest(&self) -> Option<Digest> {
+    pub fn resolve_and_digest(&self) -> Option<Digest> {
         let completion = Completion {
             issuer: "https://marque.example/realms/demo",
             realm_issuer: "https://sso.example/realms/demo",
@@ -156,6 +183,7 @@ impl Submission {
             client_id: "invoice-agent",
             jkt: "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I",
             catalogs: &self.catalogs,
+            blocked: &[],
             now: NOW,
         };
         Some(resolve(SubmittedPlan::parse(&self.bytes).ok()?, &completion).ok()?.digest())

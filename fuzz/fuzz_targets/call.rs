@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use marque_core::canonical::canonical_text;
 use marque_core::{json, limits};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fuzz_target!(|bytes: &[u8]| {
     let called = json::parse_call(bytes, limits::CALL_BYTES);
@@ -18,9 +18,22 @@ fuzz_target!(|bytes: &[u8]| {
     // The canonical text of a number can be longer than what was written: no limit here.
     let text = canonical_text(&value);
     assert_eq!(json::parse_call(text.as_bytes(), usize::MAX).as_ref(), Ok(&value), "the canonical text reads back");
+    check_inside(bytes, &value);
     let usual = serde_json::from_slice(bytes).expect("what is strict JSON is JSON");
     assert!(is_same(&value, &usual), "a usual parser reads the same");
 });
+
+/// Between other values the same text means the same, unless it is too deep there or too much.
+fn check_inside(bytes: &[u8], value: &Value) {
+    let list = [br#"["\"1\\",0.25,"#.as_slice(), bytes, b",1.5]"].concat();
+    match json::parse_call(&list, usize::MAX) {
+        Ok(inside) => assert_eq!(inside, json!(["\"1\\", 0.25, value, 1.5])),
+        Err(refused) => {
+            let limit = refused.message.contains("nested deeper") || refused.message.contains(" values");
+            assert!(limit, "alone it is accepted: {refused}");
+        }
+    }
+}
 
 /// Equal, where a number counts by its value and not by whether it is kept as an integer.
 fn is_same(strict: &Value, usual: &Value) -> bool {

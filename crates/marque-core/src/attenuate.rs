@@ -7,7 +7,7 @@
 
 use crate::constraint::{Arguments, Comparison, TimeWindow, Work, arguments_compare, check_arguments, meet_arguments};
 use crate::envelope::{Bounds, Envelope, EnvelopeStep};
-use crate::json::{self, Refused};
+use crate::json::{self, Path, Refused};
 use crate::limits;
 use crate::names::DETAIL_STEP;
 use crate::plan::{Approve, Budget, Resource, ResourceId, Uses};
@@ -97,10 +97,11 @@ impl StepRequest {
     ///
     /// # Errors
     /// With the path of the offence.
-    pub fn check(&self, path: &str) -> Result<(), Refused> {
-        check_arguments(&format!("{path}.args"), &self.args)?;
-        self.resource_id.iter().try_for_each(|id| id.check(&format!("{path}.resource_id")))?;
-        self.window.iter().try_for_each(|window| window.check(&format!("{path}.window")))
+    pub fn check<'p>(&self, path: impl Into<Path<'p>>) -> Result<(), Refused> {
+        let path = path.into();
+        check_arguments(path.member("args"), &self.args)?;
+        self.resource_id.iter().try_for_each(|id| id.check(path.member("resource_id")))?;
+        self.window.iter().try_for_each(|window| window.check(path.member("window")))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::test::row_test;
 use super::{Compute, Constraint, Extract, Quote, Reduce, Ref, RefSet, Rel, SameAs, Truth, WordKind, World};
+use crate::canonical::canonical_text;
 use crate::limits;
 use crate::value::decimal::Decimal;
 use crate::value::host;
@@ -98,11 +99,7 @@ impl Candidate {
     fn is_written(&self, piece: &str) -> bool {
         match self {
             Self::Json(Value::String(text)) => text == piece,
-            Self::Json(Value::Object(_) | Value::Array(_)) => false,
-            Self::Json(other) => {
-                let written = other.to_string();
-                written == piece
-            }
+            Self::Json(other) => !other.is_object() && !other.is_array() && canonical_text(other) == piece,
             Self::Number(wanted) => piece.parse() == Ok(*wanted),
         }
     }

@@ -406,3 +406,14 @@ fn a_user_is_recognised_within_one_realm_by_the_way_the_plan_names_her() {
     assert!(!by_sub.is("other", "1", "alice") && !by_sub.is("r", "2", "1"));
     assert!(!user(None, None).is("r", "", "") && !user(Some("1"), Some("alice")).is("r", "1", "alice"));
 }
+
+#[test]
+fn what_is_blocked_depends_on_no_step() {
+    let blocked = |id: Value| json!([{"resource": {"type": "file", "id": id}}]);
+    accepts("/blocked", blocked(json!({"prefix": "secret/"})));
+    for late in [json!({"quote": {"step": "look"}}), json!({"optional": {"any": true}})] {
+        refuses("/blocked", blocked(late), "$.blocked[0].resource.id");
+    }
+    let nested = json!({"all": [{"any": true}, {"ref": {"step": "look", "field": "/id"}}]});
+    refuses("/blocked", blocked(nested), "$.blocked[0].resource.id");
+}
