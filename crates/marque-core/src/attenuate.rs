@@ -265,7 +265,7 @@ impl EnvelopeStep {
     }
 }
 
-fn window_covers(parent: Option<&TimeWindow>, child: Option<&TimeWindow>) -> bool {
+pub(crate) fn window_covers(parent: Option<&TimeWindow>, child: Option<&TimeWindow>) -> bool {
     parent.is_none_or(|parent| child.is_some_and(|child| parent.covers(child)))
 }
 
@@ -281,7 +281,7 @@ impl Uses {
 }
 
 /// A limit that a child may tighten and not drop.
-fn limit_covers<T: PartialOrd>(parent: Option<T>, child: Option<T>) -> bool {
+pub(crate) fn limit_covers<T: PartialOrd>(parent: Option<T>, child: Option<T>) -> bool {
     parent.is_none_or(|parent| child.is_some_and(|child| child <= parent))
 }
 
@@ -323,7 +323,7 @@ impl Bounds {
 
 impl Budget {
     /// Whether one of some budgets adds up at least the same, to at most as much.
-    fn is_kept_by(&self, budgets: &[Self]) -> bool {
+    pub(crate) fn is_kept_by(&self, budgets: &[Self]) -> bool {
         let keeps = |other: &Self| {
             self.steps.is_subset(&other.steps)
                 && self.arg == other.arg

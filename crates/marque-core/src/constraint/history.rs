@@ -67,7 +67,7 @@ impl Field {
         format!("{}/*{pointer}", self.list())
     }
 
-    fn split(&self) -> (&str, &str) {
+    pub(crate) fn split(&self) -> (&str, &str) {
         let at = self.star.unwrap_or(self.text.len());
         (self.text.get(..at).unwrap_or_default(), self.text.get(at + 2..).unwrap_or_default())
     }

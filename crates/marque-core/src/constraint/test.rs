@@ -164,7 +164,7 @@ impl AmountRange {
     }
 
     /// The least amount: zero where none is stated.
-    pub(super) fn least(&self) -> Decimal {
+    pub(crate) fn least(&self) -> Decimal {
         self.min.as_ref().map_or(Decimal::ZERO, |min| min.value())
     }
 }
