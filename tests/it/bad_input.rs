@@ -66,9 +66,9 @@ fn bad_steps() -> Vec<(&'static str, Value, &'static str, &'static str)> {
         ("/steps/0/uses", json!(0), "$.steps[0].uses", invalid),
         ("/steps/0/uses", json!(10_001), "$.steps[0].uses", invalid),
         ("/steps/0/uses", json!("any"), "$.steps[0].uses", invalid),
-        ("/steps/0/after", json!(["x"]), "$.steps[0]", invalid),
-        ("/steps/0/group", json!("g"), "$.steps[0]", invalid),
-        ("/steps/0/approve", json!("step_up"), "$.steps[0]", invalid),
+        ("/steps/0/after", json!(["x"]), "$.steps[0].after", invalid),
+        ("/steps/0/group", json!(""), "$.steps[0].group", invalid),
+        ("/steps/0/approve", json!("always"), "$.steps[0].approve", invalid),
         ("/budgets", json!([]), "$", invalid),
     ]
 }
