@@ -29,9 +29,10 @@ fn every_scenario_comes_out_as_it_says() {
         }
     }
     println!("{} scenarios", names.len());
+    let missing = account.missing();
+    println!("{}", missing.join("\n"));
     assert!(failures.is_empty(), "{} of {} scenarios:\n{}", failures.len(), names.len(), failures.join("\n"));
     assert!(names.len() >= LEAST, "{} scenarios, and at least {LEAST} are wanted", names.len());
-    let missing = account.missing();
     assert!(missing.is_empty(), "{}", missing.join("\n"));
 }
 
