@@ -16,6 +16,11 @@ pub fn is_under(path: &str, prefix: &str) -> bool {
     is_prefix(prefix) && path.len() > prefix.len() && path.starts_with(prefix) && is_normal(path)
 }
 
+/// Whether somebody could read a path as the prefix or as one under it: what is not in normal form, anybody could.
+pub fn may_be_under(path: &str, prefix: &str) -> bool {
+    !is_normal(path) || is_under(path, prefix) || prefix.strip_suffix('/') == Some(path)
+}
+
 fn is_normal(path: &str) -> bool {
     let is_segment = |segment: &str| !matches!(segment, "" | "." | "..");
     path.strip_prefix('/').unwrap_or(path).split('/').all(is_segment)
@@ -37,6 +42,16 @@ mod tests {
             ["", "a", "/a", "//", "a//", "/a//b/", "./", "../", "/a/../", "/a/./", "/a%2f/", "a\\/", "/a?/", "/#/"]
         {
             assert!(!is_prefix(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_in_normal_form_may_be_anywhere() {
+        for path in ["/a/b", "/a", "/b/../a/c", "/b//c", "/b%2fc", "\\a", "/b/", "", "/b/\u{200b}"] {
+            assert!(may_be_under(path, "/a/"), "{path:?}");
+        }
+        for path in ["/b", "/ab", "/b/a/c", "a/b"] {
+            assert!(!may_be_under(path, "/a/"), "{path:?}");
         }
     }
 
