@@ -231,10 +231,10 @@ impl<'s> Story<'s> {
             Ok(call) => call,
             Err(malformed) => return self.malformed(entry, &malformed),
         };
-        let digest = call.digest();
+        let approval = call.approval();
         if entry.by_step_up {
-            self.step_ups += u64::from(self.asked.insert(digest));
-            self.approved.insert(digest);
+            self.step_ups += u64::from(self.asked.insert(approval));
+            self.approved.insert(approval);
         }
         let facts = self.facts();
         let decision = decide(&envelope, &call, &facts, self.now);
@@ -294,7 +294,7 @@ impl<'s> Story<'s> {
         Facts {
             steps,
             turns: self.turns,
-            approved_calls: self.approved.clone(),
+            approvals: self.approved.clone(),
             step_ups: self.step_ups,
             blocked: self.blocked.clone(),
         }
@@ -343,7 +343,7 @@ impl<'s> Story<'s> {
         if (says_outcome && !is_permit) || (entry.then.is_some() && !is_step_up) {
             return Err("only a permitted call has an outcome, and only a step-up is approved".into());
         }
-        let digest = call.digest();
+        let approval = call.approval();
         let seen = match decision {
             Decision::Permit(step) => {
                 let outcome = entry.outcome.unwrap_or(Outcome::Committed);
@@ -354,14 +354,14 @@ impl<'s> Story<'s> {
                     return Err(format!("another call has the name {name:?}"));
                 }
                 self.uses.push(Use { step: step.id.clone(), args, outcome, result });
-                self.approved.remove(&digest);
-                self.asked.remove(&digest);
+                self.approved.remove(&approval);
+                self.asked.remove(&approval);
                 Seen::Permitted { step, call }
             }
             Decision::StepUp(_) => {
-                self.step_ups += u64::from(self.asked.insert(digest));
+                self.step_ups += u64::from(self.asked.insert(approval));
                 if let Some(Then::Approved) = entry.then {
-                    self.approved.insert(digest);
+                    self.approved.insert(approval);
                 }
                 Seen::StepUp
             }
