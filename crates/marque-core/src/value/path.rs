@@ -9,9 +9,9 @@ pub fn is_prefix(text: &str) -> bool {
 
 /// Whether a path in normal form lies under a prefix and is not the prefix itself.
 ///
-/// A path is in normal form if it has no empty segment except before one leading `/`, no segment `.` or `..`, no
-/// final `/`, none of the characters `\ % ? #`, and passes [`text::check_plain`]. A URI has an empty segment and
-/// is none. What is not a prefix has nothing under it.
+/// A path is in normal form if it has no empty segment except before one leading `/`, no segment `.` or `..`, not
+/// even before a `;`, no final `/`, none of the characters `\ % ? #`, and passes [`text::check_plain`]. A URI has an
+/// empty segment and is none. What is not a prefix has nothing under it.
 pub fn is_under(path: &str, prefix: &str) -> bool {
     is_prefix(prefix) && path.len() > prefix.len() && path.starts_with(prefix) && is_normal(path)
 }
@@ -22,7 +22,8 @@ pub fn may_be_under(path: &str, prefix: &str) -> bool {
 }
 
 fn is_normal(path: &str) -> bool {
-    let is_segment = |segment: &str| !matches!(segment, "" | "." | "..");
+    // Some web servers drop what follows a `;` before they resolve the dots.
+    let is_segment = |segment: &str| !matches!(segment.split(';').next(), None | Some("" | "." | ".."));
     path.strip_prefix('/').unwrap_or(path).split('/').all(is_segment)
         && !path.contains(['\\', '%', '?', '#'])
         && text::check_plain(path).is_ok()
@@ -76,6 +77,9 @@ mod tests {
             ("/a/b/", "/a/"),
             ("/a/%2e%2e/b", "/a/"),
             ("/a/..\\b", "/a/"),
+            ("/a/..;/b", "/a/"),
+            ("/a/.;x/b", "/a/"),
+            ("/a/;x/b", "/a/"),
             ("/a/b?c", "/a/"),
             ("/a/b#c", "/a/"),
             ("/a/b\u{0}", "/a/"),
