@@ -373,6 +373,20 @@ fn the_star_cannot_be_given_another_constraint() {
     assert_eq!(attenuate(&open, &[request("s", json!({"*": {"any": true}}))]), Ok(open));
 }
 
+/// A record that was not looked up may satisfy its constraint: what depends on it is not dropped from a conjunction.
+#[test]
+fn what_is_not_known_here_still_counts_as_allowed_by_a_child() {
+    let parent = constraint(json!({"const": "a"}));
+    let listed = json!({"one_of": ["a", "b"]});
+    let looked_up =
+        json!({"either": [{"const": "a"}, {"attr": {"collection": "people", "where": {"/vip": {"const": true}}}}]});
+    for parts in [json!([listed, looked_up]), json!([looked_up, listed])] {
+        assert!(!parent.covers(&constraint(json!({"all": parts}))), "{parts}");
+    }
+    let met = constraint(listed).meet(&constraint(looked_up));
+    assert!(matches!(met, Constraint::All(_)), "{met:?}");
+}
+
 /// The limits of the language hold for what a hop adds too.
 #[test]
 fn constraints_of_a_request_keep_the_limits_of_the_language() {
