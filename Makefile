@@ -1,5 +1,5 @@
 # Every target does its own set-up. make up leaves the demonstration running; make down stops it.
-.PHONY: setup build jar up down demo test check
+.PHONY: setup build jar up down demo test check laws
 
 SHELL := /bin/bash
 DEMO := target/debug/demo
@@ -37,3 +37,7 @@ check: | setup
 
 test:
 	@scripts/test
+
+# The attenuation laws over a million generated pairs of envelopes, and exhaustively over a small universe; some minutes.
+laws:
+	@MARQUE_LAWS_PAIRS=1000000 cargo test --release --package marque-core --test laws -- --nocapture --test-threads 2
