@@ -386,9 +386,11 @@ pub fn document(text: &str) -> Result<Value, String> {
         (r#"(?m)[:,\[]\s+[0-9]+(-[0-9]+-[0-9T]|:[0-9])"#, "a date or time without quotes"),
         (r#"(?m)[:,\[]\s+[-+]?0[0-9_xob]"#, "a number that is octal elsewhere"),
     ];
+    let quoted = Regex::new(r#""(\\.|[^"\\])*""#).unwrap();
+    let plain = quoted.replace_all(text, "\"\"");
     for (pattern, what) in ambiguous {
-        if let Some(found) = Regex::new(pattern).unwrap().find(text) {
-            let line = text[..found.start()].lines().count();
+        if let Some(found) = Regex::new(pattern).unwrap().find(&plain) {
+            let line = plain[..found.end()].lines().count();
             return Err(format!("line {line}: {what}: {:?}; write quotes", found.as_str().trim()));
         }
     }
