@@ -38,7 +38,7 @@ fn bad_members() -> Vec<(&'static str, Value, &'static str, &'static str)> {
         ("/user", json!({}), "$.user", invalid),
         ("/user", json!({"username": "alice", "sub": "x"}), "$.user", invalid),
         ("/user", json!({"username": null}), "$.user", invalid),
-        ("/mode", json!("permissive"), "$.mode", invalid),
+        ("/mode", json!("lenient"), "$.mode", invalid),
         ("/limits", json!({"max_hops": 2}), "$.limits", invalid),
         ("/limits/lifetime_secs", json!(0), "$.limits.lifetime_secs", invalid),
         ("/limits/lifetime_secs", json!(-1), "$.limits.lifetime_secs", invalid),
@@ -66,9 +66,9 @@ fn bad_steps() -> Vec<(&'static str, Value, &'static str, &'static str)> {
         ("/steps/0/uses", json!(0), "$.steps[0].uses", invalid),
         ("/steps/0/uses", json!(10_001), "$.steps[0].uses", invalid),
         ("/steps/0/uses", json!("any"), "$.steps[0].uses", invalid),
-        ("/steps/0/after", json!(["x"]), "$.steps[0]", invalid),
-        ("/steps/0/group", json!("g"), "$.steps[0]", invalid),
-        ("/steps/0/approve", json!("step_up"), "$.steps[0]", invalid),
+        ("/steps/0/after", json!(["x"]), "$.steps[0].after", invalid),
+        ("/steps/0/group", json!(""), "$.steps[0].group", invalid),
+        ("/steps/0/approve", json!("always"), "$.steps[0].approve", invalid),
         ("/budgets", json!([]), "$", invalid),
     ]
 }
@@ -416,7 +416,7 @@ const EXCHANGES: &[(&str, &str, &str, &str, &str)] = &[
     (
         "details with an unknown member",
         "authorization_details",
-        "[{\"type\":\"agent_intent_step\",\"id\":\"list\",\"uses\":5}]",
+        "[{\"type\":\"agent_intent_step\",\"id\":\"list\",\"class\":\"read\"}]",
         "invalid_authorization_details",
         "$[0]",
     ),

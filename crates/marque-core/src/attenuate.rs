@@ -7,7 +7,7 @@
 
 use crate::constraint::{Arguments, Comparison, TimeWindow, Work, arguments_compare, check_arguments, meet_arguments};
 use crate::envelope::{Bounds, Envelope, EnvelopeStep};
-use crate::json::{self, Refused};
+use crate::json::{self, Path, Refused};
 use crate::limits;
 use crate::names::DETAIL_STEP;
 use crate::plan::{Approve, Budget, Resource, ResourceId, Uses};
@@ -97,10 +97,11 @@ impl StepRequest {
     ///
     /// # Errors
     /// With the path of the offence.
-    pub fn check(&self, path: &str) -> Result<(), Refused> {
-        check_arguments(&format!("{path}.args"), &self.args)?;
-        self.resource_id.iter().try_for_each(|id| id.check(&format!("{path}.resource_id")))?;
-        self.window.iter().try_for_each(|window| window.check(&format!("{path}.window")))
+    pub fn check<'p>(&self, path: impl Into<Path<'p>>) -> Result<(), Refused> {
+        let path = path.into();
+        check_arguments(path.member("args"), &self.args)?;
+        self.resource_id.iter().try_for_each(|id| id.check(path.member("resource_id")))?;
+        self.window.iter().try_for_each(|window| window.check(path.member("window")))
     }
 }
 
@@ -264,7 +265,7 @@ impl EnvelopeStep {
     }
 }
 
-fn window_covers(parent: Option<&TimeWindow>, child: Option<&TimeWindow>) -> bool {
+pub(crate) fn window_covers(parent: Option<&TimeWindow>, child: Option<&TimeWindow>) -> bool {
     parent.is_none_or(|parent| child.is_some_and(|child| parent.covers(child)))
 }
 
@@ -280,7 +281,7 @@ impl Uses {
 }
 
 /// A limit that a child may tighten and not drop.
-fn limit_covers<T: PartialOrd>(parent: Option<T>, child: Option<T>) -> bool {
+pub(crate) fn limit_covers<T: PartialOrd>(parent: Option<T>, child: Option<T>) -> bool {
     parent.is_none_or(|parent| child.is_some_and(|child| child <= parent))
 }
 
@@ -322,7 +323,7 @@ impl Bounds {
 
 impl Budget {
     /// Whether one of some budgets adds up at least the same, to at most as much.
-    fn is_kept_by(&self, budgets: &[Self]) -> bool {
+    pub(crate) fn is_kept_by(&self, budgets: &[Self]) -> bool {
         let keeps = |other: &Self| {
             self.steps.is_subset(&other.steps)
                 && self.arg == other.arg

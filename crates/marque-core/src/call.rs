@@ -44,6 +44,19 @@ impl Call {
         Self { location, action, resource, args, environment: None, records: Records::new() }
     }
 
+    /// The call as a document: what the commands that take a call read.
+    pub fn document(&self) -> Value {
+        let mut document = json!({
+            "location": self.location, "action": self.action, "resource": self.resource, "args": self.args,
+        });
+        let environment = self.environment.as_ref().map(|word| ("environment", json!(word)));
+        let records = (!self.records.is_empty()).then(|| ("records", json!(self.records)));
+        if let Some(members) = document.as_object_mut() {
+            members.extend(environment.into_iter().chain(records).map(|(name, value)| (name.to_owned(), value)));
+        }
+        document
+    }
+
     /// `SHA-256(JCS({action, resource, args}))`: what a proof of possession covers for everything
     /// but reads, so that nobody in between can swap one allowed value for another.
     pub fn digest(&self) -> Digest {

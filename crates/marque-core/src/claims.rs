@@ -96,7 +96,6 @@ pub struct IntentClaims {
     /// The steps, each an `agent_intent_step`.
     pub authorization_details: Vec<Value>,
     /// What holds for all steps together.
-    #[serde(default, skip_serializing_if = "Bounds::is_empty")]
     pub bounds: Bounds,
 }
 
@@ -164,7 +163,6 @@ pub struct TxnContext {
 struct TctxMember {
     intent: IntentRef,
     steps: Vec<EnvelopeStep>,
-    #[serde(default, skip_serializing_if = "Bounds::is_empty")]
     bounds: Bounds,
 }
 

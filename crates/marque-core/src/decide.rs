@@ -253,7 +253,7 @@ impl<'c> Case<'c> {
         Err(Fault { reason: Reason::ResultUnknown, argument })
     }
 
-    fn resource(&self, step: &EnvelopeStep, world: &World<'_>) -> Truth {
+    pub(crate) fn resource(&self, step: &EnvelopeStep, world: &World<'_>) -> Truth {
         if step.resource.kind != self.call.resource.kind {
             return Truth::Fails;
         }
@@ -321,7 +321,7 @@ impl<'c> Case<'c> {
     }
 
     /// Whether the call would go beyond a budget. Negative numbers give nothing back.
-    fn exceeds(&self, budget: &Budget, facts: &Facts) -> Option<Reason> {
+    pub(crate) fn exceeds(&self, budget: &Budget, facts: &Facts) -> Option<Reason> {
         let mut sum = Decimal::ZERO;
         let pasts = budget.steps.iter().filter_map(|step| facts.past(step));
         let Some(arg) = &budget.arg else {

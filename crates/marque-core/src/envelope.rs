@@ -2,8 +2,10 @@
 
 use crate::canonical::Digest;
 use crate::constraint::{Arguments, TimeWindow};
-use crate::json;
-use crate::plan::{Approve, Blocked, Budget, Class, ResolvedPlan, Resource, Step, Uses};
+use crate::plan::{
+    Approve, Blocked, Budget, Class, ResolvedPlan, Resource, ResourceId, Step, SubmittedPlan, SubmittedStep, Uses,
+};
+use crate::{json, limits, timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -81,13 +83,6 @@ pub struct Envelope {
     pub bounds: Bounds,
 }
 
-impl Bounds {
-    /// Whether nothing is bounded: no plan's bounds are, since each has an end.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
 impl From<&Step> for EnvelopeStep {
     fn from(step: &Step) -> Self {
         Self {
@@ -103,6 +98,32 @@ impl From<&Step> for EnvelopeStep {
             window: step.window.clone(),
             environment: step.environment.clone(),
             approve: step.approve,
+        }
+    }
+}
+
+impl SubmittedStep {
+    /// Whether the resource or an argument is bound to something that is known only after earlier steps.
+    pub fn needs_history(&self) -> bool {
+        matches!(&self.resource.id, ResourceId::Bound(id) if id.needs_history())
+            || self.args.values().any(|constraint| constraint.needs_history())
+    }
+
+    fn as_written(&self, steps: &[Self]) -> EnvelopeStep {
+        let is_rival = |other: &&Self| self.group.is_some() && other.group == self.group && other.id != self.id;
+        EnvelopeStep {
+            id: self.id.clone(),
+            location: self.location.clone(),
+            action: self.action.clone(),
+            resource: self.resource.clone(),
+            args: self.args.clone(),
+            uses: self.uses,
+            class: Class::Grant,
+            after: self.after.clone(),
+            excludes: steps.iter().filter(is_rival).map(|other| other.id.clone()).collect(),
+            window: self.window.clone(),
+            environment: self.environment.clone(),
+            approve: if self.needs_history() { Approve::StepUp } else { self.approve },
         }
     }
 }
@@ -128,6 +149,26 @@ impl Envelope {
             blocked: plan.blocked.clone(),
         };
         Ok(Self { steps: plan.steps.iter().map(carried).collect(), bounds })
+    }
+
+    /// A submitted plan as if it were approved at `now` as it is written, where no catalog says more of it. Whatever a
+    /// catalog would say is taken to be the gravest: each step gives access, and what is bound late is somebody
+    /// else's text, so that it needs a step-up.
+    pub fn as_written(plan: &SubmittedPlan, now: i64) -> Self {
+        let carried = |step: &SubmittedStep| step.as_written(&plan.steps);
+        let steps: Vec<EnvelopeStep> = plan.steps.iter().map(carried).collect();
+        let asks_again = steps.iter().any(|step| step.approve == Approve::StepUp);
+        let limits = &plan.limits;
+        let stated = limits.expires_at.as_deref().and_then(|text| timestamp::parse(text).ok());
+        let bounds = Bounds {
+            expires_at: Some(stated.unwrap_or_else(|| now.saturating_add(limits.lifetime_secs.unwrap_or(0)))),
+            turns: limits.turns,
+            max_hops: limits.max_hops,
+            max_step_ups: limits.max_step_ups.unwrap_or(if asks_again { limits::DEFAULT_STEP_UPS } else { 0 }),
+            budgets: limits.budgets.clone(),
+            blocked: plan.blocked.clone(),
+        };
+        Self { steps, bounds }
     }
 
     /// The OAuth scope that goes with it: its distinct actions, sorted, separated by spaces.

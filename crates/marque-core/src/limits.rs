@@ -65,6 +65,10 @@ pub const DECISION_WORK: u64 = 200_000;
 pub const BYTES_PER_WORK: u64 = 32;
 /// Units of work that one comparison of two constraints may cost: one for each pair of parts that is looked at.
 pub const COMPARISON_WORK: u64 = 20_000;
+/// Calls that are tried to show one difference of two plans by an example: enough for every pair of values of a step.
+pub const WITNESS_TRIES: u64 = 4_000;
+/// Values of one constraint that are tried to show a difference: its bounds, entries and shapes.
+pub const SAMPLES: usize = 64;
 /// Seconds that an intent may live from its submission: one working week of unattended work.
 pub const LIFETIME_SECS: i64 = 7 * 24 * 3600;
 /// Seconds that two clocks may differ.

@@ -6,7 +6,7 @@ use super::{
     TimeWindow, fmt,
 };
 use crate::canonical::canonical_text;
-use crate::json::Refused;
+use crate::json::{Path, Refused};
 use crate::plan::identifier;
 use crate::value::{host, path as value_path};
 use crate::{limits, text};
@@ -18,7 +18,8 @@ impl Constraint {
     ///
     /// # Errors
     /// With the path of the offence.
-    pub fn check(&self, path: &str) -> Result<(), Refused> {
+    pub fn check<'p>(&self, path: impl Into<Path<'p>>) -> Result<(), Refused> {
+        let path = path.into();
         self.check_size(path)?;
         if let Self::Optional(_) = self {
             return Err(Refused::at(path, "optional stands only for an argument or a member of an object"));
@@ -30,15 +31,16 @@ impl Constraint {
     ///
     /// # Errors
     /// With the path of the offence.
-    pub fn check_argument(&self, path: &str) -> Result<(), Refused> {
+    pub fn check_argument<'p>(&self, path: impl Into<Path<'p>>) -> Result<(), Refused> {
+        let path = path.into();
         match self {
-            Self::Optional(inner) => inner.check(&format!("{path}.optional")),
+            Self::Optional(inner) => inner.check(path.member("optional")),
             other => other.check(path),
         }
     }
 
     /// Walks the whole constraint once, so that what follows cannot be long.
-    fn check_size(&self, path: &str) -> Result<(), Refused> {
+    fn check_size(&self, path: Path<'_>) -> Result<(), Refused> {
         let mut level = vec![self];
         let mut parts = 0;
         for _ in 0..limits::CONSTRAINT_DEPTH {
@@ -55,42 +57,41 @@ impl Constraint {
         Ok(())
     }
 
-    fn check_kind(&self, path: &str) -> Result<(), Refused> {
-        let under = |member: &str| format!("{path}.{member}");
+    fn check_kind(&self, path: Path<'_>) -> Result<(), Refused> {
         match self {
-            Self::Const(value) => value_is_short(&under("const"), value),
+            Self::Const(value) => value_is_short(path.member("const"), value),
             Self::OneOf(values) => {
-                count(&under("one_of"), values.len(), 1, limits::ALTERNATIVES)?;
-                values.iter().try_for_each(|value| value_is_short(&under("one_of"), value))
+                count(path.member("one_of"), values.len(), 1, limits::ALTERNATIVES)?;
+                values.iter().try_for_each(|value| value_is_short(path.member("one_of"), value))
             }
             Self::Text(rule) if rule.max > limits::TEXT_CHARS => {
-                Err(Refused::at(under("text.max"), format!("may be at most {}", limits::TEXT_CHARS)))
+                Err(Refused::at(path.member("text.max"), format!("may be at most {}", limits::TEXT_CHARS)))
             }
-            Self::Num(range) => range.check(&under("num")),
-            Self::Amount(range) => range.check(&under("amount")),
-            Self::TimeWindow(window) => window.check(&under("time_window")),
-            Self::Domain(rule) => rule.check(&under("domain")),
+            Self::Num(range) => range.check(path.member("num")),
+            Self::Amount(range) => range.check(path.member("amount")),
+            Self::TimeWindow(window) => window.check(path.member("time_window")),
+            Self::Domain(rule) => rule.check(path.member("domain")),
             Self::Prefix(prefix) if !value_path::is_prefix(prefix) => {
-                Err(Refused::at(under("prefix"), "is not a path in normal form that ends in /"))
+                Err(Refused::at(path.member("prefix"), "is not a path in normal form that ends in /"))
             }
-            Self::Items(rule) => rule.check(&under("items")),
-            Self::Obj(members) => check_arguments(&under("obj"), members),
-            Self::Each(of) => of.check(&under("each")),
-            Self::All(parts) => check_parts(&under("all"), parts),
-            Self::Either(parts) => check_parts(&under("either"), parts),
-            Self::Optional(inner) => inner.check(&under("optional")),
-            Self::Ref(rule) => rule.check(&under("ref")),
-            Self::RefSet(rule) => rule.check(&under("ref_set")),
+            Self::Items(rule) => rule.check(path.member("items")),
+            Self::Obj(members) => check_arguments(path.member("obj"), members),
+            Self::Each(of) => of.check(path.member("each")),
+            Self::All(parts) => check_parts(path.member("all"), parts),
+            Self::Either(parts) => check_parts(path.member("either"), parts),
+            Self::Optional(inner) => inner.check(path.member("optional")),
+            Self::Ref(rule) => rule.check(path.member("ref")),
+            Self::RefSet(rule) => rule.check(path.member("ref_set")),
             Self::SameAs(rule) => {
-                identifier(&under("same_as.step"), &rule.step)?;
-                identifier(&under("same_as.arg"), &rule.arg)
+                identifier(path.member("same_as.step"), &rule.step)?;
+                identifier(path.member("same_as.arg"), &rule.arg)
             }
-            Self::Fmt(rule) => rule.check(&under("fmt")),
-            Self::Compute(rule) => rule.check(&under("compute")),
-            Self::Rel(rule) => rule.check(&under("rel")),
-            Self::Attr(rule) => rule.check(&under("attr")),
-            Self::Extract(rule) => identifier(&under("extract.step"), &rule.step),
-            Self::Quote(rule) => identifier(&under("quote.step"), &rule.step),
+            Self::Fmt(rule) => rule.check(path.member("fmt")),
+            Self::Compute(rule) => rule.check(path.member("compute")),
+            Self::Rel(rule) => rule.check(path.member("rel")),
+            Self::Attr(rule) => rule.check(path.member("attr")),
+            Self::Extract(rule) => identifier(path.member("extract.step"), &rule.step),
+            Self::Quote(rule) => identifier(path.member("quote.step"), &rule.step),
             Self::Text(_) | Self::Prefix(_) | Self::Pattern(_) | Self::Any(_) => Ok(()),
         }
     }
@@ -105,14 +106,15 @@ impl Constraint {
 ///
 /// # Errors
 /// With the path of the offence.
-pub fn check_arguments(path: &str, arguments: &Arguments) -> Result<(), Refused> {
+pub fn check_arguments<'p>(path: impl Into<Path<'p>>, arguments: &Arguments) -> Result<(), Refused> {
+    let path = path.into();
     if arguments.len() > limits::ARGUMENTS {
         return Err(Refused::at(path, format!("may name at most {} arguments", limits::ARGUMENTS)));
     }
     for (name, constraint) in arguments {
-        let path = format!("{path}.{name}");
-        identifier(&path, name)?;
-        constraint.check_argument(&path)?;
+        let path = path.member(name);
+        identifier(path, name)?;
+        constraint.check_argument(path)?;
         if name == "*" && !matches!(constraint, Constraint::Any(_)) {
             return Err(Refused::at(path, "opens the remaining arguments and takes only {\"any\":true}"));
         }
@@ -120,32 +122,34 @@ pub fn check_arguments(path: &str, arguments: &Arguments) -> Result<(), Refused>
     Ok(())
 }
 
-fn value_is_short(path: &str, value: &Value) -> Result<(), Refused> {
-    if canonical_text(value).chars().count() <= limits::VALUE_CHARS {
+fn value_is_short(path: Path<'_>, value: &Value) -> Result<(), Refused> {
+    // Written out, a character takes six at most, and two quotation marks stand around them.
+    let is_surely_short = value.as_str().is_some_and(|text| text.len() * 6 + 2 <= limits::VALUE_CHARS);
+    if is_surely_short || canonical_text(value).chars().count() <= limits::VALUE_CHARS {
         return Ok(());
     }
     Err(Refused::at(path, format!("has a value of more than {} characters, which nobody reads", limits::VALUE_CHARS)))
 }
 
-fn count(path: &str, count: usize, least: usize, most: usize) -> Result<(), Refused> {
+fn count(path: Path<'_>, count: usize, least: usize, most: usize) -> Result<(), Refused> {
     if (least..=most).contains(&count) {
         return Ok(());
     }
     Err(Refused::at(path, format!("needs {least} to {most} alternatives")))
 }
 
-fn check_parts(path: &str, parts: &[Constraint]) -> Result<(), Refused> {
+fn check_parts(path: Path<'_>, parts: &[Constraint]) -> Result<(), Refused> {
     count(path, parts.len(), 2, limits::BRANCHES)?;
-    parts.iter().enumerate().try_for_each(|(index, part)| part.check(&format!("{path}[{index}]")))
+    parts.iter().enumerate().try_for_each(|(index, part)| part.check(path.item(index)))
 }
 
 /// Constraints on the parts of a row or a record: what is in them is known as a whole, so nothing earlier is asked.
-fn check_row(path: &str, row: &Arguments) -> Result<(), Refused> {
+fn check_row(path: Path<'_>, row: &Arguments) -> Result<(), Refused> {
     count(path, row.len(), 0, limits::BRANCHES)?;
     for (pointer, constraint) in row {
-        let path = format!("{path}.{pointer}");
-        check_pointer(pointer).map_err(|message| Refused::at(&path, message))?;
-        constraint.check(&path)?;
+        let path = path.member(pointer);
+        check_pointer(pointer).map_err(|message| Refused::at(path, message))?;
+        constraint.check(path)?;
         if constraint.is_late_bound() || constraint.looks_up() {
             return Err(Refused::at(path, "depends on another step; here only the row itself counts"));
         }
@@ -160,7 +164,7 @@ impl Constraint {
 }
 
 impl NumRange {
-    fn check(&self, path: &str) -> Result<(), Refused> {
+    fn check(&self, path: Path<'_>) -> Result<(), Refused> {
         match (&self.min, &self.max) {
             (None, None) => Err(Refused::at(path, "needs min or max")),
             (Some(min), Some(max)) if min.value() > max.value() => Err(Refused::at(path, "has a min above its max")),
@@ -173,16 +177,16 @@ impl NumRange {
 ///
 /// # Errors
 /// With the path.
-pub fn check_currency(path: &str, currency: &str) -> Result<(), Refused> {
+pub fn check_currency<'p>(path: impl Into<Path<'p>>, currency: &str) -> Result<(), Refused> {
     if currency.len() == 3 && currency.bytes().all(|byte| byte.is_ascii_uppercase()) {
         return Ok(());
     }
-    Err(Refused::at(path, "is not an ISO 4217 code of three capital letters"))
+    Err(Refused::at(path.into(), "is not an ISO 4217 code of three capital letters"))
 }
 
 impl AmountRange {
-    fn check(&self, path: &str) -> Result<(), Refused> {
-        check_currency(&format!("{path}.currency"), &self.currency)?;
+    fn check(&self, path: Path<'_>) -> Result<(), Refused> {
+        check_currency(path.member("currency"), &self.currency)?;
         if self.least() > self.max.value() {
             return Err(Refused::at(path, "has a min above its max"));
         }
@@ -191,7 +195,7 @@ impl AmountRange {
 }
 
 impl TimeWindow {
-    pub(crate) fn check(&self, path: &str) -> Result<(), Refused> {
+    pub(crate) fn check(&self, path: Path<'_>) -> Result<(), Refused> {
         match (&self.from, &self.to) {
             (None, None) => Err(Refused::at(path, "needs from or to")),
             (Some(from), Some(to)) if from.secs() > to.secs() => Err(Refused::at(path, "ends before it begins")),
@@ -201,52 +205,52 @@ impl TimeWindow {
 }
 
 impl DomainRule {
-    fn check(&self, path: &str) -> Result<(), Refused> {
-        let path = format!("{path}.any_of");
-        count(&path, self.any_of.len(), 1, limits::ALTERNATIVES)?;
+    fn check(&self, path: Path<'_>) -> Result<(), Refused> {
+        let path = path.member("any_of");
+        count(path, self.any_of.len(), 1, limits::ALTERNATIVES)?;
         match self.any_of.iter().position(|domain| !host::is_host(domain)) {
-            Some(index) => Err(Refused::at(format!("{path}[{index}]"), "is not a host name in lower-case ASCII")),
+            Some(index) => Err(Refused::at(path.item(index), "is not a host name in lower-case ASCII")),
             None => Ok(()),
         }
     }
 }
 
 impl Items {
-    fn check(&self, path: &str) -> Result<(), Refused> {
+    fn check(&self, path: Path<'_>) -> Result<(), Refused> {
         if !(1..=limits::ITEMS).contains(&self.max) {
-            return Err(Refused::at(format!("{path}.max"), format!("is 1 to {}", limits::ITEMS)));
+            return Err(Refused::at(path.member("max"), format!("is 1 to {}", limits::ITEMS)));
         }
-        self.of.check(&format!("{path}.of"))
+        self.of.check(path.member("of"))
     }
 }
 
 impl Ref {
-    fn check(&self, path: &str) -> Result<(), Refused> {
-        identifier(&format!("{path}.step"), &self.step)?;
+    fn check(&self, path: Path<'_>) -> Result<(), Refused> {
+        identifier(path.member("step"), &self.step)?;
         if self.field.is_column() != self.reduce.is_some() {
             let message = "a field with * needs reduce, and reduce needs a field with *: which row's value is meant?";
-            return Err(Refused::at(format!("{path}.field"), message));
+            return Err(Refused::at(path.member("field"), message));
         }
         if self.reduce.is_none() && !self.rows.is_empty() {
-            return Err(Refused::at(format!("{path}.where"), "chooses rows, so it needs reduce"));
+            return Err(Refused::at(path.member("where"), "chooses rows, so it needs reduce"));
         }
         if let Some(Reduce::Argmax(key) | Reduce::Argmin(key)) = &self.reduce {
-            check_pointer(key).map_err(|message| Refused::at(format!("{path}.reduce"), message))?;
+            check_pointer(key).map_err(|message| Refused::at(path.member("reduce"), message))?;
         }
-        check_row(&format!("{path}.where"), &self.rows)
+        check_row(path.member("where"), &self.rows)
     }
 }
 
 impl RefSet {
-    fn check(&self, path: &str) -> Result<(), Refused> {
-        identifier(&format!("{path}.step"), &self.step)?;
-        if self.field.is_column() { Ok(()) } else { Err(Refused::at(format!("{path}.field"), "needs a *: a column")) }
+    fn check(&self, path: Path<'_>) -> Result<(), Refused> {
+        identifier(path.member("step"), &self.step)?;
+        if self.field.is_column() { Ok(()) } else { Err(Refused::at(path.member("field"), "needs a *: a column")) }
     }
 }
 
 impl Fmt {
-    fn check(&self, path: &str) -> Result<(), Refused> {
-        let at = |message: String| Refused::at(format!("{path}.template"), message);
+    fn check(&self, path: Path<'_>) -> Result<(), Refused> {
+        let at = |message: String| Refused::at(path.member("template"), message);
         text::check_free(&self.template).map_err(at)?;
         if self.template.chars().count() > limits::VALUE_CHARS || self.slots.len() > limits::BRANCHES {
             return Err(at(format!("has more than {} characters or {} slots", limits::VALUE_CHARS, limits::BRANCHES)));
@@ -265,27 +269,29 @@ impl Fmt {
         if rest.contains(['{', '}']) || named.len() != self.slots.len() {
             return Err(at("has a stray brace, or lacks one of the slots".into()));
         }
+        let slots = path.member("slots");
         for (name, slot) in &self.slots {
-            slot.check(&format!("{path}.slots.{name}"))?;
+            slot.check(slots.member(name))?;
         }
         Ok(())
     }
 }
 
 impl Compute {
-    fn check(&self, path: &str) -> Result<(), Refused> {
+    fn check(&self, path: Path<'_>) -> Result<(), Refused> {
         let used = self.expr.variables();
         if used != self.vars.keys().map(String::as_str).collect() {
-            return Err(Refused::at(format!("{path}.vars"), "are not exactly the variables of the expression"));
+            return Err(Refused::at(path.member("vars"), "are not exactly the variables of the expression"));
         }
+        let vars = path.member("vars");
         for (name, constraint) in &self.vars {
-            one_value(&format!("{path}.vars.{name}"), constraint)?;
+            one_value(vars.member(name), constraint)?;
         }
         Ok(())
     }
 }
 
-fn one_value(path: &str, constraint: &Constraint) -> Result<(), Refused> {
+fn one_value(path: Path<'_>, constraint: &Constraint) -> Result<(), Refused> {
     if !constraint.gives_one_value() {
         return Err(Refused::at(path, "gives no single value; use const, ref, same_as or compute"));
     }
@@ -293,18 +299,18 @@ fn one_value(path: &str, constraint: &Constraint) -> Result<(), Refused> {
 }
 
 impl Rel {
-    fn check(&self, path: &str) -> Result<(), Refused> {
-        one_value(&format!("{path}.base"), &self.base)?;
+    fn check(&self, path: Path<'_>) -> Result<(), Refused> {
+        one_value(path.member("base"), &self.base)?;
         if self.min.value() > self.max.value() { Err(Refused::at(path, "has a min above its max")) } else { Ok(()) }
     }
 }
 
 impl Attr {
-    fn check(&self, path: &str) -> Result<(), Refused> {
-        identifier(&format!("{path}.collection"), &self.collection)?;
+    fn check(&self, path: Path<'_>) -> Result<(), Refused> {
+        identifier(path.member("collection"), &self.collection)?;
         if self.attributes.is_empty() {
-            return Err(Refused::at(format!("{path}.where"), "names no attribute"));
+            return Err(Refused::at(path.member("where"), "names no attribute"));
         }
-        check_row(&format!("{path}.where"), &self.attributes)
+        check_row(path.member("where"), &self.attributes)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::test::row_test;
 use super::{Compute, Constraint, Extract, Quote, Reduce, Ref, RefSet, Rel, SameAs, Truth, WordKind, World};
+use crate::canonical::canonical_text;
 use crate::limits;
 use crate::value::decimal::Decimal;
 use crate::value::host;
@@ -66,7 +67,7 @@ impl Field {
         format!("{}/*{pointer}", self.list())
     }
 
-    fn split(&self) -> (&str, &str) {
+    pub(crate) fn split(&self) -> (&str, &str) {
         let at = self.star.unwrap_or(self.text.len());
         (self.text.get(..at).unwrap_or_default(), self.text.get(at + 2..).unwrap_or_default())
     }
@@ -98,7 +99,7 @@ impl Candidate {
     fn is_written(&self, piece: &str) -> bool {
         match self {
             Self::Json(Value::String(text)) => text == piece,
-            Self::Json(other) => !other.is_object() && !other.is_array() && other.to_string() == piece,
+            Self::Json(other) => !other.is_object() && !other.is_array() && canonical_text(other) == piece,
             Self::Number(wanted) => piece.parse() == Ok(*wanted),
         }
     }

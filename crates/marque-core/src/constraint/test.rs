@@ -179,7 +179,7 @@ impl AmountRange {
     }
 
     /// The least amount: zero where none is stated.
-    pub(super) fn least(&self) -> Decimal {
+    pub(crate) fn least(&self) -> Decimal {
         self.min.as_ref().map_or(Decimal::ZERO, |min| min.value())
     }
 }
@@ -279,7 +279,7 @@ pub fn arguments_test<'a>(
         };
         fault = Some(fault.filter(|earlier| earlier.rank() <= found.rank()).unwrap_or(found));
     }
-    let is_complete = present == given.len() || (wanted.contains_key("*") && !given.contains_key("*"));
+    let is_complete = present == given.len() || wanted.contains_key("*");
     if !is_complete {
         return Err(ArgumentFault::NotNamed);
     }

@@ -96,7 +96,7 @@ fn heading(plan: &ResolvedPlan, described: &[(&Step, &CatalogAction)], phrases: 
         summary(described),
     ];
     if plan.mode == Mode::Permissive {
-        lines.push("The catalogs may add reads; what they added is marked ADDED.".into());
+        lines.push("Reads that the steps need may have been added; each of those is marked ADDED.".into());
     }
     lines.extend(limits.budgets.iter().map(|budget| phrases.budget(budget)));
     lines.extend(plan.blocked.iter().map(|blocked| phrases.blocked(blocked)));
@@ -161,10 +161,10 @@ fn push_step(
 
 fn push_conditions(lines: &mut Vec<String>, step: &Step, phrases: &Phrases<'_>) {
     if !step.after.is_empty() {
-        lines.push(format!("   only after {}", phrases.steps(&step.after)));
+        lines.push(format!("   only after {}", phrases.steps(&step.after, " and ")));
     }
     if let Some(group) = &step.group {
-        lines.push(format!("   at most one step of the group {}", quoted(group)));
+        lines.push(format!("   at most one of the group {}: {}", quoted(group), phrases.group(group)));
     }
     if let Some(window) = &step.window {
         lines.push(format!("   only {}", phrase::time(window)));
@@ -205,7 +205,7 @@ fn sentence(template: &str, step: &Step, phrases: &Phrases<'_>) -> Result<String
         Part::Text(text) => (*text).to_owned(),
         Part::Resource => phrases.resource_id(&step.resource.id),
         Part::Argument(name) => {
-            step.args.get(*name).map_or_else(|| "nothing".into(), |constraint| phrases.constraint(constraint))
+            step.args.get(*name).map_or_else(|| "nothing".into(), |constraint| phrases.within(constraint))
         }
     };
     Ok(slots(template)?.iter().map(fill).collect())

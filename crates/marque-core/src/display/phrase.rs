@@ -1,8 +1,8 @@
 //! The words for what a value is bound to.
 
-use super::json;
+use super::{counted, in_order, json};
 use crate::constraint::{Arguments, Constraint, DomainRule, NumRange, Reduce, Ref, TextRule, TimeWindow, WordKind};
-use crate::plan::{Blocked, Budget, ResourceId, Step};
+use crate::plan::{Blocked, Budget, ResourceId, Step, Uses};
 use std::collections::BTreeSet;
 
 /// How steps are named: by the number under which they are shown.
@@ -18,16 +18,46 @@ impl Phrases<'_> {
         }
     }
 
-    pub(super) fn steps(&self, ids: &BTreeSet<String>) -> String {
+    pub(super) fn steps(&self, ids: &BTreeSet<String>, joint: &str) -> String {
         let mut places: Vec<_> = ids.iter().map(|id| (self.steps.iter().position(|step| step.id == *id), id)).collect();
         places.sort();
-        places.iter().map(|(_, id)| self.step(id)).collect::<Vec<_>>().join(", ")
+        places.iter().map(|(_, id)| self.step(id)).collect::<Vec<_>>().join(joint)
+    }
+
+    /// The steps of a group, each of which excludes the others.
+    pub(super) fn group(&self, group: &str) -> String {
+        let members = self.steps.iter().filter(|step| step.group.as_deref() == Some(group));
+        self.steps(&members.map(|step| step.id.clone()).collect(), ", ")
+    }
+
+    fn is_done_once(&self, id: &str) -> bool {
+        self.steps.iter().any(|step| step.id == id && step.uses == Uses::Count(1))
+    }
+
+    /// A step's result; where there may be several, any of them is meant.
+    fn a_result(&self, id: &str) -> String {
+        let which = if self.is_done_once(id) { "the result" } else { "one of the results" };
+        format!("{which} of {}", self.step(id))
+    }
+
+    /// A step's result; where there may be several, they count together.
+    fn all_results(&self, id: &str) -> String {
+        let which = if self.is_done_once(id) { "the result" } else { "all results" };
+        format!("{which} of {}", self.step(id))
     }
 
     pub(super) fn resource_id(&self, id: &ResourceId) -> String {
         match id {
             ResourceId::Exact(id) => quoted(id.as_str()),
-            ResourceId::Bound(constraint) => self.constraint(constraint),
+            ResourceId::Bound(constraint) => self.within(constraint),
+        }
+    }
+
+    /// A constraint within a sentence: in parentheses, unless it is one value, so that it is clear where it ends.
+    pub(super) fn within(&self, constraint: &Constraint) -> String {
+        match constraint {
+            Constraint::Const(_) | Constraint::Any(_) => self.constraint(constraint),
+            other => format!("({})", self.constraint(other)),
         }
     }
 
@@ -46,40 +76,49 @@ impl Phrases<'_> {
             C::TimeWindow(window) => format!("a time {}", time(window)),
             C::Domain(rule) => domain(rule),
             C::Prefix(prefix) => format!("a path under {}", quoted(prefix.as_str())),
-            C::Items(rule) => format!("a list of at most {}, each {}", rule.max, self.constraint(&rule.of)),
+            C::Items(rule) => {
+                format!("a list of at most {}, each {}", counted(rule.max, "item"), self.constraint(&rule.of))
+            }
             C::Obj(members) => format!("an object with {}", self.members(members)),
             C::Each(of) => format!("a list of ANY LENGTH, each {}", self.constraint(of)),
             C::All(parts) => self.joined(parts, " and "),
             C::Either(parts) => self.joined(parts, " or "),
             C::Optional(inner) => format!("absent, or {}", self.constraint(inner)),
-            C::Ref(rule) => self.reference(rule),
-            C::RefSet(rule) => {
-                format!(
-                    "exactly the values of {} in the result of {}",
-                    quoted(rule.field.as_str()),
-                    self.step(&rule.step)
-                )
-            }
-            C::SameAs(rule) => {
-                format!("the same as argument {} of {}", quoted(rule.arg.as_str()), self.step(&rule.step))
-            }
             C::Fmt(rule) => {
-                let template = quoted(rule.template.as_str());
-                format!("the text {template} where {}", self.members(&rule.slots))
+                format!("the text {}{}", quoted(rule.template.as_str()), self.given(&rule.slots))
             }
-            C::Compute(rule) if rule.vars.is_empty() => format!("the result of {}", rule.expr.as_str()),
-            C::Compute(rule) => format!("the result of {} where {}", rule.expr.as_str(), self.members(&rule.vars)),
+            C::Compute(rule) => {
+                format!("the number that {} gives{}", quoted(rule.expr.as_str()), self.given(&rule.vars))
+            }
             C::Rel(rule) => {
-                let base = self.constraint(&rule.base);
-                format!("a number that differs by {} to {} from {base}", rule.min.as_str(), rule.max.as_str())
+                format!("({}) changed by {} to {}", self.constraint(&rule.base), rule.min.as_str(), rule.max.as_str())
             }
             C::Attr(rule) => {
                 let collection = quoted(rule.collection.as_str());
-                format!("the name of a record in {collection} where {}", self.members(&rule.attributes))
+                format!("the id of a record of {collection}{}", self.given(&rule.attributes))
             }
-            C::Extract(rule) => format!("{} found in the text of {}", word(rule.kind), self.step(&rule.step)),
-            C::Quote(rule) => format!("a passage of the text of {}", self.step(&rule.step)),
+            C::Ref(_) | C::RefSet(_) | C::SameAs(_) | C::Extract(_) | C::Quote(_) => self.late(constraint),
             C::Any(_) => "ANYTHING (UNBOUNDED)".into(),
+        }
+    }
+
+    /// What is taken from an earlier step.
+    fn late(&self, constraint: &Constraint) -> String {
+        match constraint {
+            Constraint::Ref(rule) => self.reference(rule),
+            Constraint::RefSet(rule) => {
+                let field = quoted(rule.field.as_str());
+                format!("a list of exactly the values of {field} in {}", self.all_results(&rule.step))
+            }
+            Constraint::SameAs(rule) => {
+                let which = if self.is_done_once(&rule.step) { "" } else { "one of the uses of " };
+                format!("the same as argument {} of {which}{}", quoted(rule.arg.as_str()), self.step(&rule.step))
+            }
+            Constraint::Extract(rule) => {
+                format!("{} found in the text of {}", word(rule.kind), self.a_result(&rule.step))
+            }
+            Constraint::Quote(rule) => format!("a passage of the text of {}", self.a_result(&rule.step)),
+            other => self.constraint(other),
         }
     }
 
@@ -87,52 +126,81 @@ impl Phrases<'_> {
         parts.iter().map(|part| format!("({})", self.constraint(part))).collect::<Vec<_>>().join(joint)
     }
 
-    /// Names and what binds them, in canonical order.
+    /// The members of an object, in canonical order.
     fn members(&self, members: &Arguments) -> String {
         let phrase = |(name, constraint): (&String, &Constraint)| match name.as_str() {
             "*" => "ANY FURTHER MEMBERS (UNBOUNDED)".into(),
             name => format!("{}: {}", quoted(name), self.constraint(constraint)),
         };
-        let listed: Vec<String> = super::in_order(members).into_iter().map(phrase).collect();
+        let listed: Vec<String> = in_order(members).into_iter().map(phrase).collect();
         format!("{{{}}}", listed.join("; "))
     }
 
+    /// Names and what binds them, in canonical order; here `*` is a name like any other. Empty if there are none.
+    fn given(&self, named: &Arguments) -> String {
+        if named.is_empty() {
+            return String::new();
+        }
+        let phrase = |(name, bound): (&String, &Constraint)| format!("{}: {}", quoted(name), self.constraint(bound));
+        let listed: Vec<String> = in_order(named).into_iter().map(phrase).collect();
+        format!(" where {{{}}}", listed.join("; "))
+    }
+
     fn reference(&self, rule: &Ref) -> String {
-        let (field, list) = (quoted(rule.field.as_str()), quoted(rule.field.list()));
-        let value = format!("the value of {field}");
-        let bound = match &rule.reduce {
-            None => value,
-            Some(Reduce::Lookup) => format!("{value} in the only row"),
-            Some(Reduce::First) => format!("{value} in the first row"),
-            Some(Reduce::Last) => format!("{value} in the last row"),
-            Some(Reduce::Argmax(key)) => format!("{value} in the row with the greatest {}", quoted(key)),
-            Some(Reduce::Argmin(key)) => format!("{value} in the row with the least {}", quoted(key)),
-            Some(Reduce::Count) => format!("the number of rows of {list}"),
-            Some(Reduce::Sum) => format!("the sum of {field}"),
+        let field = quoted(rule.field.as_str());
+        let Some(reduce) = &rule.reduce else {
+            let result = self.a_result(&rule.step);
+            let is_whole = rule.field.as_str().is_empty();
+            return if is_whole {
+                format!("the whole of {result}")
+            } else {
+                format!("the value of {field} in {result}")
+            };
         };
-        let rows = if rule.rows.is_empty() { String::new() } else { format!(" where {}", self.members(&rule.rows)) };
-        format!("{bound}{rows} in the result of {}", self.step(&rule.step))
+        let rows = self.given(&rule.rows);
+        let among = if rows.is_empty() { String::new() } else { format!(" among those{rows}") };
+        let of_row = |which: &str| format!("the value of {field} in the {which} row{rows}");
+        let extreme =
+            |which: &str, key: &str| format!("the value of {field} in the row with the {which} {}{among}", quoted(key));
+        let value = match reduce {
+            Reduce::Lookup => of_row("only"),
+            Reduce::First => of_row("first"),
+            Reduce::Last => of_row("last"),
+            Reduce::Argmax(key) => extreme("greatest", key),
+            Reduce::Argmin(key) => extreme("least", key),
+            Reduce::Count => format!("the number of rows of {}{}", quoted(rule.field.list()), rows),
+            Reduce::Sum => format!("the sum of {field} over all rows{rows}"),
+        };
+        format!("{value} in {}", self.all_results(&rule.step))
     }
 
     pub(super) fn budget(&self, budget: &Budget) -> String {
-        let (max, steps) = (budget.max.as_str(), self.steps(&budget.steps));
+        let (max, steps) = (budget.max.as_str(), self.steps(&budget.steps, ", "));
         let currency = budget.currency.as_ref().map_or_else(String::new, |currency| format!(" {currency}"));
-        match &budget.arg {
-            Some(arg) => format!("Budget: at most {max}{currency} in argument {} over {steps}.", quoted(arg.as_str())),
-            None => format!("Budget: at most {max} uses of {steps}."),
-        }
+        let of = match &budget.arg {
+            Some(arg) => format!("{max}{currency} in argument {} of", quoted(arg.as_str())),
+            None if max == "1" => "1 use of".into(),
+            None => format!("{max} uses of"),
+        };
+        let together = if budget.steps.len() > 1 { " together" } else { "" };
+        format!("Budget: at most {of} {steps}{together}.")
     }
 
+    /// One sentence, so that it does not read as a list of several things that are blocked.
     pub(super) fn blocked(&self, blocked: &Blocked) -> String {
-        let action = blocked.action.as_ref().map(|action| format!("action {}", quoted(action)));
-        let resource = blocked.resource.as_ref();
-        let kind =
-            resource.and_then(|resource| resource.kind.as_ref()).map(|kind| format!("resource type {}", quoted(kind)));
-        let id = resource.and_then(|resource| resource.id.as_ref());
-        let id = id.map(|id| format!("resource {}", self.resource_id(id)));
-        let location = blocked.location.as_ref().map(|location| format!("at {}", quoted(location)));
-        let parts: Vec<String> = [action, kind, id, location].into_iter().flatten().collect();
-        format!("Blocked: {}.", parts.join(", "))
+        let action =
+            blocked.action.as_ref().map_or("every action".into(), |action| format!("action {}", quoted(action)));
+        let parts = blocked.resource.as_ref().map(|resource| (resource.kind.as_ref(), resource.id.as_ref()));
+        let resource = match parts {
+            Some((Some(kind), Some(id))) => {
+                format!(" on resource type {} with id {}", quoted(kind), self.resource_id(id))
+            }
+            Some((Some(kind), None)) => format!(" on resource type {}", quoted(kind)),
+            Some((None, Some(id))) => format!(" on every resource with id {}", self.resource_id(id)),
+            _ => String::new(),
+        };
+        let location = blocked.location.as_ref().map_or_else(String::new, |place| format!(" at {}", quoted(place)));
+        format!("Blocked: {action}{resource}{location}.")
     }
 }
 
@@ -158,15 +226,15 @@ fn number(range: &NumRange) -> String {
 pub(super) fn time(window: &TimeWindow) -> String {
     match (&window.from, &window.to) {
         (Some(from), Some(to)) => format!("from {} to {}", from.as_str(), to.as_str()),
-        (Some(from), None) => format!("not before {}", from.as_str()),
-        (None, Some(to)) => format!("not after {}", to.as_str()),
+        (Some(from), None) => format!("from {} on", from.as_str()),
+        (None, Some(to)) => format!("up to {}", to.as_str()),
         (None, None) => "at any time".into(),
     }
 }
 
 fn domain(rule: &DomainRule) -> String {
-    let below = if rule.subdomains { " or below" } else { "" };
-    format!("an address or host in {}{below}", rule.any_of.join(", "))
+    let below = if rule.subdomains { "with subdomains" } else { "without subdomains" };
+    format!("an e-mail address or host name in {}, {below}", rule.any_of.join(", "))
 }
 
 const fn word(kind: WordKind) -> &'static str {
@@ -175,7 +243,7 @@ const fn word(kind: WordKind) -> &'static str {
         WordKind::Host => "a host name",
         WordKind::Number => "a number",
         WordKind::Date => "a date",
-        WordKind::Iban => "an account number",
+        WordKind::Iban => "an account number (IBAN)",
         WordKind::Word => "a word",
     }
 }

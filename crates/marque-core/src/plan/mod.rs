@@ -8,7 +8,7 @@ pub use submitted::{SubmittedLimits, SubmittedPlan, SubmittedStep, UserRef};
 
 use crate::call::Call;
 use crate::constraint::{Constraint, Truth, World};
-use crate::json::{self, Refused};
+use crate::json::{self, Path, Refused};
 use crate::value::decimal::DecimalText;
 use crate::{limits, text};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -91,11 +91,20 @@ impl ResourceId {
 
     /// # Errors
     /// With the path of what is not well formed.
-    pub(crate) fn check(&self, path: &str) -> Result<(), Refused> {
+    pub(crate) fn check<'p>(&self, path: impl Into<Path<'p>>) -> Result<(), Refused> {
         match self {
             Self::Exact(id) => identifier(path, id),
             Self::Bound(constraint) => constraint.check(path),
         }
+    }
+
+    /// [`Self::check`] for what is blocked, which stands outside the order of the steps.
+    fn check_blocked(&self, path: Path<'_>) -> Result<(), Refused> {
+        self.check(path)?;
+        if self.as_constraint().needs_history() {
+            return Err(Refused::at(path, "depends on a step; what is blocked is known when the plan is signed"));
+        }
+        Ok(())
     }
 }
 
@@ -265,23 +274,25 @@ impl Blocked {
             && resource
     }
 
-    pub(crate) fn check(&self, path: &str) -> Result<(), Refused> {
+    pub(crate) fn check<'p>(&self, path: impl Into<Path<'p>>) -> Result<(), Refused> {
+        let path = path.into();
         let Self { action, resource, location: place } = self;
         if action.is_none() && resource.is_none() && place.is_none() {
             return Err(Refused::at(path, "blocks everything; name an action, a resource or a location"));
         }
-        action.iter().try_for_each(|action| identifier(&format!("{path}.action"), action))?;
-        place.iter().try_for_each(|place| location(&format!("{path}.location"), place))?;
+        action.iter().try_for_each(|action| identifier(path.member("action"), action))?;
+        place.iter().try_for_each(|place| location(path.member("location"), place))?;
         let Some(resource) = resource else { return Ok(()) };
         if resource.kind.is_none() && resource.id.is_none() {
-            return Err(Refused::at(format!("{path}.resource"), "needs type or id"));
+            return Err(Refused::at(path.member("resource"), "needs type or id"));
         }
-        resource.kind.iter().try_for_each(|kind| identifier(&format!("{path}.resource.type"), kind))?;
-        resource.id.iter().try_for_each(|id| id.check(&format!("{path}.resource.id")))
+        resource.kind.iter().try_for_each(|kind| identifier(path.member("resource.type"), kind))?;
+        resource.id.iter().try_for_each(|id| id.check_blocked(path.member("resource.id")))
     }
 }
 
-pub(crate) fn chars(path: &str, value: &str, max: usize) -> Result<(), Refused> {
+pub(crate) fn chars<'p>(path: impl Into<Path<'p>>, value: &str, max: usize) -> Result<(), Refused> {
+    let path = path.into();
     text::check_plain(value).map_err(|message| Refused::at(path, message))?;
     match value.chars().count() {
         0 => Err(Refused::at(path, "is empty")),
@@ -290,16 +301,17 @@ pub(crate) fn chars(path: &str, value: &str, max: usize) -> Result<(), Refused> 
     }
 }
 
-pub(crate) fn identifier(path: &str, value: &str) -> Result<(), Refused> {
+pub(crate) fn identifier<'p>(path: impl Into<Path<'p>>, value: &str) -> Result<(), Refused> {
     chars(path, value, limits::IDENTIFIER_CHARS)
 }
 
-fn count(path: &str, count: usize, max: usize) -> Result<(), Refused> {
-    if (1..=max).contains(&count) { Ok(()) } else { Err(Refused::at(path, format!("needs 1 to {max} entries"))) }
+fn count<'p>(path: impl Into<Path<'p>>, count: usize, max: usize) -> Result<(), Refused> {
+    if (1..=max).contains(&count) { Ok(()) } else { Err(Refused::at(path.into(), format!("needs 1 to {max} entries"))) }
 }
 
 /// A location is an absolute http(s) URI in normal form, without user, query, fragment, percent-encoding or final slash.
-pub(crate) fn location(path: &str, value: &str) -> Result<(), Refused> {
+pub(crate) fn location<'p>(path: impl Into<Path<'p>>, value: &str) -> Result<(), Refused> {
+    let path = path.into();
     identifier(path, value)?;
     let refused =
         || Refused::at(path, "is not an http(s) URI in normal form without user, query, fragment, % and final slash");

@@ -2,10 +2,11 @@
 
 use super::{Approve, Blocked, Budget, Class, Delegate, Mode, Resource, Uses, Version};
 use crate::canonical::{Digest, canonical};
-use crate::constraint::{Arguments, TimeWindow};
+use crate::constraint::{Arguments, TimeWindow, check_arguments};
 use crate::json::{self, Refused};
 use crate::{limits, timestamp};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// A plan as Marque completed it: what the person signs. Its canonical bytes are digested.
@@ -172,6 +173,21 @@ impl ResolvedPlan {
         if plan.canonical() != bytes {
             return Err(Refused::at("$", "states a default that the resolved form leaves out, or the reverse"));
         }
+        Ok(plan)
+    }
+
+    /// Reads a resolved plan from a strictly parsed value, however it was written. Only the canonical bytes are what
+    /// somebody signed.
+    ///
+    /// # Errors
+    /// The first offence, with its JSON path.
+    pub fn from_value(value: Value) -> Result<Self, Refused> {
+        let plan: Self = json::typed(value)?;
+        for (index, step) in plan.steps.iter().enumerate() {
+            step.resource.id.check(&format!("$.steps[{index}].resource.id"))?;
+            check_arguments(&format!("$.steps[{index}].args"), &step.args)?;
+        }
+        plan.expires_at()?;
         Ok(plan)
     }
 

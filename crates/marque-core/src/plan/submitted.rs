@@ -1,8 +1,10 @@
 //! Plans as agents submit them.
 
-use super::{Approve, Blocked, Budget, Delegate, Mode, Resource, Uses, Version, chars, count, identifier, location};
+use super::{
+    Approve, Blocked, Budget, Delegate, Mode, Resource, ResourceId, Uses, Version, chars, count, identifier, location,
+};
 use crate::constraint::{Arguments, Constraint, SameAs, TimeWindow, check_arguments, check_currency};
-use crate::json::{self, Refused};
+use crate::json::{self, Path, Refused};
 use crate::value::decimal::Decimal;
 use crate::{limits, timestamp};
 use serde::{Deserialize, Serialize};
@@ -131,18 +133,19 @@ impl SubmittedPlan {
         count("$.steps", self.steps.len(), limits::STEPS)?;
         let mut earlier = BTreeMap::new();
         for (index, step) in self.steps.iter().enumerate() {
-            let path = format!("$.steps[{index}]");
-            step.check(&path)?;
-            step.check_sources(&path, &earlier)?;
+            let steps = Path::At("$.steps");
+            let path = steps.item(index);
+            step.check(path)?;
+            step.check_sources(path, &earlier)?;
             if earlier.insert(step.id.as_str(), step).is_some() {
-                return Err(Refused::at(format!("{path}.id"), "another step has this id"));
+                return Err(Refused::at(path.member("id"), "another step has this id"));
             }
         }
         let ids = earlier.into_keys().collect();
         self.limits.check(&ids)?;
         most("$.blocked", self.blocked.len(), limits::BLOCKED)?;
         for (index, blocked) in self.blocked.iter().enumerate() {
-            blocked.check(&format!("$.blocked[{index}]"))?;
+            blocked.check(Path::At("$.blocked").item(index))?;
         }
         self.check_delegates(&ids)
     }
@@ -153,16 +156,17 @@ impl SubmittedPlan {
         }
         let mut clients = BTreeSet::from([self.agent.as_str()]);
         for (index, delegate) in self.delegates.iter().enumerate() {
-            let path = format!("$.delegates[{index}]");
-            identifier(&format!("{path}.client_id"), &delegate.client_id)?;
+            let delegates = Path::At("$.delegates");
+            let path = delegates.item(index);
+            identifier(path.member("client_id"), &delegate.client_id)?;
             if !clients.insert(&delegate.client_id) {
-                return Err(Refused::at(format!("{path}.client_id"), "is named twice or is the agent itself"));
+                return Err(Refused::at(path.member("client_id"), "is named twice or is the agent itself"));
             }
             if delegate.steps.is_empty() {
-                return Err(Refused::at(format!("{path}.steps"), "names no step"));
+                return Err(Refused::at(path.member("steps"), "names no step"));
             }
             if let Some(unknown) = delegate.steps.iter().find(|id| !ids.contains(id.as_str())) {
-                return Err(Refused::at(format!("{path}.steps"), format!("the plan has no step {unknown:?}")));
+                return Err(Refused::at(path.member("steps"), format!("the plan has no step {unknown:?}")));
             }
         }
         Ok(())
@@ -192,7 +196,7 @@ impl SubmittedLimits {
         }
         most("$.limits.budgets", self.budgets.len(), limits::BUDGETS)?;
         for (index, budget) in self.budgets.iter().enumerate() {
-            budget.check(&format!("$.limits.budgets[{index}]"), ids)?;
+            budget.check(Path::At("$.limits.budgets").item(index), ids)?;
         }
         match (&self.expires_at, self.lifetime_secs) {
             (Some(text), None) => {
@@ -206,21 +210,26 @@ impl SubmittedLimits {
 }
 
 impl Budget {
-    fn check(&self, path: &str, ids: &BTreeSet<&str>) -> Result<(), Refused> {
-        known_steps(&format!("{path}.steps"), &self.steps, |id| ids.contains(id))?;
-        self.arg.iter().try_for_each(|arg| identifier(&format!("{path}.arg"), arg))?;
+    fn check(&self, path: Path<'_>, ids: &BTreeSet<&str>) -> Result<(), Refused> {
+        known_steps(path.member("steps"), &self.steps, |id| ids.contains(id))?;
+        self.arg.iter().try_for_each(|arg| identifier(path.member("arg"), arg))?;
         if self.max.value() < Decimal::ZERO {
-            return Err(Refused::at(format!("{path}.max"), "is below zero"));
+            return Err(Refused::at(path.member("max"), "is below zero"));
         }
         match (&self.currency, &self.arg) {
-            (Some(_), None) => Err(Refused::at(format!("{path}.currency"), "needs arg: which amount is added up?")),
-            (Some(currency), _) => check_currency(&format!("{path}.currency"), currency),
+            (Some(_), None) => Err(Refused::at(path.member("currency"), "needs arg: which amount is added up?")),
+            (Some(currency), _) => check_currency(path.member("currency"), currency),
             (None, _) => Ok(()),
         }
     }
 }
 
-fn known_steps(path: &str, steps: &BTreeSet<String>, is_known: impl Fn(&str) -> bool) -> Result<(), Refused> {
+fn known_steps<'p>(
+    path: impl Into<Path<'p>>,
+    steps: &BTreeSet<String>,
+    is_known: impl Fn(&str) -> bool,
+) -> Result<(), Refused> {
+    let path = path.into();
     if steps.is_empty() {
         return Err(Refused::at(path, "names no step"));
     }
@@ -230,40 +239,38 @@ fn known_steps(path: &str, steps: &BTreeSet<String>, is_known: impl Fn(&str) -> 
     }
 }
 
-fn most(path: &str, count: usize, most: usize) -> Result<(), Refused> {
-    if count <= most { Ok(()) } else { Err(Refused::at(path, format!("may have at most {most} entries"))) }
+fn most<'p>(path: impl Into<Path<'p>>, count: usize, most: usize) -> Result<(), Refused> {
+    if count <= most { Ok(()) } else { Err(Refused::at(path.into(), format!("may have at most {most} entries"))) }
 }
 
 impl SubmittedStep {
-    fn check(&self, path: &str) -> Result<(), Refused> {
-        let under = |member: &str| format!("{path}.{member}");
-        identifier(&under("id"), &self.id)?;
-        identifier(&under("action"), &self.action)?;
-        identifier(&under("resource.type"), &self.resource.kind)?;
-        location(&under("location"), &self.location)?;
-        self.resource.id.check(&under("resource.id"))?;
-        check_arguments(&under("args"), &self.args)?;
-        self.group.iter().try_for_each(|group| identifier(&under("group"), group))?;
-        self.environment.iter().try_for_each(|word| identifier(&under("environment"), word))?;
-        self.window.iter().try_for_each(|window| window.check(&under("window")))
+    fn check(&self, path: Path<'_>) -> Result<(), Refused> {
+        identifier(path.member("id"), &self.id)?;
+        identifier(path.member("action"), &self.action)?;
+        identifier(path.member("resource.type"), &self.resource.kind)?;
+        location(path.member("location"), &self.location)?;
+        self.resource.id.check(path.member("resource.id"))?;
+        check_arguments(path.member("args"), &self.args)?;
+        self.group.iter().try_for_each(|group| identifier(path.member("group"), group))?;
+        self.environment.iter().try_for_each(|word| identifier(path.member("environment"), word))?;
+        self.window.iter().try_for_each(|window| window.check(path.member("window")))
     }
 
     /// What a step waits for, or takes values from, stands before it: so a plan reads from top to bottom and has no circle.
-    fn check_sources(&self, path: &str, earlier: &BTreeMap<&str, &Self>) -> Result<(), Refused> {
+    fn check_sources(&self, path: Path<'_>, earlier: &BTreeMap<&str, &Self>) -> Result<(), Refused> {
         if !self.after.is_empty() {
-            known_steps(&format!("{path}.after"), &self.after, |id| earlier.contains_key(id))?;
+            known_steps(path.member("after"), &self.after, |id| earlier.contains_key(id))?;
         }
-        let resource = self.resource.id.as_constraint();
-        let arguments = self.args.iter().map(|(name, constraint)| (format!("{path}.args.{name}"), constraint));
-        for (path, constraint) in arguments.chain([(format!("{path}.resource.id"), resource.as_ref())]) {
-            constraint.check_sources(&path, earlier)?;
+        if let ResourceId::Bound(id) = &self.resource.id {
+            id.check_sources(path.member("resource.id"), earlier)?;
         }
-        Ok(())
+        let args = path.member("args");
+        self.args.iter().try_for_each(|(name, constraint)| constraint.check_sources(args.member(name), earlier))
     }
 }
 
 impl Constraint {
-    fn check_sources(&self, path: &str, earlier: &BTreeMap<&str, &SubmittedStep>) -> Result<(), Refused> {
+    fn check_sources(&self, path: Path<'_>, earlier: &BTreeMap<&str, &SubmittedStep>) -> Result<(), Refused> {
         for step in self.sources() {
             if !earlier.contains_key(step) {
                 return Err(Refused::at(path, format!("no earlier step has the id {step:?}")));

@@ -391,9 +391,14 @@ fn a_request_has_no_member_more() {
     let parse = |value: Value| serde_json::from_value::<StepRequest>(value);
     let good = json!({"type": "agent_intent_step", "id": "s"});
     assert!(parse(good.clone()).unwrap().args.is_empty());
-    for (name, value) in
-        [("uses", json!(9)), ("location", json!(FILES)), ("resource", json!({})), ("type", json!("agent_intent_plan"))]
-    {
+    for (name, value) in [
+        ("uses", json!(0)),
+        ("bounds", json!({})),
+        ("class", json!("read")),
+        ("location", json!(FILES)),
+        ("resource", json!({})),
+        ("type", json!("agent_intent_plan")),
+    ] {
         let mut bad = good.clone();
         bad[name] = value;
         assert!(parse(bad).is_err(), "{name}");

@@ -86,7 +86,7 @@ fn version_and_mode_are_closed() {
     for version in [json!(0), json!(2), json!("1"), json!(true), json!(null)] {
         refuses("/version", version, "$.version");
     }
-    for mode in ["permissive", "Strict", ""] {
+    for mode in ["lenient", "Strict", ""] {
         refuses("/mode", json!(mode), "$.mode");
     }
 }
@@ -251,7 +251,7 @@ fn uses_are_a_number_in_range_or_any() {
 fn constraints_are_of_the_closed_registry() {
     let argument = "/steps/1/args/force";
     for bad in [
-        json!({"pattern": "a.*"}),
+        json!({"regex": "a.*"}),
         json!({"const": 1, "any": true}),
         json!({}),
         json!("a"),
@@ -405,4 +405,15 @@ fn a_user_is_recognised_within_one_realm_by_the_way_the_plan_names_her() {
     assert!(by_sub.is("r", "1", "alice"));
     assert!(!by_sub.is("other", "1", "alice") && !by_sub.is("r", "2", "1"));
     assert!(!user(None, None).is("r", "", "") && !user(Some("1"), Some("alice")).is("r", "1", "alice"));
+}
+
+#[test]
+fn what_is_blocked_depends_on_no_step() {
+    let blocked = |id: Value| json!([{"resource": {"type": "file", "id": id}}]);
+    accepts("/blocked", blocked(json!({"prefix": "secret/"})));
+    for late in [json!({"quote": {"step": "look"}}), json!({"optional": {"any": true}})] {
+        refuses("/blocked", blocked(late), "$.blocked[0].resource.id");
+    }
+    let nested = json!({"all": [{"any": true}, {"ref": {"step": "look", "field": "/id"}}]});
+    refuses("/blocked", blocked(nested), "$.blocked[0].resource.id");
 }
