@@ -119,7 +119,7 @@ impl<'de> Deserialize<'de> for ResourceId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Value::deserialize(deserializer)? {
             Value::String(id) => Ok(Self::Exact(id)),
-            other => serde_json::from_value(other).map(Self::Bound).map_err(de::Error::custom),
+            other => Constraint::deserialize(json::Exact(&other)).map(Self::Bound).map_err(de::Error::custom),
         }
     }
 }
