@@ -295,6 +295,19 @@ fn arguments_have_names_and_a_number() {
     refuses("/steps/1/args", json!({&long: {"any": true}}), &format!("$.steps[1].args.{long}"));
 }
 
+#[test]
+fn a_prefix_has_a_length_and_a_slot_a_name_without_braces() {
+    let argument = "/steps/1/args/force";
+    let prefix = |chars: usize| json!({"prefix": format!("{}/", "a".repeat(chars - 1))});
+    accepts(argument, prefix(limits::VALUE_CHARS));
+    refuses(argument, prefix(limits::VALUE_CHARS + 1), "$.steps[1].args.force.prefix");
+    let fmt = |template: &str, slot: &str| json!({"fmt": {"template": template, "slots": {slot: {"const": "b"}}}});
+    accepts(argument, fmt("a {b} c", "b"));
+    for (template, slot) in [("a {} c", ""), ("a {b{c} d", "b{c"), ("a {{b} c", "{b")] {
+        refuses(argument, fmt(template, slot), "$.steps[1].args.force.fmt.template");
+    }
+}
+
 /// A list of an object's members in some order would be a second way to write the same plan.
 #[test]
 fn an_object_is_no_list_and_a_name_no_object() {
