@@ -62,4 +62,12 @@ impl Call {
     pub fn digest(&self) -> Digest {
         Digest::of_canonical(&json!({"action": self.action, "resource": self.resource, "args": self.args}))
     }
+
+    /// `SHA-256(JCS({location, action, resource, args}))`: what a person approves in a step-up. A proof of possession
+    /// names the resource server by its address; an approval does it here, since two of them may offer the same action.
+    pub fn approval(&self) -> Digest {
+        Digest::of_canonical(&json!({
+            "location": self.location, "action": self.action, "resource": self.resource, "args": self.args,
+        }))
+    }
 }

@@ -16,6 +16,7 @@ use crate::value::decimal::Decimal;
 use crate::value::instant::Moment;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// The outcome.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,8 +36,8 @@ pub enum Decision<'e> {
 pub struct StepUp<'e> {
     /// The step.
     pub step: &'e EnvelopeStep,
-    /// The call, which the approval is for and for no other.
-    pub call_digest: Digest,
+    /// The call and its resource server, which the approval is for and for no other: [`Call::approval`].
+    pub approval: Digest,
     /// The values that were not in the plan.
     pub values: Vec<LateValue>,
 }
@@ -49,7 +50,7 @@ pub struct LateValue {
     /// Its value.
     pub value: Value,
     /// The earlier steps it was taken from.
-    pub sources: Vec<String>,
+    pub sources: BTreeSet<String>,
 }
 
 /// Why a call is refused and what it missed by.
@@ -300,7 +301,7 @@ impl<'c> Case<'c> {
         if self.envelope.bounds.turns.is_some_and(|turns| facts.turns > turns) {
             return refused(Reason::TurnsExhausted);
         }
-        if step.approve == Approve::Plan || facts.approved_calls.contains(&self.call.digest()) {
+        if step.approve == Approve::Plan || facts.approvals.contains(&self.call.approval()) {
             return Verdict::Permits;
         }
         if facts.step_ups >= self.envelope.bounds.max_step_ups {
@@ -346,10 +347,10 @@ impl<'c> Case<'c> {
     fn step_up<'e>(&self, step: &'e EnvelopeStep) -> StepUp<'e> {
         let late = |(name, constraint): (&String, &Constraint)| {
             let value = self.call.args.get(name)?.clone();
-            let sources: Vec<_> = constraint.sources().into_iter().map(str::to_owned).collect();
+            let sources: BTreeSet<_> = constraint.sources().into_iter().map(str::to_owned).collect();
             (!sources.is_empty()).then(|| LateValue { argument: name.clone(), value, sources })
         };
-        StepUp { step, call_digest: self.call.digest(), values: step.args.iter().filter_map(late).collect() }
+        StepUp { step, approval: self.call.approval(), values: step.args.iter().filter_map(late).collect() }
     }
 
     fn refused<'e>(&self, closest: (Fault<'e>, Option<&'e EnvelopeStep>)) -> Decision<'e> {

@@ -14,8 +14,8 @@ pub struct Facts {
     pub steps: BTreeMap<String, Past>,
     /// Turns that were started, this one included.
     pub turns: u64,
-    /// Digests of the calls that a person approved in a step-up and that were not yet used.
-    pub approved_calls: BTreeSet<Digest>,
+    /// The calls that a person approved in a step-up and that were not yet used, each by [`crate::call::Call::approval`].
+    pub approvals: BTreeSet<Digest>,
     /// Step-ups that were asked for so far, this call's own approval not counted again.
     pub step_ups: u64,
     /// What was blocked after the plan was signed.

@@ -100,6 +100,21 @@ impl Constraint {
         self.test(value, &World { facts: None, records: None, work: &work }) == Truth::Holds
     }
 
+    /// Whether a text could be read by somebody as one that satisfies the constraint. [`Self::test`] refuses a path or
+    /// an address that is not in the one form everybody reads alike; where satisfying it forbids, that is no way out.
+    pub fn may_hold(&self, text: &str) -> bool {
+        match self {
+            Self::Prefix(prefix) => path::may_be_under(text, prefix),
+            Self::Domain(rule) => host::host_of(text).is_none() || rule.holds(text),
+            Self::All(parts) => parts.iter().all(|part| part.may_hold(text)),
+            Self::Either(parts) => parts.iter().any(|part| part.may_hold(text)),
+            other => {
+                let work = Work::new(limits::DECISION_WORK);
+                other.test(&Value::from(text), &World { facts: None, records: None, work: &work }) != Truth::Fails
+            }
+        }
+    }
+
     /// Whether a value satisfies the constraint in a world.
     pub fn test(&self, value: &Value, world: &World<'_>) -> Truth {
         let bytes = value.as_str().map_or(0, str::len) as u64;

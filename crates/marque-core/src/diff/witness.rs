@@ -231,7 +231,7 @@ impl<'e> Search<'e> {
         scene.furnish(&mut call);
         let mut facts = scene.facts.clone();
         if circumstances.is_asked && self.step.approve == Approve::StepUp {
-            facts.approved_calls.insert(call.digest());
+            facts.approvals.insert(call.approval());
         }
         let here = Answer::from(decide(self.own, &call, &facts, now));
         let there = Answer::from(decide(self.other, &call, &facts, now));

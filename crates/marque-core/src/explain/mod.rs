@@ -321,7 +321,7 @@ impl Question<'_> {
     }
 
     fn step_up(&self) -> Check {
-        let held = self.facts.approved_calls.contains(&self.call.digest());
+        let held = self.facts.approvals.contains(&self.call.approval());
         let most = self.envelope.bounds.max_step_ups;
         let is_spent = self.facts.step_ups >= most;
         let reason = if is_spent { Reason::StepUpsExhausted } else { Reason::StepUpRequired };

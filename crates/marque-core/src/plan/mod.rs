@@ -7,7 +7,7 @@ pub use resolved::{Agent, CatalogRef, Limits, ResolvedPlan, Step, User};
 pub use submitted::{SubmittedLimits, SubmittedPlan, SubmittedStep, UserRef};
 
 use crate::call::Call;
-use crate::constraint::{Constraint, Truth, Work, World};
+use crate::constraint::{Constraint, Truth, World};
 use crate::json::{self, Path, Refused};
 #[cfg(feature = "schema")]
 use crate::schema;
@@ -80,8 +80,10 @@ impl ResourceId {
 
     /// Whether a concrete id is not certainly another one: for what is blocked, not knowing is enough.
     fn may_hold(&self, id: &str) -> bool {
-        let work = Work::new(limits::DECISION_WORK);
-        self.test(&Value::from(id), &World { facts: None, records: None, work: &work }) != Truth::Fails
+        match self {
+            Self::Exact(exact) => exact == id,
+            Self::Bound(constraint) => constraint.may_hold(id),
+        }
     }
 
     /// The constraint that it is.

@@ -9,15 +9,21 @@ pub fn is_prefix(text: &str) -> bool {
 
 /// Whether a path in normal form lies under a prefix and is not the prefix itself.
 ///
-/// A path is in normal form if it has no empty segment except before one leading `/`, no segment `.` or `..`, no
-/// final `/`, none of the characters `\ % ? #`, and passes [`text::check_plain`]. A URI has an empty segment and
-/// is none. What is not a prefix has nothing under it.
+/// A path is in normal form if it has no empty segment except before one leading `/`, no segment `.` or `..`, not
+/// even before a `;`, no final `/`, none of the characters `\ % ? #`, and passes [`text::check_plain`]. A URI has an
+/// empty segment and is none. What is not a prefix has nothing under it.
 pub fn is_under(path: &str, prefix: &str) -> bool {
     is_prefix(prefix) && path.len() > prefix.len() && path.starts_with(prefix) && is_normal(path)
 }
 
+/// Whether somebody could read a path as the prefix or as one under it: what is not in normal form, anybody could.
+pub fn may_be_under(path: &str, prefix: &str) -> bool {
+    !is_normal(path) || is_under(path, prefix) || prefix.strip_suffix('/') == Some(path)
+}
+
 fn is_normal(path: &str) -> bool {
-    let is_segment = |segment: &str| !matches!(segment, "" | "." | "..");
+    // Some web servers drop what follows a `;` before they resolve the dots.
+    let is_segment = |segment: &str| !matches!(segment.split(';').next(), None | Some("" | "." | ".."));
     path.strip_prefix('/').unwrap_or(path).split('/').all(is_segment)
         && !path.contains(['\\', '%', '?', '#'])
         && text::check_plain(path).is_ok()
@@ -37,6 +43,16 @@ mod tests {
             ["", "a", "/a", "//", "a//", "/a//b/", "./", "../", "/a/../", "/a/./", "/a%2f/", "a\\/", "/a?/", "/#/"]
         {
             assert!(!is_prefix(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_in_normal_form_may_be_anywhere() {
+        for path in ["/a/b", "/a", "/b/../a/c", "/b//c", "/b%2fc", "\\a", "/b/", "", "/b/\u{200b}"] {
+            assert!(may_be_under(path, "/a/"), "{path:?}");
+        }
+        for path in ["/b", "/ab", "/b/a/c", "a/b"] {
+            assert!(!may_be_under(path, "/a/"), "{path:?}");
         }
     }
 
@@ -61,6 +77,9 @@ mod tests {
             ("/a/b/", "/a/"),
             ("/a/%2e%2e/b", "/a/"),
             ("/a/..\\b", "/a/"),
+            ("/a/..;/b", "/a/"),
+            ("/a/.;x/b", "/a/"),
+            ("/a/;x/b", "/a/"),
             ("/a/b?c", "/a/"),
             ("/a/b#c", "/a/"),
             ("/a/b\u{0}", "/a/"),
