@@ -172,8 +172,8 @@ impl SubmittedPlan {
                 return Err(Refused::at(path.member("id"), "another step has this id"));
             }
         }
+        self.limits.check(&earlier)?;
         let ids = earlier.into_keys().collect();
-        self.limits.check(&ids)?;
         most("$.blocked", self.blocked.len(), limits::BLOCKED)?;
         for (index, blocked) in self.blocked.iter().enumerate() {
             blocked.check(Path::At("$.blocked").item(index))?;
@@ -215,7 +215,7 @@ impl UserRef {
 }
 
 impl SubmittedLimits {
-    fn check(&self, ids: &BTreeSet<&str>) -> Result<(), Refused> {
+    fn check(&self, steps: &BTreeMap<&str, &SubmittedStep>) -> Result<(), Refused> {
         if self.max_hops > limits::HOPS {
             return Err(Refused::at("$.limits.max_hops", format!("may be at most {}", limits::HOPS)));
         }
@@ -227,7 +227,7 @@ impl SubmittedLimits {
         }
         most("$.limits.budgets", self.budgets.len(), limits::BUDGETS)?;
         for (index, budget) in self.budgets.iter().enumerate() {
-            budget.check(Path::At("$.limits.budgets").item(index), ids)?;
+            budget.check(Path::At("$.limits.budgets").item(index), steps)?;
         }
         match (&self.expires_at, self.lifetime_secs) {
             (Some(text), None) => {
@@ -241,8 +241,10 @@ impl SubmittedLimits {
 }
 
 impl Budget {
-    fn check(&self, path: Path<'_>, ids: &BTreeSet<&str>) -> Result<(), Refused> {
-        known_steps(path.member("steps"), &self.steps, |id| ids.contains(id))?;
+    fn check(&self, path: Path<'_>, steps: &BTreeMap<&str, &SubmittedStep>) -> Result<(), Refused> {
+        known_steps(path.member("steps"), &self.steps, |id| steps.contains_key(id))?;
+        let bounded = self.steps.iter().filter_map(|id| steps.get(id.as_str()));
+        bounded.into_iter().try_for_each(|step| step.expect_counted(path.member("steps")))?;
         self.arg.iter().try_for_each(|arg| identifier(path.member("arg"), arg))?;
         if self.max.value() < Decimal::ZERO {
             return Err(Refused::at(path.member("max"), "is below zero"));
@@ -287,10 +289,24 @@ impl SubmittedStep {
         self.window.iter().try_for_each(|window| window.check(path.member("window")))
     }
 
+    /// An uncounted use leaves no permit, so that nobody knows of it: nothing can depend on it.
+    fn expect_counted(&self, path: Path<'_>) -> Result<(), Refused> {
+        if self.uses == Uses::Any {
+            let message = format!("depends on step {:?}, whose uses are not counted; say how often it may be used", self.id);
+            return Err(Refused::at(path, message));
+        }
+        Ok(())
+    }
+
     /// What a step waits for, or takes values from, stands before it: so a plan reads from top to bottom and has no circle.
     fn check_sources(&self, path: Path<'_>, earlier: &BTreeMap<&str, &Self>) -> Result<(), Refused> {
         if !self.after.is_empty() {
             known_steps(path.member("after"), &self.after, |id| earlier.contains_key(id))?;
+        }
+        let waits_for = self.after.iter().filter_map(|id| earlier.get(id.as_str()));
+        waits_for.into_iter().try_for_each(|step| step.expect_counted(path.member("after")))?;
+        if self.group.is_some() {
+            self.expect_counted(path.member("group"))?;
         }
         if let ResourceId::Bound(id) = &self.resource.id {
             id.check_sources(path.member("resource.id"), earlier)?;
@@ -303,9 +319,9 @@ impl SubmittedStep {
 impl Constraint {
     fn check_sources(&self, path: Path<'_>, earlier: &BTreeMap<&str, &SubmittedStep>) -> Result<(), Refused> {
         for step in self.sources() {
-            if !earlier.contains_key(step) {
-                return Err(Refused::at(path, format!("no earlier step has the id {step:?}")));
-            }
+            let earlier = earlier.get(step);
+            let earlier = earlier.ok_or_else(|| Refused::at(path, format!("no earlier step has the id {step:?}")))?;
+            earlier.expect_counted(path)?;
         }
         for SameAs { step, arg } in self.same_as() {
             if earlier.get(step.as_str()).is_some_and(|step| !step.args.contains_key(arg) || arg == "*") {
