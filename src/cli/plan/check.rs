@@ -20,7 +20,7 @@ pub(super) struct Args {
     /// The call: {"location"?, "action", "resource": {"type", "id"}, "args", "environment"?, "records"?}.
     #[arg(long, value_name = "FILE")]
     call: PathBuf,
-    /// What was done before: {"steps"?, "turns"?, "approved_calls"?, "step_ups"?, "blocked"?}. Default: nothing.
+    /// What was done before: {"steps"?, "turns"?, "approvals"?, "step_ups"?, "blocked"?}. Default: nothing.
     #[arg(long, value_name = "FILE")]
     facts: Option<PathBuf>,
     #[command(flatten)]

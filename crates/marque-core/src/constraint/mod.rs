@@ -13,6 +13,7 @@ mod compare;
 mod fmt;
 mod history;
 mod meet;
+mod shape;
 mod test;
 
 pub use check::{check_arguments, check_currency};

@@ -7,7 +7,7 @@ pub use depends::{Dependence, Origin};
 
 use crate::call::Call;
 use crate::constraint::{Arguments, Constraint, Truth, Work, World};
-use crate::decide::{Case, Decision, decide};
+use crate::decide::{Case, Decision, adds_up, decide};
 use crate::envelope::{Envelope, EnvelopeStep};
 use crate::facts::Facts;
 use crate::plan::{Approve, Uses};
@@ -305,10 +305,10 @@ impl Question<'_> {
         let case = Case::new(self.envelope, self.call, Some(self.facts), self.now);
         let budgets = self.envelope.bounds.budgets.iter().filter(|budget| budget.steps.contains(&step.id));
         let check = |budget: &crate::plan::Budget| {
-            let held = match case.exceeds(budget, self.facts) {
-                None => Held::Yes,
-                Some(Reason::ResultUnknown) => Held::Unknown,
-                Some(_) => Held::No,
+            let held = match (case.exceeds(budget, self.facts), adds_up(budget, self.facts)) {
+                (true, _) => Held::No,
+                (false, true) => Held::Yes,
+                (false, false) => Held::Unknown,
             };
             let of_step = |id: &String| (id.clone(), json!(self.facts.uses(id)));
             let got = match &budget.arg {
@@ -325,7 +325,7 @@ impl Question<'_> {
         let most = self.envelope.bounds.max_step_ups;
         let is_spent = self.facts.step_ups >= most;
         let reason = if is_spent { Reason::StepUpsExhausted } else { Reason::StepUpRequired };
-        let expected = json!({"approval_of": self.call.digest(), "max_step_ups": most});
+        let expected = json!({"approval_of": self.call.approval(), "max_step_ups": most});
         Check::new(Subject::StepUp, held, reason, expected, json!({"step_ups": self.facts.step_ups}))
     }
 }
