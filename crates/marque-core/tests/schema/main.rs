@@ -3,6 +3,7 @@
 mod changes;
 mod generator;
 mod heights;
+mod limits;
 mod plans;
 mod rules;
 #[path = "../it/support.rs"]
@@ -14,7 +15,7 @@ use generator::Generator;
 use jsonschema::Validator;
 use marque_core::constraint::Constraint;
 use marque_core::json::{Refused, parse_plan};
-use marque_core::limits;
+use marque_core::limits as bounds;
 use marque_core::plan::SubmittedPlan;
 use marque_core::schema::plan_schema;
 use serde_json::Value;
@@ -58,7 +59,7 @@ const KINDS: [&str; 25] = [
 ];
 
 fn read(text: &str) -> Result<SubmittedPlan, Refused> {
-    SubmittedPlan::from_value(parse_plan(text.as_bytes(), limits::PLAN_BYTES)?)
+    SubmittedPlan::from_value(parse_plan(text.as_bytes(), bounds::PLAN_BYTES)?)
 }
 
 fn validator(schema: &Value) -> Validator {
