@@ -116,7 +116,7 @@ fn each_decision_has_its_exit_code() {
     assert_eq!((asked.code, asked.err.as_str()), (7, ""), "{}", asked.out);
     let digest = asked.out.split("\"approval_of\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let mut facts = example("facts.json");
-    facts["approved_calls"] = json!([digest]);
+    facts["approvals"] = json!([digest]);
     let approved = file("approved.json", &facts.to_string());
     let approved = ["--catalog", "catalog.json", "--facts", &approved, "-o", "json"];
     let permitted = check(&approved, &right);

@@ -20,7 +20,7 @@ pub(super) struct Args {
     /// The call: {"location"?, "action", "resource": {"type", "id"}, "args", "environment"?, "records"?}.
     #[arg(long, value_name = "FILE")]
     call: PathBuf,
-    /// What was done before: {"steps"?, "turns"?, "approved_calls"?, "step_ups"?, "blocked"?}. Default: nothing.
+    /// What was done before: {"steps"?, "turns"?, "approvals"?, "step_ups"?, "blocked"?}. Default: nothing.
     #[arg(long, value_name = "FILE")]
     facts: Option<PathBuf>,
     #[command(flatten)]
@@ -47,7 +47,9 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
     match args.output {
         Output::Json => {
             let mut answer = json!(explanation);
-            answer["without_catalog"] = json!(permitted.is_as_written);
+            if let Some(members) = answer.as_object_mut() {
+                members.insert("without_catalog".into(), json!(permitted.is_as_written));
+            }
             writeln!(out, "{answer}")?;
         }
         Output::Text => print(&mut out, &explanation, permitted.is_as_written)?,

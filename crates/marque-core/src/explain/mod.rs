@@ -325,7 +325,7 @@ impl Question<'_> {
         let most = self.envelope.bounds.max_step_ups;
         let is_spent = self.facts.step_ups >= most;
         let reason = if is_spent { Reason::StepUpsExhausted } else { Reason::StepUpRequired };
-        let expected = json!({"approval_of": self.call.digest(), "max_step_ups": most});
+        let expected = json!({"approval_of": self.call.approval(), "max_step_ups": most});
         Check::new(Subject::StepUp, held, reason, expected, json!({"step_ups": self.facts.step_ups}))
     }
 }
