@@ -47,7 +47,9 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
     match args.output {
         Output::Json => {
             let mut answer = json!(explanation);
-            answer["without_catalog"] = json!(permitted.is_as_written);
+            if let Some(members) = answer.as_object_mut() {
+                members.insert("without_catalog".into(), json!(permitted.is_as_written));
+            }
             writeln!(out, "{answer}")?;
         }
         Output::Text => print(&mut out, &explanation, permitted.is_as_written)?,

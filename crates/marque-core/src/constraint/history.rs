@@ -188,6 +188,12 @@ fn results<'w>(step: &str, world: &World<'w>) -> (Vec<&'w Value>, bool) {
     (found.into_iter().flatten().collect(), complete)
 }
 
+/// The rows of a list in all results of a step; none where a result lacks the list: nothing is counted as zero.
+fn rows<'w>(results: &[&'w Value], list: &str) -> Option<Vec<&'w Value>> {
+    let lists = results.iter().map(|result| result.pointer(list).and_then(Value::as_array));
+    Some(lists.collect::<Option<Vec<_>>>()?.into_iter().flatten().collect())
+}
+
 impl Ref {
     fn candidates(&self, world: &World<'_>) -> Candidates {
         let (results, complete) = results(&self.step, world);
@@ -199,8 +205,9 @@ impl Ref {
             return Candidates::UNKNOWN;
         }
         let (list, within) = self.field.split();
+        let Some(rows) = rows(&results, list) else { return Candidates::only(None) };
         let mut counted = Vec::new();
-        for row in results.iter().filter_map(|result| result.pointer(list)?.as_array()).flatten() {
+        for row in rows {
             match row_test(&self.rows, row, world) {
                 Truth::Holds if world.work.spend(1) => counted.push(row),
                 Truth::Fails => {}
@@ -253,10 +260,8 @@ fn set_test(rule: &RefSet, value: &Value, world: &World<'_>) -> Truth {
         return Truth::Unknown;
     }
     let (list, within) = rule.field.split();
-    let rows = results.iter().filter_map(|result| result.pointer(list)?.as_array()).flatten();
-    let Some(column) = rows.map(|row| row.pointer(within)).collect::<Option<Vec<&Value>>>() else {
-        return Truth::Fails;
-    };
+    let column = rows(&results, list).map(|rows| rows.into_iter().map(|row| row.pointer(within)));
+    let Some(column) = column.and_then(|column| column.collect::<Option<Vec<&Value>>>()) else { return Truth::Fails };
     if !world.work.spend((given.len() as u64).saturating_mul(column.len() as u64 + given.len() as u64)) {
         return Truth::Unknown;
     }
@@ -348,7 +353,7 @@ impl WordKind {
         if self == Self::Word {
             return [before, next].iter().flatten().all(|c| c.is_whitespace());
         }
-        let joins = |c: char| c.is_alphanumeric() || "@.-_+%,/:".contains(c);
+        let joins = |c: char| c.is_alphanumeric() || "@.-_+%,/:'`!#$&*=?^{|}~".contains(c);
         let ends = |c: char| !joins(c) || (".,:".contains(c) && following.is_none_or(|c| !joins(c)));
         before.is_none_or(|c| !joins(c) || c == ':') && next.is_none_or(ends)
     }

@@ -62,8 +62,8 @@ impl Place<'_> {
             }
             C::Items(rule) => self.check(&under("items.of"), &rule.of, report),
             C::Obj(members) => self.members(&under("obj"), members, report),
-            C::All(parts) => self.parts(&under("all"), parts, report),
-            C::Either(parts) => self.parts(&under("either"), parts, report),
+            C::All(parts) => self.all(&under("all"), parts, report),
+            C::Either(parts) => self.either(&under("either"), parts, report),
             C::Optional(inner) => self.check(&under("optional"), inner, report),
             C::Fmt(rule) => self.members(&under("fmt.slots"), &rule.slots, report),
             C::Attr(rule) => self.members(&under("attr.where"), &rule.attributes, report),
@@ -72,8 +72,20 @@ impl Place<'_> {
         }
     }
 
-    /// Of several that must all hold one may be wide: only what all of them leave open is.
-    fn parts(&self, path: &str, parts: &[Constraint], report: &mut Report) {
+    /// Of several that must all hold it is enough that one is narrow.
+    fn all(&self, path: &str, parts: &[Constraint], report: &mut Report) {
+        let of_part = |(index, part): (usize, &Constraint)| {
+            let mut report = Report::default();
+            self.check(&format!("{path}[{index}]"), part, &mut report);
+            report.findings
+        };
+        let found: Vec<_> = parts.iter().enumerate().map(of_part).collect();
+        if found.iter().all(|findings| !findings.is_empty()) {
+            report.findings.extend(found.into_iter().flatten());
+        }
+    }
+
+    fn either(&self, path: &str, parts: &[Constraint], report: &mut Report) {
         for (index, part) in parts.iter().enumerate() {
             self.check(&format!("{path}[{index}]"), part, report);
         }

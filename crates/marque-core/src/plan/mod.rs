@@ -233,7 +233,7 @@ pub(crate) fn distinct<'de, D: Deserializer<'de>>(source: D) -> Result<BTreeSet<
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", schemars(extend("dependentRequired" = {"currency": ["arg"]})))]
 pub struct Budget {
-    /// The steps whose calls are added up.
+    /// The steps whose calls are added up. Their uses are counted, not `any`.
     #[serde(deserialize_with = "distinct")]
     #[cfg_attr(feature = "schema", schemars(with = "BTreeSet<schema::StepOfPlan>", length(min = 1, max = limits::STEPS)))]
     pub steps: BTreeSet<String>,

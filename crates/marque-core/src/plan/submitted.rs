@@ -292,7 +292,8 @@ impl SubmittedStep {
     /// An uncounted use leaves no permit, so that nobody knows of it: nothing can depend on it.
     fn expect_counted(&self, path: Path<'_>) -> Result<(), Refused> {
         if self.uses == Uses::Any {
-            let message = format!("depends on step {:?}, whose uses are not counted; say how often it may be used", self.id);
+            let message =
+                format!("depends on step {:?}, whose uses are not counted; say how often it may be used", self.id);
             return Err(Refused::at(path, message));
         }
         Ok(())

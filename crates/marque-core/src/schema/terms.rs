@@ -69,7 +69,7 @@ places! {
         "description": "A text without line breaks and characters that nobody sees.", "type": "string", "pattern": forms::PLAIN,
     });
     Identifier, _ => text("A name or an id, as it is.", limits::IDENTIFIER_CHARS);
-    EarlierStep, _ => text("The id of a step that stands earlier in the plan.", limits::IDENTIFIER_CHARS);
+    EarlierStep, _ => text("The id of a step that stands earlier in the plan. Its uses are counted, not \"any\".", limits::IDENTIFIER_CHARS);
     StepOfPlan, _ => text("The id of a step of the plan.", limits::IDENTIFIER_CHARS);
     Location, _ => form(
         "URI of a resource server, as it publishes it: http or https, in normal form, so without the scheme's own port. \

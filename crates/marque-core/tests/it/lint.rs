@@ -93,6 +93,11 @@ fn what_arguments_leave_open_is_found() {
         of_step(change(args), rule, member);
     }
     assert_eq!(found(&plan(json!([change(json!({"a": {"pattern": "a\\.*"}}))])), &described()), [], "dots are no gap");
+    let (wide, narrow) = (json!({"pattern": ".*"}), json!({"text": {"max": 9}}));
+    let of = |kind: &str, parts: [&Value; 2]| found(&plan(json!([change(json!({"a": {kind: parts}}))])), &described());
+    assert_eq!(of("all", [&wide, &narrow]), [], "one of them is narrow");
+    assert_eq!(of("all", [&wide, &wide]).len(), 2);
+    assert_eq!(of("either", [&narrow, &wide])[0].path, "$.steps[0].args.a.either[1]");
     let mut any = change(json!({"a": {"const": "x"}}));
     any["resource"]["id"] = json!({"any": true});
     of_step(any, R::AnyValue, "resource.id");

@@ -53,6 +53,11 @@ fn of_steps() -> Vec<Rule> {
     let budget = json!([{"steps": ["nowhere"], "max": "1"}]);
     let (earlier, once) =
         ("The id of a step that stands earlier in the plan.", "Each is named once, and the agent is none");
+    let uncounted = |place: &str, value: Value| {
+        let mut plan = changed(place, value);
+        plan["steps"][0]["uses"] = "any".into();
+        plan
+    };
     let blocked = json!([{"resource": {"id": {"quote": {"step": "find"}}}}]);
     vec![
         rule("No two steps have the same id", "another step has this id", changed("/steps/1/id", json!("find"))),
@@ -61,6 +66,13 @@ fn of_steps() -> Vec<Rule> {
         rule("The id of a step of the plan.", "the plan has no step", delegates("worker", "other", "nowhere")),
         rule("The id of a step of the plan.", "the plan has no step", changed("/limits/budgets", budget)),
         rule(earlier, "the plan has no step", changed("/steps/0/after", json!(["use"]))),
+        rule("uses are counted, not", "whose uses are not counted", uncounted("/steps/1/after", json!(["find"]))),
+        rule("uses are counted, not", "whose uses are not counted", uncounted("/steps/0/group", json!("g"))),
+        rule(
+            "uses are counted, not",
+            "whose uses are not counted",
+            uncounted("/limits/budgets", json!([{"steps": ["find"], "max": "1"}])),
+        ),
         rule("that depends on no step", "depends on a step; what is blocked", changed("/blocked", blocked)),
         rule(earlier, "no earlier step has the id", argument(json!({"quote": {"step": "use"}}))),
         rule(
