@@ -1,5 +1,5 @@
 # Every target does its own set-up. make up leaves the demonstration running; make down stops it.
-.PHONY: setup build jar up down demo test check bench fuzz
+.PHONY: setup build jar up down demo test check bench fuzz laws
 
 SHELL := /bin/bash
 DEMO := target/debug/demo
@@ -46,3 +46,7 @@ bench:
 # Longer than make test does it: a minute for each target, going on from what earlier runs found.
 fuzz: | setup
 	@scripts/fuzz --seconds 60
+
+# The attenuation laws over a million generated pairs of envelopes, and exhaustively over a small universe; some minutes.
+laws:
+	@MARQUE_LAWS_PAIRS=1000000 cargo test --release --package marque-core --test laws -- --nocapture --test-threads 2

@@ -280,6 +280,13 @@ impl<'c> Case<'c> {
             return if is_free { Verdict::Permits } else { Verdict::AskLedger };
         };
         let refused = |reason| Verdict::Fails(Fault::of(reason));
+        let budgets = self.envelope.bounds.budgets.iter().filter(|budget| budget.steps.contains(&step.id));
+        let of_budget = |reason, budget: &Budget| {
+            Verdict::Fails(Fault { reason, argument: budget.arg.as_deref().and_then(|arg| named(step, arg)) })
+        };
+        if let Some(budget) = budgets.clone().find(|budget| !adds_up(budget, facts)) {
+            return of_budget(Reason::ResultUnknown, budget);
+        }
         if step.after.iter().any(|earlier| facts.committed(earlier) == 0) {
             return refused(Reason::OutOfOrder);
         }
@@ -289,14 +296,8 @@ impl<'c> Case<'c> {
         if matches!(step.uses, Uses::Count(allowed) if facts.uses(&step.id) >= allowed) {
             return refused(Reason::UsesExhausted);
         }
-        let budgets = self.envelope.bounds.budgets.iter().filter(|budget| budget.steps.contains(&step.id));
-        for budget in budgets {
-            if let Some(reason) = self.exceeds(budget, facts) {
-                return Verdict::Fails(Fault {
-                    reason,
-                    argument: budget.arg.as_deref().and_then(|arg| named(step, arg)),
-                });
-            }
+        if let Some(budget) = budgets.clone().find(|budget| self.exceeds(budget, facts)) {
+            return of_budget(Reason::BudgetExhausted, budget);
         }
         if self.envelope.bounds.turns.is_some_and(|turns| facts.turns > turns) {
             return refused(Reason::TurnsExhausted);
@@ -320,28 +321,19 @@ impl<'c> Case<'c> {
             || bounds.budgets.iter().any(|budget| budget.steps.contains(&step.id))
     }
 
-    /// Whether the call would go beyond a budget. Negative numbers give nothing back.
-    pub(crate) fn exceeds(&self, budget: &Budget, facts: &Facts) -> Option<Reason> {
-        let mut sum = Decimal::ZERO;
-        let pasts = budget.steps.iter().filter_map(|step| facts.past(step));
+    /// Whether the call would go beyond a budget, as far as the past is known. Negative numbers give nothing back.
+    pub(crate) fn exceeds(&self, budget: &Budget, facts: &Facts) -> bool {
+        let mut pasts = budget.steps.iter().filter_map(|step| facts.past(step));
         let Some(arg) = &budget.arg else {
             let used: u64 = pasts.map(|past| past.uses).fold(1, u64::saturating_add);
-            let is_within = i64::try_from(used).is_ok_and(|used| Decimal::from(used) <= budget.max.value());
-            return (!is_within).then_some(Reason::BudgetExhausted);
+            return i64::try_from(used).map_or(true, |used| Decimal::from(used) > budget.max.value());
         };
-        for past in pasts {
-            if !past.is_known() {
-                return Some(Reason::ResultUnknown);
-            }
-            for call in &past.calls {
-                match spent(budget, call.args.get(arg)).and_then(|number| sum.checked_add(number)) {
-                    Some(more) => sum = more,
-                    None => return Some(Reason::BudgetExhausted),
-                }
-            }
-        }
-        let total = spent(budget, self.call.args.get(arg)).and_then(|number| sum.checked_add(number));
-        total.is_none_or(|total| total > budget.max.value()).then_some(Reason::BudgetExhausted)
+        let add = |sum: Decimal, value: Option<&Value>| sum.checked_add(spent(budget, value)?);
+        let sum = pasts.try_fold(Decimal::ZERO, |sum, past| {
+            past.calls.iter().try_fold(sum, |sum, call| add(sum, call.args.get(arg)))
+        });
+        let total = sum.and_then(|sum| add(sum, self.call.args.get(arg)));
+        total.is_none_or(|total| total > budget.max.value())
     }
 
     fn step_up<'e>(&self, step: &'e EnvelopeStep) -> StepUp<'e> {
@@ -392,7 +384,7 @@ impl<'c> Case<'c> {
                 let exceeded = bounds
                     .budgets
                     .iter()
-                    .find(|budget| budget.steps.contains(&step.id) && self.exceeds(budget, &facts).is_some());
+                    .find(|budget| budget.steps.contains(&step.id) && self.exceeds(budget, &facts));
                 (json!(exceeded), given(&argument).unwrap_or_default())
             }
             Reason::TurnsExhausted => (json!(bounds.turns), json!(facts.turns)),
@@ -421,6 +413,11 @@ fn spent(budget: &Budget, value: Option<&Value>) -> Option<Decimal> {
         Some(_) => None,
     };
     number.map(|number| number.max(Decimal::ZERO))
+}
+
+/// Whether everything that a budget counts is known.
+pub(crate) fn adds_up(budget: &Budget, facts: &Facts) -> bool {
+    budget.arg.is_none() || budget.steps.iter().filter_map(|step| facts.past(step)).all(Past::is_known)
 }
 
 impl Past {

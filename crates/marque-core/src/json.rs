@@ -8,6 +8,10 @@
 //! [`limits::JSON_DEPTH`], more than [`limits::JSON_VALUES`] values, trailing bytes, lone surrogates
 //! and everything else that RFC 8259 does not allow.
 
+mod exact;
+
+pub(crate) use exact::Exact;
+
 use crate::{limits, text};
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
@@ -105,18 +109,18 @@ pub fn parse_call(bytes: &[u8], max_bytes: usize) -> Result<Value, Refused> {
     parse(bytes, max_bytes, Profile::Call)
 }
 
-/// Reads a typed shape out of a strictly parsed value. Unknown and missing members are refused by
-/// the type's own serde attributes; the path of the offence is kept.
+/// Reads a typed shape out of a strictly parsed value, in its one form: no list for an object. Unknown and missing
+/// members are refused by the type's own serde attributes; the path of the offence is kept.
 ///
 /// # Errors
 /// The first place where value and type differ.
 pub fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Refused> {
     // Keeping the path costs more than reading, so it is kept only once it is known that there is an offence.
-    T::deserialize(&value).or_else(|_| typed_with_path(value))
+    T::deserialize(Exact(&value)).or_else(|_| typed_with_path(&value))
 }
 
-fn typed_with_path<T: DeserializeOwned>(value: Value) -> Result<T, Refused> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
+fn typed_with_path<T: DeserializeOwned>(value: &Value) -> Result<T, Refused> {
+    serde_path_to_error::deserialize(Exact(value)).map_err(|error| {
         let path = match error.path().to_string() {
             path if path == "." => "$".to_owned(),
             path if path.starts_with('[') => format!("${path}"),

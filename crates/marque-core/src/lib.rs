@@ -35,6 +35,8 @@ pub mod plan;
 pub mod prepared;
 pub mod reason;
 pub mod resolve;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod taint;
 pub mod text;
 pub mod timestamp;

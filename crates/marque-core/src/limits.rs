@@ -42,8 +42,6 @@ pub const CONSTRAINT_PARTS: usize = 256;
 pub const BRANCHES: usize = 16;
 /// Items that an `items` constraint may allow.
 pub const ITEMS: u64 = 1_000;
-/// Characters of the longest e-mail address that a `domain` constraint takes: 64 and `@` and 253 (RFC 5321 §4.5.3.1).
-pub const ADDRESS_CHARS: u64 = 318;
 /// Characters of the longest timestamp that a `time_window` constraint takes.
 pub const TIMESTAMP_CHARS: u64 = 35;
 /// Entries of a plan's `blocked`.

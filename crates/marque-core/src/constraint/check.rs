@@ -71,9 +71,7 @@ impl Constraint {
             Self::Amount(range) => range.check(path.member("amount")),
             Self::TimeWindow(window) => window.check(path.member("time_window")),
             Self::Domain(rule) => rule.check(path.member("domain")),
-            Self::Prefix(prefix) if !value_path::is_prefix(prefix) => {
-                Err(Refused::at(path.member("prefix"), "is not a path in normal form that ends in /"))
-            }
+            Self::Prefix(prefix) => check_prefix(path.member("prefix"), prefix),
             Self::Items(rule) => rule.check(path.member("items")),
             Self::Obj(members) => check_arguments(path.member("obj"), members),
             Self::Each(of) => of.check(path.member("each")),
@@ -92,7 +90,7 @@ impl Constraint {
             Self::Attr(rule) => rule.check(path.member("attr")),
             Self::Extract(rule) => identifier(path.member("extract.step"), &rule.step),
             Self::Quote(rule) => identifier(path.member("quote.step"), &rule.step),
-            Self::Text(_) | Self::Prefix(_) | Self::Pattern(_) | Self::Any(_) => Ok(()),
+            Self::Text(_) | Self::Pattern(_) | Self::Any(_) => Ok(()),
         }
     }
 
@@ -129,6 +127,16 @@ fn value_is_short(path: Path<'_>, value: &Value) -> Result<(), Refused> {
         return Ok(());
     }
     Err(Refused::at(path, format!("has a value of more than {} characters, which nobody reads", limits::VALUE_CHARS)))
+}
+
+fn check_prefix(path: Path<'_>, prefix: &str) -> Result<(), Refused> {
+    if prefix.chars().count() > limits::VALUE_CHARS {
+        return Err(Refused::at(path, format!("may have at most {} characters", limits::VALUE_CHARS)));
+    }
+    if value_path::is_prefix(prefix) {
+        return Ok(());
+    }
+    Err(Refused::at(path, "is not a path in normal form that ends in /"))
 }
 
 fn count(path: Path<'_>, count: usize, least: usize, most: usize) -> Result<(), Refused> {
@@ -261,7 +269,7 @@ impl Fmt {
             if literal.is_empty() && !named.is_empty() {
                 return Err(at("has two slots that touch: where one ends is not clear".into()));
             }
-            if literal.contains('}') || !named.insert(name) || !self.slots.contains_key(name) {
+            if literal.contains('}') || !is_slot(name) || !named.insert(name) || !self.slots.contains_key(name) {
                 return Err(at(format!("names slot {name:?} twice or without a constraint, or has a stray brace")));
             }
             rest = after;
@@ -275,6 +283,11 @@ impl Fmt {
         }
         Ok(())
     }
+}
+
+/// A name without a brace: in `{a{b}` nobody sees which brace opens the slot.
+fn is_slot(name: &str) -> bool {
+    !name.is_empty() && !name.contains('{')
 }
 
 impl Compute {

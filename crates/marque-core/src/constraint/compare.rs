@@ -1,8 +1,8 @@
 //! Does one constraint allow nothing that another does not?
 
 use super::{
-    AmountRange, Arguments, Attr, Constraint, DomainRule, Extract, Items, NumRange, Quote, Rel, TextRule, TimeWindow,
-    True, Truth, Work, World,
+    AmountRange, Arguments, Attr, Constraint, DomainRule, Extract, Items, NumRange, Quote, Reduce, Ref, Rel, TextRule,
+    TimeWindow, True, Truth, Work, World,
 };
 use crate::limits;
 use crate::value::decimal::{Decimal, DecimalText};
@@ -101,9 +101,13 @@ fn compare(parent: &Constraint, child: &Constraint, work: &Work) -> Comparison {
     if matches!(parent, C::Any(True)) || parent == child {
         return Comparison::Narrower;
     }
+    let by_values =
+        child.values().map(|values| Comparison::all(values.iter().map(|value| allows(parent, child, value, work))));
     match (parent, child) {
-        (_, C::Const(value)) => allows(parent, value, work),
-        (_, C::OneOf(values)) => Comparison::all(values.iter().map(|value| allows(parent, value, work))),
+        _ if matches!(by_values, Some(Comparison::Narrower | Comparison::Wider)) => {
+            by_values.unwrap_or(Comparison::Undecidable)
+        }
+        (_, C::Const(_) | C::OneOf(_)) => Comparison::Undecidable,
         (_, C::Either(branches)) => Comparison::all(branches.iter().map(|branch| compare(parent, branch, work))),
         (C::All(parts), _) => Comparison::all(parts.iter().map(|part| compare(part, child, work))),
         (C::Either(branches), C::All(parts)) => {
@@ -117,11 +121,13 @@ fn compare(parent: &Constraint, child: &Constraint, work: &Work) -> Comparison {
     }
 }
 
-fn allows(parent: &Constraint, value: &Value, work: &Work) -> Comparison {
-    match parent.test(value, &World { facts: None, records: None, work }) {
-        Truth::Holds => Comparison::Narrower,
-        Truth::Fails => Comparison::Wider,
-        Truth::Unknown => Comparison::Undecidable,
+/// One of the values that the child may allow.
+fn allows(parent: &Constraint, child: &Constraint, value: &Value, work: &Work) -> Comparison {
+    let nothing_else = World { facts: None, records: None, work };
+    match (child.test(value, &nothing_else), parent.test(value, &nothing_else)) {
+        (Truth::Fails, _) | (_, Truth::Holds) => Comparison::Narrower,
+        (Truth::Holds, Truth::Fails) => Comparison::Wider,
+        _ => Comparison::Undecidable,
     }
 }
 
@@ -137,12 +143,7 @@ fn plain(parent: &Constraint, child: &Constraint, work: &Work) -> Comparison {
     use Constraint as C;
     match (parent, child) {
         (C::Text(parent), C::Text(child)) => parent.covers(child).into(),
-        (C::Text(rule), C::Pattern(pattern)) => match pattern.max_bytes() {
-            Some(bytes) if rule.urls && bytes as u64 <= rule.max => Comparison::Narrower,
-            _ => Comparison::Undecidable,
-        },
-        (C::Text(rule), C::Domain(_)) => (rule.urls && rule.max >= limits::ADDRESS_CHARS).into(),
-        (C::Text(rule), C::TimeWindow(_)) => (rule.urls && rule.max >= limits::TIMESTAMP_CHARS).into(),
+        (C::Text(rule), C::Pattern(_) | C::Domain(_) | C::TimeWindow(_)) => rule.allows(child),
         (C::Num(parent), C::Num(child)) => parent.covers(child).into(),
         (C::Amount(parent), C::Amount(child)) => parent.covers(child).into(),
         (C::Amount(amount), C::Obj(_)) => compare(&amount.as_object(), child, work),
@@ -170,8 +171,16 @@ fn pattern(parent: &Constraint, child: &Constraint) -> Comparison {
 
 fn late_bound(parent: &Constraint, child: &Constraint, work: &Work) -> Comparison {
     use Constraint as C;
+    if let (Some(parent), Some(child)) = (parent.range(), child.range()) {
+        return parent.covers(&child).into();
+    }
     match (parent, child) {
         (_, C::Any(True)) => Comparison::Wider,
+        (C::Text(rule), C::Fmt(_) | C::Extract(_)) => rule.allows(child),
+        (C::Fmt(parent), C::Fmt(child)) => parent.compare(child, |parent, child| compare(parent, child, work)),
+        (C::Num(range), C::Ref(Ref { reduce: Some(Reduce::Count), .. })) if range.covers(&NumRange::of_counts()) => {
+            Comparison::Narrower
+        }
         (C::Quote(Quote { step: parent }), C::Extract(Extract { step: child, .. })) if parent == child => {
             Comparison::Narrower
         }
@@ -181,7 +190,9 @@ fn late_bound(parent: &Constraint, child: &Constraint, work: &Work) -> Compariso
         {
             compare(of, child_of, work)
         }
-        (C::Each(of), C::RefSet(_)) if matches!(**of, C::Any(True)) => Comparison::Narrower,
+        (C::Each(of), C::RefSet(_)) if compare(of, &C::Any(True), work) == Comparison::Narrower => Comparison::Narrower,
+        (C::Amount(amount), C::Obj(_)) => compare(&amount.as_object(), child, work),
+        (C::Obj(_), C::Amount(amount)) => compare(parent, &amount.as_object(), work),
         (C::Obj(parent), C::Obj(child)) => arguments_compare(parent, child, work),
         _ => Comparison::Undecidable,
     }

@@ -1,8 +1,8 @@
 //! Values that are known only once earlier steps were done.
 
+use super::shape;
 use super::test::row_test;
-use super::{Compute, Constraint, Extract, Quote, Reduce, Ref, RefSet, Rel, SameAs, Truth, WordKind, World};
-use crate::canonical::canonical_text;
+use super::{Compute, Constraint, Extract, Quote, Reduce, Ref, RefSet, Rel, SameAs, Truth, WordKind, Work, World};
 use crate::limits;
 use crate::value::decimal::Decimal;
 use crate::value::host;
@@ -99,7 +99,7 @@ impl Candidate {
     fn is_written(&self, piece: &str) -> bool {
         match self {
             Self::Json(Value::String(text)) => text == piece,
-            Self::Json(other) => !other.is_object() && !other.is_array() && canonical_text(other) == piece,
+            Self::Json(other) => shape::written(other).is_some_and(|text| text == piece),
             Self::Number(wanted) => piece.parse() == Ok(*wanted),
         }
     }
@@ -133,6 +133,12 @@ impl Candidates {
         let first = numbers.next()??;
         (self.complete && numbers.all(|other| other == Some(first))).then_some(first)
     }
+}
+
+/// The one number that a constraint comes to whatever was done before, if there is one.
+pub(super) fn number(constraint: &Constraint) -> Option<Decimal> {
+    let work = Work::new(limits::COMPARISON_WORK);
+    candidates(constraint, &World { facts: None, records: None, work: &work }).number()
 }
 
 /// Tests the kinds that depend on earlier steps.

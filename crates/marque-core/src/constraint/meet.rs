@@ -1,7 +1,11 @@
 //! What two constraints allow together.
 
-use super::{AmountRange, Arguments, Constraint, DomainRule, Items, NumRange, TextRule, TimeWindow};
+use super::{
+    AmountRange, Arguments, Constraint, DomainRule, Items, NumRange, TextRule, TimeWindow, Truth, Work, World,
+};
+use crate::limits;
 use crate::value::host;
+use serde_json::Value;
 use std::cmp::{max_by_key, min_by_key};
 
 impl Constraint {
@@ -28,10 +32,7 @@ impl Constraint {
 
     fn in_one_kind(&self, other: &Self) -> Option<Self> {
         match (self, other) {
-            (Self::OneOf(values), rule) | (rule, Self::OneOf(values)) if !rule.is_late_bound() => {
-                let both: Vec<_> = values.iter().filter(|value| rule.holds(value)).cloned().collect();
-                (!both.is_empty()).then_some(Self::OneOf(both))
-            }
+            (Self::OneOf(values), rule) | (rule, Self::OneOf(values)) => rule.chosen(values).map(Self::OneOf),
             (Self::Text(a), Self::Text(b)) => {
                 Some(Self::Text(TextRule { max: a.max.min(b.max), urls: a.urls && b.urls }))
             }
@@ -49,6 +50,20 @@ impl Constraint {
             (Self::Obj(a), Self::Obj(b)) => meet_arguments(a, b).map(Self::Obj),
             _ => None,
         }
+    }
+
+    /// The values that satisfy the constraint; `None` if there are none, or if it depends on what is not known here.
+    fn chosen(&self, values: &[Value]) -> Option<Vec<Value>> {
+        let work = Work::new(limits::COMPARISON_WORK);
+        let mut chosen = Vec::new();
+        for value in values {
+            match self.test(value, &World { facts: None, records: None, work: &work }) {
+                Truth::Holds => chosen.push(value.clone()),
+                Truth::Fails => {}
+                Truth::Unknown => return None,
+            }
+        }
+        (!chosen.is_empty()).then_some(chosen)
     }
 }
 

@@ -13,6 +13,7 @@ mod compare;
 mod fmt;
 mod history;
 mod meet;
+mod shape;
 mod test;
 
 pub use check::{check_arguments, check_currency};
@@ -25,6 +26,8 @@ use crate::timestamp::Timestamp;
 use crate::value::decimal::DecimalText;
 use crate::value::expr::Expr;
 use crate::value::pattern::Pattern;
+#[cfg(feature = "schema")]
+use crate::{limits, schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -34,11 +37,14 @@ pub type Arguments = BTreeMap<String, Constraint>;
 
 /// What a value must satisfy. An unknown kind does not parse, at the server and at the gate alike.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Constraint {
     /// Equals the value.
+    #[cfg_attr(feature = "schema", schemars(with = "schema::PlanValue"))]
     Const(Value),
     /// Equals one of the values.
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Alternatives"))]
     OneOf(Vec<Value>),
     /// Is text of bounded length, without links unless they are allowed.
     Text(TextRule),
@@ -53,16 +59,20 @@ pub enum Constraint {
     /// Is an e-mail address or a host name in one of the domains.
     Domain(DomainRule),
     /// Is a path under the prefix, in normal form.
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Prefix"))]
     Prefix(String),
     /// Is a list of bounded length, each item of which satisfies a constraint.
     Items(Items),
     /// Is an object of these members and no others; `*` stands for all further members.
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Arguments"))]
     Obj(Arguments),
     /// Is a list of any length, each item of which satisfies the constraint.
     Each(Box<Constraint>),
     /// Satisfies all of the constraints.
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Parts"))]
     All(Vec<Constraint>),
     /// Satisfies one of the constraints.
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Parts"))]
     Either(Vec<Constraint>),
     /// Is absent, or satisfies the constraint. Only for an argument or a member of an object.
     Optional(Box<Constraint>),
@@ -90,9 +100,11 @@ pub enum Constraint {
 
 /// The rule of `{"text":{"max":n,"urls":false}}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TextRule {
     /// Unicode characters at most.
+    #[cfg_attr(feature = "schema", schemars(range(max = limits::TEXT_CHARS)))]
     pub max: u64,
     /// Whether links are allowed; absent means they are not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -101,46 +113,60 @@ pub struct TextRule {
 
 /// The rule of `{"num":{"min":"0","max":"9"}}`: at least one bound, both included.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", schemars(extend("minProperties" = 1)))]
 pub struct NumRange {
     /// The least number.
     #[serde(default, deserialize_with = "crate::json::stated", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "DecimalText"))]
     pub min: Option<DecimalText>,
-    /// The greatest number.
+    /// The greatest number; not below min.
     #[serde(default, deserialize_with = "crate::json::stated", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "DecimalText"))]
     pub max: Option<DecimalText>,
 }
 
 /// The rule of `{"amount":{"max":"9.50","currency":"EUR"}}`. Without `min` an amount is not negative.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", schemars(extend("anyOf" = [{"required": ["min"]}, {"properties": {"max": {"$ref": "#/$defs/NotNegative"}}}])))]
 pub struct AmountRange {
     /// The least amount; absent means zero.
     #[serde(default, deserialize_with = "crate::json::stated", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "DecimalText"))]
     pub min: Option<DecimalText>,
-    /// The greatest amount.
+    /// The greatest amount; not below min.
     pub max: DecimalText,
     /// ISO 4217 code: three capital letters.
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Currency"))]
     pub currency: String,
 }
 
 /// Two instants, RFC 3339 in UTC with whole seconds, both included; at least one of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", schemars(extend("minProperties" = 1)))]
 pub struct TimeWindow {
     /// Not before.
     #[serde(default, deserialize_with = "crate::json::stated", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
     pub from: Option<Timestamp>,
-    /// Not after.
+    /// Not after; itself not before from.
     #[serde(default, deserialize_with = "crate::json::stated", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
     pub to: Option<Timestamp>,
 }
 
 /// The rule of `{"domain":{"any_of":["x.com"],"subdomains":false}}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DomainRule {
     /// Host names in lower-case ASCII.
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<schema::Host>", length(min = 1, max = limits::ALTERNATIVES)))]
     pub any_of: Vec<String>,
     /// Whether hosts below them are allowed; absent means they are not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -149,11 +175,13 @@ pub struct DomainRule {
 
 /// The rule of `{"items":{"of":C,"max":n}}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Items {
     /// What each item must satisfy.
     pub of: Box<Constraint>,
     /// Items at most.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = limits::ITEMS)))]
     pub max: u64,
 }
 
@@ -175,6 +203,7 @@ pub struct Ref {
 
 /// How the column of the rows that count becomes one value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Reduce {
     /// The only row's value; several rows or none give no value.
@@ -184,8 +213,10 @@ pub enum Reduce {
     /// The last row's value.
     Last,
     /// The value in the row whose number at this JSON pointer is greatest; a tie gives no value.
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Pointer"))]
     Argmax(String),
     /// The value in the row whose number at this JSON pointer is least; a tie gives no value.
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Pointer"))]
     Argmin(String),
     /// How many rows there are.
     Count,
@@ -195,72 +226,90 @@ pub enum Reduce {
 
 /// The rule of `{"ref_set":{"step","field"}}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RefSet {
     /// An earlier step.
+    #[cfg_attr(feature = "schema", schemars(with = "schema::EarlierStep"))]
     pub step: String,
     /// A column of its result: one segment is `*`.
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Column"))]
     pub field: Field,
 }
 
 /// The rule of `{"same_as":{"step","arg"}}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SameAs {
     /// An earlier step.
+    #[cfg_attr(feature = "schema", schemars(with = "schema::EarlierStep"))]
     pub step: String,
-    /// One of its arguments.
+    /// One of its arguments: one that its args name, not "*".
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Identifier"))]
     pub arg: String,
 }
 
 /// The rule of `{"fmt":{"template":"Hi {a}","slots":{"a":C}}}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Fmt {
     /// Text with slots in braces. Two slots never touch.
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Template"))]
     pub template: String,
     /// What fills each slot.
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Slots"))]
     pub slots: BTreeMap<String, Constraint>,
 }
 
 /// The rule of `{"compute":{"expr","vars"}}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Compute {
     /// The expression.
     pub expr: Expr,
-    /// What gives each variable its one value: `const`, `ref`, `same_as` or `compute`.
+    /// What gives each variable its one value. Exactly the variables of the expression.
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Variables"))]
     pub vars: BTreeMap<String, Constraint>,
 }
 
 /// The rule of `{"rel":{"base":C,"min","max"}}`: base + min ≤ number ≤ base + max.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Rel {
-    /// What gives the base its one value: `const`, `ref`, `same_as` or `compute`.
+    /// What gives the base its one value.
+    #[cfg_attr(feature = "schema", schemars(with = "schema::OneValue"))]
     pub base: Box<Constraint>,
     /// The least change.
     pub min: DecimalText,
-    /// The greatest change.
+    /// The greatest change; not below min.
     pub max: DecimalText,
 }
 
 /// The rule of `{"attr":{"collection","where"}}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Attr {
     /// The resource server's name for the records.
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Identifier"))]
     pub collection: String,
     /// Constraints by JSON pointer within a record.
     #[serde(rename = "where")]
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Attributes"))]
     pub attributes: BTreeMap<String, Constraint>,
 }
 
 /// The rule of `{"extract":{"step","type"}}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Extract {
     /// An earlier step.
+    #[cfg_attr(feature = "schema", schemars(with = "schema::EarlierStep"))]
     pub step: String,
     /// What kind of word.
     #[serde(rename = "type")]
@@ -269,6 +318,7 @@ pub struct Extract {
 
 /// Kinds of words in free text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum WordKind {
     /// An e-mail address in lower case.
@@ -287,9 +337,11 @@ pub enum WordKind {
 
 /// The rule of `{"quote":{"step"}}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Quote {
     /// An earlier step.
+    #[cfg_attr(feature = "schema", schemars(with = "schema::EarlierStep"))]
     pub step: String,
 }
 

@@ -9,6 +9,8 @@ pub use submitted::{SubmittedLimits, SubmittedPlan, SubmittedStep, UserRef};
 use crate::call::Call;
 use crate::constraint::{Constraint, Truth, World};
 use crate::json::{self, Path, Refused};
+#[cfg(feature = "schema")]
+use crate::schema;
 use crate::value::decimal::DecimalText;
 use crate::{limits, text};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -36,6 +38,7 @@ impl From<Version> for u64 {
 
 /// What happens to reads that the steps need and the plan does not name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// Nothing is added: only the stated steps are admitted.
@@ -46,10 +49,12 @@ pub enum Mode {
 
 /// What an action is done to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Resource {
     /// The catalog's name for this kind of resource.
     #[serde(rename = "type")]
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Identifier"))]
     pub kind: String,
     /// One id exactly, or a constraint on it.
     pub id: ResourceId,
@@ -121,7 +126,7 @@ impl<'de> Deserialize<'de> for ResourceId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Value::deserialize(deserializer)? {
             Value::String(id) => Ok(Self::Exact(id)),
-            other => serde_json::from_value(other).map(Self::Bound).map_err(de::Error::custom),
+            other => Constraint::deserialize(json::Exact(&other)).map(Self::Bound).map_err(de::Error::custom),
         }
     }
 }
@@ -185,6 +190,7 @@ pub enum Class {
 
 /// When a person approves a step. The later one is the stricter one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Approve {
     /// With the plan.
@@ -202,12 +208,15 @@ impl Approve {
 
 /// A client that may carry out some of the steps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Delegate {
     /// The client's id.
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Identifier"))]
     pub client_id: String,
     /// Ids of the steps it may carry out.
     #[serde(deserialize_with = "distinct")]
+    #[cfg_attr(feature = "schema", schemars(with = "BTreeSet<schema::StepOfPlan>", length(min = 1, max = limits::STEPS)))]
     pub steps: BTreeSet<String>,
 }
 
@@ -220,45 +229,60 @@ pub(crate) fn distinct<'de, D: Deserializer<'de>>(source: D) -> Result<BTreeSet<
 
 /// A bound on what several steps come to together, over all hops. Kept by the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", schemars(extend("dependentRequired" = {"currency": ["arg"]})))]
 pub struct Budget {
     /// The steps whose calls are added up.
     #[serde(deserialize_with = "distinct")]
+    #[cfg_attr(feature = "schema", schemars(with = "BTreeSet<schema::StepOfPlan>", length(min = 1, max = limits::STEPS)))]
     pub steps: BTreeSet<String>,
     /// The argument that is added up; absent means that uses are counted.
     #[serde(default, deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Identifier"))]
     pub arg: Option<String>,
     /// The greatest sum.
+    #[cfg_attr(feature = "schema", schemars(with = "schema::NotNegative"))]
     pub max: DecimalText,
     /// The currency of the argument, if it is an amount.
     #[serde(default, deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Currency"))]
     pub currency: Option<String>,
 }
 
 /// What must not be done whatever the steps say: a call to which everything that is stated here applies.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", schemars(extend("minProperties" = 1)))]
 pub struct Blocked {
     /// The name of an action.
     #[serde(default, deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Identifier"))]
     pub action: Option<String>,
     /// A resource.
     #[serde(default, deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "BlockedResource"))]
     pub resource: Option<BlockedResource>,
     /// URI of a resource server.
     #[serde(default, deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Location"))]
     pub location: Option<String>,
 }
 
 /// A resource that is blocked: of a type, by its id, or both.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", schemars(extend("minProperties" = 1)))]
 pub struct BlockedResource {
     /// The catalog's name for this kind of resource.
     #[serde(rename = "type", default, deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Identifier"))]
     pub kind: Option<String>,
-    /// One id exactly, or a constraint on it.
+    /// One id exactly, or a constraint on it that depends on no step.
     #[serde(default, deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "ResourceId"))]
     pub id: Option<ResourceId>,
 }
 

@@ -5,6 +5,10 @@ use super::{
 };
 use crate::constraint::{Arguments, Constraint, SameAs, TimeWindow, check_arguments, check_currency};
 use crate::json::{self, Path, Refused};
+#[cfg(feature = "schema")]
+use crate::schema;
+#[cfg(feature = "schema")]
+use crate::timestamp::Timestamp;
 use crate::value::decimal::Decimal;
 use crate::{limits, timestamp};
 use serde::{Deserialize, Serialize};
@@ -13,13 +17,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// A plan as an agent submits it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SubmittedPlan {
     /// Always 1.
     pub version: Version,
     /// What the agent says the plan is for; shown as its unchecked claim.
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Purpose"))]
     pub purpose: String,
     /// The submitting client's id.
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Identifier"))]
     pub agent: String,
     /// For whom the agent wants to act.
     pub user: UserRef,
@@ -27,80 +34,104 @@ pub struct SubmittedPlan {
     pub mode: Mode,
     /// How long and how far the plan may travel.
     pub limits: SubmittedLimits,
-    /// What the agent wants to do, in the order in which it is shown.
+    /// What the agent wants to do, in the order in which it is shown. No two steps have the same id.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = limits::STEPS)))]
     pub steps: Vec<SubmittedStep>,
-    /// Other clients that may carry out some of the steps.
+    /// Other clients that may carry out some of the steps. Each is named once, and the agent is none of them.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(length(max = limits::DELEGATES)))]
     pub delegates: Vec<Delegate>,
     /// What must not be done whatever the steps say.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(length(max = limits::BLOCKED)))]
     pub blocked: Vec<Blocked>,
 }
 
 /// A user, by subject identifier or by user name: exactly one of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", schemars(extend("minProperties" = 1, "maxProperties" = 1)))]
 pub struct UserRef {
     /// The realm's `sub`.
     #[serde(default, deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Identifier"))]
     pub sub: Option<String>,
     /// The realm's user name.
     #[serde(default, deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Identifier"))]
     pub username: Option<String>,
 }
 
 /// Limits as submitted: exactly one of `expires_at` and `lifetime_secs`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", schemars(extend("oneOf" = [{"required": ["expires_at"]}, {"required": ["lifetime_secs"]}])))]
 pub struct SubmittedLimits {
-    /// RFC 3339, UTC, whole seconds.
+    /// RFC 3339, UTC, whole seconds; within a week from submission.
     #[serde(default, deserialize_with = "json::stated")]
+    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
     pub expires_at: Option<String>,
     /// Seconds from submission.
     #[serde(default, deserialize_with = "json::stated")]
+    #[cfg_attr(feature = "schema", schemars(with = "i64", range(min = 1, max = limits::LIFETIME_SECS)))]
     pub lifetime_secs: Option<i64>,
-    /// Hops beyond the agent itself.
+    /// Hops beyond the agent itself; 0 if nothing is handed on.
+    #[cfg_attr(feature = "schema", schemars(range(max = limits::HOPS)))]
     pub max_hops: u32,
     /// Turns that the agent may start; absent means that they are not counted.
     #[serde(default, deserialize_with = "json::stated")]
+    #[cfg_attr(feature = "schema", schemars(with = "u64", range(min = 1, max = limits::TURNS)))]
     pub turns: Option<u64>,
     /// Step-ups that the person may be asked for.
     #[serde(default, deserialize_with = "json::stated")]
+    #[cfg_attr(feature = "schema", schemars(with = "u64", range(max = limits::STEP_UPS)))]
     pub max_step_ups: Option<u64>,
     /// Bounds on what several steps come to together.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(length(max = limits::BUDGETS)))]
     pub budgets: Vec<Budget>,
 }
 
 /// A step as submitted.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SubmittedStep {
-    /// Unique within the plan.
+    /// Unique within the plan: other parts of the plan name the step by it.
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Identifier"))]
     pub id: String,
     /// URI of the resource server.
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Location"))]
     pub location: String,
     /// Name of the action in that resource server's catalog.
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Identifier"))]
     pub action: String,
     /// What the action is done to.
     pub resource: Resource,
-    /// What each argument must satisfy.
+    /// What each argument must satisfy. An argument that is not named here must be absent from the call.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Arguments"))]
     pub args: Arguments,
-    /// How often; absent means once.
+    /// How often; absent means once. "any" is for reads only.
     #[serde(default)]
     pub uses: Uses,
     /// Steps that must have been committed before.
     #[serde(default, deserialize_with = "super::distinct")]
+    #[cfg_attr(feature = "schema", schemars(with = "BTreeSet<schema::EarlierStep>", length(max = limits::STEPS)))]
     pub after: BTreeSet<String>,
-    /// At most one step of a group is used.
+    /// A word of the plan's own: at most one step of a group is used.
     #[serde(default, deserialize_with = "json::stated")]
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Identifier"))]
     pub group: Option<String>,
     /// When it may be done.
     #[serde(default, deserialize_with = "json::stated")]
+    #[cfg_attr(feature = "schema", schemars(with = "TimeWindow"))]
     pub window: Option<TimeWindow>,
     /// In which of the catalog's environments it may be done; absent means in any.
     #[serde(default, deserialize_with = "json::stated")]
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Identifier"))]
     pub environment: Option<String>,
     /// When a person approves it; the catalog may ask for more.
     #[serde(default)]

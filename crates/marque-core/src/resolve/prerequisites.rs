@@ -28,7 +28,8 @@ pub(super) fn add(plan: &mut SubmittedPlan, catalogs: &[Catalog]) -> Result<(), 
     Ok(())
 }
 
-/// One read for all steps that need it, as often as those together; none where the plan states it itself.
+/// One read for all steps that need it at the same time and in the same environment, as often as those together; none
+/// where the plan states it itself.
 fn add_read(plan: &mut SubmittedPlan, stated: usize, step: &SubmittedStep, required: &Prerequisite) {
     let resource = required.resource.clone().unwrap_or_else(|| Resource::clone(&step.resource));
     let is_same = |other: &SubmittedStep| {
@@ -37,7 +38,11 @@ fn add_read(plan: &mut SubmittedPlan, stated: usize, step: &SubmittedStep, requi
             && other.resource == resource
             && other.args == required.args
     };
-    let same = plan.steps.iter().position(is_same);
+    let serves = |(place, other): (usize, &SubmittedStep)| {
+        let is_then_and_there = other.window == step.window && other.environment == step.environment;
+        is_same(other) && (place < stated || is_then_and_there)
+    };
+    let same = plan.steps.iter().enumerate().position(serves);
     if let Some(place) = same {
         if let Some(read) = plan.steps.get_mut(place).filter(|_| place >= stated) {
             read.uses = match (read.uses, step.uses) {

@@ -4,11 +4,11 @@
 //! constraint on hosts accepts it.
 
 /// Bytes of a host name as text (RFC 1035 §2.3.4, without the final dot).
-const HOST_BYTES: usize = 253;
+pub const HOST_BYTES: usize = 253;
 /// Bytes of a label of a host name (RFC 1035 §2.3.4).
 const LABEL_BYTES: usize = 63;
 /// Bytes of the local part of an e-mail address (RFC 5321 §4.5.3.1.1).
-const LOCAL_PART_BYTES: usize = 64;
+pub const LOCAL_PART_BYTES: usize = 64;
 
 /// The host of an e-mail address or of a bare host name; `None` if the text is neither in the one form that
 /// everybody reads alike. An address is exactly one: no display name, no quotes, no route.

@@ -26,6 +26,7 @@ struct Compiled {
     regex: Regex,
     max_bytes: Option<usize>,
     example: String,
+    hir: Hir,
 }
 
 impl Pattern {
@@ -52,7 +53,7 @@ impl Pattern {
         let mut example = String::new();
         write_example(&hir, &mut example);
         let max_bytes = hir.properties().maximum_len();
-        let compiled = Self(Arc::new(Compiled { text: pattern.to_owned(), regex, max_bytes, example }));
+        let compiled = Self(Arc::new(Compiled { text: pattern.to_owned(), regex, max_bytes, example, hir }));
         if compiled.holds(&compiled.0.example) {
             return Ok(compiled);
         }
@@ -75,6 +76,11 @@ impl Pattern {
     /// A short value that matches.
     pub fn example(&self) -> String {
         self.0.example.clone()
+    }
+
+    /// Whether a value that matches may contain one of some characters; where it cannot, the answer is no.
+    pub fn may_contain(&self, chars: &[char]) -> bool {
+        may_contain(&self.0.hir, chars)
     }
 
     /// The pattern as it was written.
@@ -224,12 +230,30 @@ fn write_example(hir: &Hir, example: &mut String) {
     }
 }
 
-/// A letter or a digit if there is one, else the first visible ASCII character, else the first plain one.
-fn readable(class: &Class) -> Option<char> {
-    let ranges: Vec<(char, char)> = match class {
+/// The nesting is bounded by the parser.
+fn may_contain(hir: &Hir, chars: &[char]) -> bool {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => false,
+        HirKind::Literal(literal) => String::from_utf8_lossy(&literal.0).contains(chars),
+        HirKind::Class(class) => {
+            ranges(class).iter().any(|(start, end)| chars.iter().any(|c| (start..=end).contains(&c)))
+        }
+        HirKind::Capture(group) => may_contain(&group.sub, chars),
+        HirKind::Repetition(repetition) => may_contain(&repetition.sub, chars),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => parts.iter().any(|part| may_contain(part, chars)),
+    }
+}
+
+fn ranges(class: &Class) -> Vec<(char, char)> {
+    match class {
         Class::Unicode(class) => class.ranges().iter().map(|range| (range.start(), range.end())).collect(),
         Class::Bytes(class) => class.ranges().iter().map(|range| (range.start().into(), range.end().into())).collect(),
-    };
+    }
+}
+
+/// A letter or a digit if there is one, else the first visible ASCII character, else the first plain one.
+fn readable(class: &Class) -> Option<char> {
+    let ranges = ranges(class);
     let has = |c: &char| ranges.iter().any(|(start, end)| (start..=end).contains(&c));
     let ascii = ('a'..='z').chain('0'..='9').chain('A'..='Z').chain('!'..='~').find(has);
     let is_plain = |c: &char| text::check_plain(c.encode_utf8(&mut [0; 4])).is_ok();

@@ -189,6 +189,22 @@ fn uses_are_counted_by_step_id() {
     assert_eq!(serde_json::to_value(refusal).unwrap(), expected);
 }
 
+/// Not to know what was spent comes before everything that depends on what was done, as in the list of reasons.
+#[test]
+fn an_unknown_past_of_a_budget_comes_before_what_is_used_up() {
+    let mut envelope = one();
+    let budgets = json!([{"steps": ["s"], "max": "1"}, {"steps": ["s"], "arg": "text", "max": "1"}]);
+    envelope.bounds.budgets = serde_json::from_value(budgets).unwrap();
+    envelope.steps[0].after.insert("other".into());
+    match decide(&envelope, &call(json!({})), &facts(&[("s", 2)]), NOW) {
+        Decision::Deny(refusal) => {
+            assert_eq!(refusal.reason, Reason::ResultUnknown);
+            assert_eq!(refusal.nearest.unwrap().argument.as_deref(), Some("text"));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn uncounted_reads_are_never_exhausted() {
     let any = envelope(json!([step("s", json!({"mode": {"any": true}, "text": {"any": true}}), json!("any"))]));

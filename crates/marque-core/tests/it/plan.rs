@@ -296,6 +296,45 @@ fn arguments_have_names_and_a_number() {
 }
 
 #[test]
+fn a_prefix_has_a_length_and_a_slot_a_name_without_braces() {
+    let argument = "/steps/1/args/force";
+    let prefix = |chars: usize| json!({"prefix": format!("{}/", "a".repeat(chars - 1))});
+    accepts(argument, prefix(limits::VALUE_CHARS));
+    refuses(argument, prefix(limits::VALUE_CHARS + 1), "$.steps[1].args.force.prefix");
+    let fmt = |template: &str, slot: &str| json!({"fmt": {"template": template, "slots": {slot: {"const": "b"}}}});
+    accepts(argument, fmt("a {b} c", "b"));
+    for (template, slot) in [("a {} c", ""), ("a {b{c} d", "b{c"), ("a {{b} c", "{b")] {
+        refuses(argument, fmt(template, slot), "$.steps[1].args.force.fmt.template");
+    }
+}
+
+/// A list of an object's members in some order would be a second way to write the same plan.
+#[test]
+fn an_object_is_no_list_and_a_name_no_object() {
+    for (pointer, list, path) in [
+        ("/user", json!([null, "alice"]), "$.user"),
+        ("/limits", json!([null, 3600, 2]), "$.limits"),
+        ("/steps/1/resource", json!(["file", "a/b"]), "$.steps[1].resource"),
+        ("/delegates/0", json!(["demo-worker", ["drop"]]), "$.delegates[0]"),
+        ("/steps/1/args/force", json!({"text": [5]}), "$.steps[1].args.force.text"),
+        ("/steps/1/args/force", json!({"num": ["1", "2"]}), "$.steps[1].args.force.num"),
+        (
+            "/steps/1/args/force",
+            json!({"all": [{"any": true}, {"items": [{"any": true}, 1]}]}),
+            "$.steps[1].args.force.all[1].items",
+        ),
+        ("/steps/1/resource/id", json!({"text": [5]}), "$.steps[1].resource.id"),
+        ("/mode", json!({"strict": null}), "$.mode.strict"),
+        ("/steps/1/approve", json!({"plan": null}), "$.steps[1].approve.plan"),
+    ] {
+        refuses(pointer, list, path);
+    }
+    let whole = submission();
+    let members = ["version", "purpose", "agent", "user", "mode", "limits", "steps", "delegates"];
+    refused_at(&members.iter().map(|name| whole[*name].clone()).collect(), "$");
+}
+
+#[test]
 fn the_star_argument_opens_the_rest_and_takes_any_only() {
     for bad in [json!({"const": 1}), json!({"text": {"max": 1}}), json!({"one_of": [1]})] {
         refuses("/steps/1/args/*", bad, "$.steps[1].args.*");

@@ -1,7 +1,8 @@
 //! What all scenarios show together, and what they must.
 
-use crate::format::{Scenario, Tag};
+use crate::format::Scenario;
 use crate::run::Seen;
+use crate::tag::Tag;
 use marque_core::attenuate::StepRequest;
 use marque_core::constraint::Constraint;
 use marque_core::envelope::Envelope;

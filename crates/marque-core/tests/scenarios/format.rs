@@ -1,5 +1,6 @@
 //! What a scenario file says. Each word is explained in `vectors/scenarios/README.md`.
 
+use crate::tag::Tag;
 use marque_core::attenuate::StepRequest;
 use marque_core::catalog::Catalog;
 use marque_core::facts::Records;
@@ -173,101 +174,6 @@ pub enum Expect {
     Deny { reason: Reason, nearest: Option<Object> },
 }
 
-/// What a scenario is an example of: threats, attacks, and parts of the language.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Tag {
-    #[serde(rename = "T1")]
-    T1,
-    #[serde(rename = "T2")]
-    T2,
-    #[serde(rename = "T3")]
-    T3,
-    #[serde(rename = "T4")]
-    T4,
-    #[serde(rename = "T6")]
-    T6,
-    ArgumentSubstitution,
-    ExtraArgument,
-    LaunderingSameAs,
-    LaunderingCompute,
-    LaunderingFmt,
-    LaunderingThirdParty,
-    WordsFromText,
-    SalamiBudget,
-    SalamiUses,
-    SalamiHops,
-    UsesExhaustion,
-    OrderViolation,
-    Group,
-    Window,
-    Environment,
-    Turns,
-    Budget,
-    Blocked,
-    StepUp,
-    StepUpForAnotherCall,
-    StepUpsExhausted,
-    Permissive,
-    OptionalArgument,
-    LookAlikeRecipient,
-    SmuggledLink,
-    PathTraversal,
-    Numbers,
-    Timestamps,
-    UnknownResult,
-    LateReceipt,
-    Delegation,
-    OriginSpoofing,
-    HiddenText,
-    TooMuchWork,
-}
-
-impl Tag {
-    /// Every word; each must be shown at least once.
-    pub const ALL: [Self; 39] = [
-        Self::T1,
-        Self::T2,
-        Self::T3,
-        Self::T4,
-        Self::T6,
-        Self::ArgumentSubstitution,
-        Self::ExtraArgument,
-        Self::LaunderingSameAs,
-        Self::LaunderingCompute,
-        Self::LaunderingFmt,
-        Self::LaunderingThirdParty,
-        Self::WordsFromText,
-        Self::SalamiBudget,
-        Self::SalamiUses,
-        Self::SalamiHops,
-        Self::UsesExhaustion,
-        Self::OrderViolation,
-        Self::Group,
-        Self::Window,
-        Self::Environment,
-        Self::Turns,
-        Self::Budget,
-        Self::Blocked,
-        Self::StepUp,
-        Self::StepUpForAnotherCall,
-        Self::StepUpsExhausted,
-        Self::Permissive,
-        Self::OptionalArgument,
-        Self::LookAlikeRecipient,
-        Self::SmuggledLink,
-        Self::PathTraversal,
-        Self::Numbers,
-        Self::Timestamps,
-        Self::UnknownResult,
-        Self::LateReceipt,
-        Self::Delegation,
-        Self::OriginSpoofing,
-        Self::HiddenText,
-        Self::TooMuchWork,
-    ];
-}
-
 impl<'de> Deserialize<'de> for Entry {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(source)?;
@@ -386,9 +292,11 @@ pub fn document(text: &str) -> Result<Value, String> {
         (r#"(?m)[:,\[]\s+[0-9]+(-[0-9]+-[0-9T]|:[0-9])"#, "a date or time without quotes"),
         (r#"(?m)[:,\[]\s+[-+]?0[0-9_xob]"#, "a number that is octal elsewhere"),
     ];
+    let quoted = Regex::new(r#""(\\.|[^"\\])*""#).unwrap();
+    let plain = quoted.replace_all(text, "\"\"");
     for (pattern, what) in ambiguous {
-        if let Some(found) = Regex::new(pattern).unwrap().find(text) {
-            let line = text[..found.start()].lines().count();
+        if let Some(found) = Regex::new(pattern).unwrap().find(&plain) {
+            let line = plain[..found.end()].lines().count();
             return Err(format!("line {line}: {what}: {:?}; write quotes", found.as_str().trim()));
         }
     }
@@ -399,9 +307,13 @@ pub fn document(text: &str) -> Result<Value, String> {
     serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())
 }
 
+pub fn file(document: Value) -> Result<File, String> {
+    typed(document)
+}
+
 pub fn files() -> Vec<(String, File)> {
     let read = |(name, document): (String, Value)| {
-        let file = typed(document).unwrap_or_else(|error| panic!("{name}.yaml: {error}"));
+        let file = file(document).unwrap_or_else(|error| panic!("{name}.yaml: {error}"));
         (name, file)
     };
     documents(&folder()).into_iter().map(read).collect()

@@ -1,8 +1,10 @@
 //! Plays `vectors/scenarios` against the library. The other implementations play the same files.
 
 mod account;
+mod check;
 mod format;
 mod run;
+mod tag;
 
 use account::Account;
 use std::collections::BTreeSet;
@@ -45,4 +47,35 @@ fn what_yaml_parsers_read_differently_is_refused() {
     }
     let read = format::document("a: \"yes\"\nb: [&x 1, *x]\nc: {d: \"12:30\", e: null, f: 0}\n").unwrap();
     assert_eq!(read, serde_json::json!({"a": "yes", "b": [1, 1], "c": {"d": "12:30", "e": null, "f": 0}}));
+}
+
+#[test]
+fn the_example_of_the_readme_is_played() {
+    let readme = std::fs::read_to_string(format::folder().join("README.md")).unwrap();
+    let (_, after) = readme.split_once("```yaml\n").unwrap();
+    let (example, _) = after.split_once("```").unwrap();
+    let file = format::file(format::document(example).unwrap()).unwrap();
+    for scenario in &file.scenarios {
+        assert_eq!(run::play(&file, scenario, &format::catalogs()).failures, [""; 0], "{}", scenario.name);
+    }
+}
+
+#[test]
+fn a_word_that_is_not_known_is_an_error() {
+    let good = "topic: t\ncatalogs: []\nscenarios:\n- {name: x1, story: [{do: a, resource: t/i, expect: permit}]}\n";
+    assert!(format::file(format::document(good).unwrap()).is_ok());
+    for (word, wrong) in [
+        ("topic: t", "topic: t\nsubject: s"),
+        ("name: x1", "name: x1, shows: [magic]"),
+        ("name: x1", "name: x1, because: x"),
+        ("do: a", "do: a, how: x"),
+        ("do: a", "do: a, later: x"),
+        ("resource: t/i", "resource: i"),
+        ("expect: permit", "expect: allowed"),
+        ("expect: permit", "expect: {permit: s, deny: blocked}"),
+        ("expect: permit", "expect: {deny: no_such_reason}"),
+        ("do: a, resource: t/i, expect: permit", "hop: h, asks: [{id: s, turns: 1}], expect: accepted"),
+    ] {
+        assert!(format::file(format::document(&good.replace(word, wrong)).unwrap()).is_err(), "{wrong}");
+    }
 }

@@ -1,5 +1,6 @@
 //! Plays a scenario against the library and collects what differs from what it expects.
 
+use crate::check;
 use crate::format::{CallEntry, Entry, Expect, File, HopEntry, HopExpect, LaterEntry, Outcome, Scenario, Then};
 use marque_core::attenuate::{StepRequest, attenuate, compare};
 use marque_core::call::{Call, CallResource};
@@ -11,7 +12,6 @@ use marque_core::facts::{Facts, Past, PastCall};
 use marque_core::json::parse_call;
 use marque_core::limits;
 use marque_core::plan::{Approve, Blocked, ResolvedPlan, SubmittedPlan};
-use marque_core::prepared::Prepared;
 use marque_core::reason::Reason;
 use marque_core::resolve::{Completion, Rejection, resolve};
 use serde_json::{Map, Value, json};
@@ -109,17 +109,12 @@ fn check_plan(scenario: &Scenario, plan: &ResolvedPlan) -> Result<(), String> {
     }
     let added: Vec<_> = plan.steps.iter().filter(|step| step.added).map(|step| json!(step)).collect();
     if let Some(expected) = &scenario.adds {
-        let fits = |(step, wanted): (&Value, &Map<String, Value>)| holds_members(step, wanted);
+        let fits = |(step, wanted): (&Value, &Map<String, Value>)| check::holds_members(step, wanted);
         if added.len() != expected.len() || !added.iter().zip(expected).all(fits) {
             return Err(format!("adds: {}", json!(added)));
         }
     }
     Ok(())
-}
-
-/// Whether an object has the members that are wanted; further ones do not matter.
-fn holds_members(object: &Value, wanted: &Map<String, Value>) -> bool {
-    wanted.iter().all(|(name, value)| object.get(name).unwrap_or(&Value::Null) == value)
 }
 
 /// A token: its envelope and whose it was narrowed from.
@@ -238,9 +233,9 @@ impl<'s> Story<'s> {
         }
         let facts = self.facts();
         let decision = decide(&envelope, &call, &facts, self.now);
-        check_expected(&entry.expect, &decision)?;
+        check::expected(&entry.expect, &decision)?;
         self.check_offline(&envelope, &call, &decision)?;
-        check_prepared(&envelope, &call, &facts, self.now)?;
+        check::prepared(&envelope, &call, &facts, self.now)?;
         self.check_parents(&by, &call, &facts, &decision)?;
         self.record(entry, call, decision)
     }
@@ -310,7 +305,7 @@ impl<'s> Story<'s> {
             (Offline::Permit(here), Decision::Permit(there)) => here.id == there.id,
             (Offline::AskLedger(_), _) => true,
             (Offline::Refused(here), Decision::Escalate(there) | Decision::Deny(there)) => {
-                here.reason == there.reason || (there.reason < here.reason && is_late_bound(envelope))
+                here.reason == there.reason || (there.reason < here.reason && check::is_late_bound(envelope))
             }
             _ => false,
         };
@@ -374,62 +369,5 @@ impl<'s> Story<'s> {
         };
         self.played.seen.push(seen);
         Ok(())
-    }
-}
-
-fn is_late_bound(envelope: &Envelope) -> bool {
-    let constraints = envelope
-        .steps
-        .iter()
-        .flat_map(|step| step.args.values().cloned().chain([step.resource.id.as_constraint().into_owned()]));
-    constraints.into_iter().any(|constraint| constraint.needs_history())
-}
-
-/// The prepared envelope answers the same, with and without its index.
-fn check_prepared(envelope: &Envelope, call: &Call, facts: &Facts, now: i64) -> Result<(), String> {
-    let mut padded = envelope.clone();
-    if let Some(step) = envelope.steps.first() {
-        let elsewhere = |number| EnvelopeStep {
-            id: format!("elsewhere-{number}"),
-            location: "https://elsewhere.example".into(),
-            ..step.clone()
-        };
-        padded.steps.extend((0..9).map(elsewhere));
-    }
-    for envelope in [envelope, &padded] {
-        let prepared = Prepared::from(envelope.clone());
-        let (plain, quick) = (decide(envelope, call, facts, now), prepared.decide(call, facts, now));
-        let (plain_offline, quick_offline) = (decide_offline(envelope, call, now), prepared.decide_offline(call, now));
-        if plain != quick || plain_offline != quick_offline {
-            return Err(format!("prepared {quick:?} and {quick_offline:?}, else {plain:?} and {plain_offline:?}"));
-        }
-    }
-    Ok(())
-}
-
-fn check_expected(expected: &Expect, decision: &Decision<'_>) -> Result<(), String> {
-    let names = |expected: &Option<String>, step: &EnvelopeStep| expected.as_ref().is_none_or(|id| *id == step.id);
-    let refuses = |reason: Reason, nearest: &Option<Map<String, Value>>, refusal: &Refusal| {
-        reason == refusal.reason && nearest.as_ref().is_none_or(|wanted| holds_members(&json!(refusal.nearest), wanted))
-    };
-    let fits = match (expected, decision) {
-        (Expect::Permit { step }, Decision::Permit(by)) => names(step, by),
-        (Expect::StepUp { step, values }, Decision::StepUp(asked)) => {
-            let shown = json!(asked.values);
-            names(step, asked.step) && values.as_ref().is_none_or(|wanted| json!(wanted) == shown)
-        }
-        (Expect::Escalate { reason, nearest }, Decision::Escalate(refusal))
-        | (Expect::Deny { reason, nearest }, Decision::Deny(refusal)) => refuses(*reason, nearest, refusal),
-        _ => false,
-    };
-    if fits { Ok(()) } else { Err(format!("expected {expected:?}, got {}", short(decision))) }
-}
-
-fn short(decision: &Decision<'_>) -> String {
-    match decision {
-        Decision::Permit(step) => format!("permit: {}", step.id),
-        Decision::StepUp(asked) => format!("step_up: {}, values: {}", asked.step.id, json!(asked.values)),
-        Decision::Escalate(refusal) => format!("escalate: {}", json!(refusal)),
-        Decision::Deny(refusal) => format!("deny: {}", json!(refusal)),
     }
 }

@@ -206,3 +206,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_a_value_may_contain_is_told_from_the_pattern() {
+    let may = |text: &str, c: char| pattern(text).may_contain(&['!', c]);
+    for (pattern, c) in [
+        ("a.c", ':'),
+        (".*", '.'),
+        ("x[.]y", '.'),
+        ("(a|b:)+", ':'),
+        ("[^a]", '@'),
+        ("[ -~]{2}", '@'),
+        ("(a(b@)?)*", '@'),
+    ] {
+        assert!(may(pattern, c), "{pattern} {c}");
+    }
+    for (pattern, c) in [("abc", ':'), ("[a-z]{2}[0-9]{6}", '.'), ("(a|b)+", ':'), ("[^!@]", '@'), ("[A-Za-z ]*", '@')]
+    {
+        assert!(!may(pattern, c), "{pattern} {c}");
+    }
+}
