@@ -162,12 +162,6 @@ impl Check {
     fn of(self, argument: &str) -> Self {
         Self { argument: Some(argument.to_owned()), ..self }
     }
-
-    /// When the decision looks at it: a budget whose past is not known comes with the budgets.
-    fn order(&self) -> Option<Reason> {
-        let reason = self.reason?;
-        Some(if self.subject == Subject::Budget { Reason::BudgetExhausted } else { reason })
-    }
 }
 
 impl From<bool> for Held {
@@ -179,7 +173,7 @@ impl From<bool> for Held {
 impl StepExplanation {
     /// The check that decides against the step: the first one that does not hold.
     pub fn fault(&self) -> Option<&Check> {
-        self.checks.iter().filter(|check| check.held != Held::Yes).min_by_key(|check| check.order())
+        self.checks.iter().filter(|check| check.held != Held::Yes).min_by_key(|check| check.reason)
     }
 }
 
@@ -306,9 +300,9 @@ impl Question<'_> {
         let budgets = self.envelope.bounds.budgets.iter().filter(|budget| budget.steps.contains(&step.id));
         let check = |budget: &crate::plan::Budget| {
             let held = match (case.exceeds(budget, self.facts), adds_up(budget, self.facts)) {
-                (true, _) => Held::No,
+                (_, false) => Held::Unknown,
+                (true, true) => Held::No,
                 (false, true) => Held::Yes,
-                (false, false) => Held::Unknown,
             };
             let of_step = |id: &String| (id.clone(), json!(self.facts.uses(id)));
             let got = match &budget.arg {
