@@ -201,12 +201,16 @@ fn narrowed_by_kind(rng: &mut Rng, parent: &Constraint, depth: usize) -> Constra
     child
 }
 
-/// Arguments narrowed one by one; optional ones become required, or absent.
+/// Arguments narrowed one by one, but for a few; optional ones become required, or absent.
 pub fn narrowed_arguments(rng: &mut Rng, parent: &Arguments, depth: usize) -> Arguments {
     let mut child = Arguments::new();
     for (name, allowed) in parent {
         match allowed {
             _ if name == "*" && rng.chance(50) => {}
+            // One that is wider.
+            _ if name != "*" && rng.chance(3) => {
+                child.insert(name.clone(), Constraint::Optional(Box::new(allowed.required().clone())));
+            }
             Constraint::Optional(_) if rng.chance(20) => {}
             Constraint::Optional(inner) if rng.chance(50) => {
                 child.insert(name.clone(), Constraint::Optional(Box::new(narrowed(rng, inner, depth))));
@@ -252,7 +256,8 @@ fn a_request(rng: &mut Rng, step: &EnvelopeStep) -> StepRequest {
     (request.after, request.excludes) = (ids(rng, 8), ids(rng, 8));
     if rng.chance(15) {
         let window = rng.pick(&pool().windows);
-        request.window = step.window.as_ref().map_or(Some(window.clone()), |own| own.meet(window));
+        let own = step.window.as_ref().filter(|_| rng.chance(70));
+        request.window = own.map_or(Some(window.clone()), |own| own.meet(window));
     }
     request.environment = if rng.chance(10) { step.environment.clone().or_else(|| Some("live".into())) } else { None };
     request.approve = some(rng, 10, &[Approve::StepUp, Approve::StepUp, Approve::Plan]);
@@ -349,11 +354,14 @@ fn a_past(rng: &mut Rng) -> Past {
     Past { uses: count as u64 + unknown, committed, calls }
 }
 
-/// The facts, with the person's approval of a call in some cases.
+/// The facts, with the person's approval of the call, or of another, in some cases.
 pub fn with_approval(rng: &mut Rng, known: &Known, call: &Call) -> Facts {
     let mut facts = known.facts.clone().unwrap_or_default();
     if rng.chance(30) {
         facts.approvals.insert(call.approval());
+    }
+    if rng.chance(30) {
+        facts.approved_calls.insert(Call::new("", "other", call.resource.clone(), call.args.clone()).digest());
     }
     facts
 }

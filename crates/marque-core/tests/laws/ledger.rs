@@ -1,14 +1,14 @@
 //! Law 7: uses, groups, budgets, turns and step-ups are shared along the chain, whichever child a call goes through.
 
 use crate::generate::{a_call, a_world, an_envelope, requests};
-use crate::support::{Known, NOW, Rng, pairs};
+use crate::support::{Known, NOW, Rng, constraint, pairs};
 use marque_core::attenuate::attenuate;
 use marque_core::call::Call;
 use marque_core::decide::{Decision, decide};
 use marque_core::envelope::Envelope;
 use marque_core::facts::{Facts, PastCall};
 use marque_core::plan::{Budget, Uses};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A ledger as a server keeps one: facts by the signed plan's step ids, and who used what.
 struct Ledger {
@@ -106,6 +106,15 @@ fn number(budget: &Budget, value: &Value) -> f64 {
     value.as_f64().or_else(|| value.as_str()?.parse().ok()).unwrap_or(f64::INFINITY)
 }
 
+/// Steps that spend numbers, and a budget that is soon used up.
+fn spend(signed: &mut Envelope) {
+    for step in &mut signed.steps {
+        step.args = [("a".to_owned(), constraint(&json!({"num": {"min": "1", "max": "5"}})))].into();
+        step.uses = Uses::Count(4);
+    }
+    signed.bounds.budgets = serde_json::from_value(json!([{"steps": ["u0", "u1"], "arg": "a", "max": "12"}])).unwrap();
+}
+
 #[test]
 fn splitting_a_plan_over_hops_and_gates_never_multiplies_it() {
     let (mut permitted, mut refused, mut asked, mut split) = (0, 0, 0, 0);
@@ -113,6 +122,9 @@ fn splitting_a_plan_over_hops_and_gates_never_multiplies_it() {
         let mut rng = Rng::of_case(7, case);
         let mut signed = an_envelope(&mut rng);
         signed.bounds.expires_at = Some(NOW + 60);
+        if rng.chance(50) {
+            spend(&mut signed);
+        }
         let mut holders = vec![signed.clone()];
         for _ in 0..6 {
             let giver = rng.pick(&holders).clone();

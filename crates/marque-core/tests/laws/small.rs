@@ -104,7 +104,8 @@ fn covering_is_reflexive_and_transitive_over_the_small_universe() {
     }
 }
 
-/// Law 3: the meet permits exactly what both permit, and both cover it. The quick part looks at some of the pairs.
+/// Law 3: the meet permits exactly what both permit, and both cover it. The quick part looks at
+/// all pairs of one kind and at some of the others.
 #[test]
 fn a_meet_is_below_both_and_exact_over_the_small_universe() {
     let small = small();
@@ -119,14 +120,17 @@ fn a_meet_is_below_both_and_exact_over_the_small_universe() {
     let truths: Vec<Bits> = small.constraints.iter().map(bits).collect();
     let pairs = (0..truths.len()).flat_map(|one| (0..=one).map(move |other| (one, other)));
     let mut met_in_one_kind = 0;
-    for (one, other) in pairs.step_by(step) {
+    for (index, (one, other)) in pairs.enumerate() {
         let (a, b) = (&small.constraints[one], &small.constraints[other]);
+        if index % step != 0 && kind(a) != kind(b) {
+            continue;
+        }
         let met = a.meet(b);
         assert!(a.covers(&met) && b.covers(&met), "{met:?} is below {a:?} and {b:?}");
         assert_eq!(bits(&met), truths[one].and(&truths[other]), "{met:?} is what {a:?} and {b:?} allow");
         met_in_one_kind += usize::from(!matches!(met, Constraint::All(_)));
     }
-    assert!(met_in_one_kind > 100 / step);
+    assert!(met_in_one_kind > 300);
 }
 
 /// Named, optional and further arguments in all combinations.
