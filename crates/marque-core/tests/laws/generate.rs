@@ -361,7 +361,7 @@ pub fn with_approval(rng: &mut Rng, known: &Known, call: &Call) -> Facts {
         facts.approvals.insert(call.approval());
     }
     if rng.chance(30) {
-        facts.approved_calls.insert(Call::new("", "other", call.resource.clone(), call.args.clone()).digest());
+        facts.approvals.insert(Call::new("", "other", call.resource.clone(), call.args.clone()).approval());
     }
     facts
 }
