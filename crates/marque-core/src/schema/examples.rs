@@ -65,7 +65,7 @@ pub(super) fn plan() -> Value {
                 "id": "find", "location": "https://billing.example.com", "action": "invoice.list",
                 "resource": {"type": "customer", "id": "miller"},
                 "args": {"status": {"const": "open"}, "page": {"optional": {"num": {"min": "1", "max": "5"}}}},
-                "uses": "any",
+                "uses": 9,
             },
             {
                 "id": "pay", "location": "https://bank.example.com", "action": "transfer.create",

@@ -36,19 +36,20 @@ pub(super) fn location() -> String {
     let name = format!(r"({LABEL}\.)*{LAST}");
     let v4 = format!(r"({BYTE}\.){{3}}{BYTE}");
     let v6 = format!(r"\[({GROUP}(:{GROUP}){{7}}|({GROUP}(:{GROUP})?)?::({GROUP}(:{GROUP}){{0,3}})?)\]");
-    let segment = segment(&format!("[{PATH}]"), &format!("[.{PATH}]"));
+    let segment = segment(&format!("[{PATH}]"), &format!("[.{PATH}]"), &format!("[.{PATH}]"));
     format!("^https?://({name}|{v4}|{v6})(:{PORT})?((/{segment}?)*/{segment})?$")
 }
 
 /// A path in normal form and a final slash.
 pub(super) fn prefix() -> String {
-    let segment = segment(r"[^./\\%?#]", r"[^/\\%?#]");
+    let segment = segment(r"[^.;/\\%?#]", r"[^;/\\%?#]", r"[^/\\%?#]");
     format!("^(/|/?({segment}/)+)$")
 }
 
-/// A segment of a path that is not empty and neither `.` nor `..`.
-fn segment(not_dot: &str, any: &str) -> String {
-    format!(r"({not_dot}{any}*|\.{not_dot}{any}*|\.\.{any}+)")
+/// A segment of a path that is not empty and neither `.` nor `..`, by its characters: such as make it none of these,
+/// such as do behind two dots, and all.
+fn segment(not_dot: &str, third: &str, any: &str) -> String {
+    format!(r"({not_dot}{any}*|\.{not_dot}{any}*|\.\.{third}{any}*)")
 }
 
 /// A JSON pointer.
