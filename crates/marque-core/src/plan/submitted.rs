@@ -98,6 +98,10 @@ pub struct SubmittedLimits {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(
+    feature = "schema",
+    schemars(extend("dependentSchemas" = {"group": {"properties": {"uses": {"$ref": "#/$defs/Count"}}}}))
+)]
 pub struct SubmittedStep {
     /// Unique within the plan: other parts of the plan name the step by it.
     #[cfg_attr(feature = "schema", schemars(with = "schema::Identifier"))]

@@ -37,9 +37,9 @@ macro_rules! places {
 terms! {
     Version, "Version", _ => json_schema!({"type": "integer", "const": 1});
     True, "True", _ => json_schema!({"type": "boolean", "const": true});
-    Uses, "Uses", _ => json_schema!({
+    Uses, "Uses", to => json_schema!({
         "description": "How often a step may be used, or any number of times: only for reads.",
-        "oneOf": [{"type": "integer", "minimum": 1, "maximum": limits::USES}, {"type": "string", "const": "any"}],
+        "oneOf": [to.subschema_for::<Count>(), {"type": "string", "const": "any"}],
     });
     ResourceId, "ResourceId", to => json_schema!({
         "description": "One resource id exactly, or a constraint on the id, which is a text.",
@@ -69,6 +69,9 @@ places! {
         "description": "A text without line breaks and characters that nobody sees.", "type": "string", "pattern": forms::PLAIN,
     });
     Identifier, _ => text("A name or an id, as it is.", limits::IDENTIFIER_CHARS);
+    Count, _ => json_schema!({
+        "description": "So often, counted.", "type": "integer", "minimum": 1, "maximum": limits::USES,
+    });
     EarlierStep, _ => text("The id of a step that stands earlier in the plan. Its uses are counted, not \"any\".", limits::IDENTIFIER_CHARS);
     StepOfPlan, _ => text("The id of a step of the plan.", limits::IDENTIFIER_CHARS);
     Location, _ => form(
@@ -82,7 +85,7 @@ places! {
         "A host name in lower-case ASCII of two or more labels, each of at most 63 characters.", 253, &forms::host(), &["example.com"],
     );
     Prefix, to => plain_form(
-        to, "A path in normal form that ends in /: no empty segment, no segment . or .. alone, none of \\ % ? #.",
+        to, "A path in normal form that ends in /: no empty segment, no segment . or .. alone, nor one of these before a ;, none of \\ % ? #.",
         limits::VALUE_CHARS, &forms::prefix(), &["/reports/2026/", "inbox/"],
     );
     Template, _ => template();

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 /// Constraints within each other, and lists and objects beside them, before the shortest way down is taken.
 const DEPTH: usize = 11;
 
-/// A step that was made, as later ones can name it.
+/// A step that was made and whose uses are counted, as others can name it.
 struct Made {
     id: String,
     args: Vec<String>,
@@ -24,30 +24,29 @@ pub struct Generator<'s> {
     heights: Heights<'s>,
     texts: Texts,
     made: Vec<Made>,
+    /// Ids of steps whose uses are not counted.
+    uncounted: Vec<String>,
     /// How often an earlier step was wanted where there was none.
     wanted: usize,
 }
 
 impl<'s> Generator<'s> {
     pub fn new(root: &'s Value) -> Self {
-        Self { root, heights: Heights::new(root), texts: Texts::new(), made: Vec::new(), wanted: 0 }
+        Self {
+            root,
+            heights: Heights::new(root),
+            texts: Texts::new(),
+            made: Vec::new(),
+            uncounted: Vec::new(),
+            wanted: 0,
+        }
     }
 
     /// The next document.
     pub fn document(&mut self) -> Value {
         self.made.clear();
-        let mut document = self.schema(self.root, 0);
-        self.count_most_uses(&mut document);
-        document
-    }
-
-    /// An uncounted step refuses every plan in which something depends on it: nearly all become counted.
-    fn count_most_uses(&mut self, document: &mut Value) {
-        for step in document["steps"].as_array_mut().into_iter().flatten() {
-            if step["uses"] == "any" && self.chance(98) {
-                step["uses"] = json!(3);
-            }
-        }
+        self.uncounted.clear();
+        self.schema(self.root, 0)
     }
 
     pub(crate) fn below(&mut self, end: usize) -> usize {
@@ -121,6 +120,7 @@ impl<'s> Generator<'s> {
                 let at = self.below(self.made.len());
                 return self.made[at].id.as_str().into();
             }
+            "StepOfPlan" if !self.uncounted.is_empty() => return self.pick(&self.uncounted.clone()).into(),
             _ => {}
         }
         let root = self.root;
@@ -136,6 +136,9 @@ impl<'s> Generator<'s> {
     }
 
     fn remember(&mut self, step: &Value) {
+        if step.get("uses") == Some(&"any".into()) && !self.chance(1) {
+            return self.uncounted.push(step["id"].as_str().unwrap().to_owned());
+        }
         let names = step["args"].as_object().map(|args| args.keys().filter(|name| *name != "*").cloned().collect());
         self.made.push(Made { id: step["id"].as_str().unwrap().to_owned(), args: names.unwrap_or_default() });
     }
@@ -163,6 +166,12 @@ impl<'s> Generator<'s> {
         let none = Map::new();
         let properties = members.get("properties").and_then(Value::as_object).unwrap_or(&none);
         let mut names = self.names(members, properties, depth);
+        if let Some((name, more)) = dependent(members, &names) {
+            let mut members = merged(&members.clone().into(), more);
+            members["dependentSchemas"].as_object_mut().unwrap().remove(name);
+            members["required"].as_array_mut().unwrap().push(name.as_str().into());
+            return self.object(members.as_object().unwrap(), depth);
+        }
         // What is named elsewhere in the plan comes first.
         names.sort_by_key(|name| (name != "steps", name != "id", name.clone()));
         let mut made = Map::new();
@@ -293,6 +302,12 @@ impl<'s> Generator<'s> {
             rule["arg"] = self.pick(&args).into();
         }
     }
+}
+
+/// What else a schema says if one of the members is there.
+fn dependent<'s>(members: &'s Map<String, Value>, names: &[String]) -> Option<(&'s String, &'s Value)> {
+    let schemas = members.get("dependentSchemas").and_then(Value::as_object)?;
+    schemas.iter().find(|(name, _)| names.contains(name))
 }
 
 /// A branch together with what stands beside the list of branches.

@@ -129,3 +129,15 @@ fn limits_are_the_readers() {
         refused(&format!("less than {least} {what}"), &document(least - 1));
     }
 }
+
+/// A group's steps are counted: their uses are a number.
+#[test]
+fn a_step_of_a_group_is_counted() {
+    let validator = validator(&plan_schema());
+    for (uses, is_counted) in [(json!(1), true), (json!(limits::USES), true), (json!("any"), false)] {
+        let mut document = changed("/steps/1/group", json!("g"));
+        document["steps"][1]["uses"] = uses;
+        assert_eq!(validator.is_valid(&document), is_counted);
+        assert_eq!(read(&document.to_string()).is_ok(), is_counted);
+    }
+}

@@ -67,7 +67,11 @@ fn of_steps() -> Vec<Rule> {
         rule("The id of a step of the plan.", "the plan has no step", changed("/limits/budgets", budget)),
         rule(earlier, "the plan has no step", changed("/steps/0/after", json!(["use"]))),
         rule("uses are counted, not", "whose uses are not counted", uncounted("/steps/1/after", json!(["find"]))),
-        rule("uses are counted, not", "whose uses are not counted", uncounted("/steps/0/group", json!("g"))),
+        rule(
+            "uses are counted, not",
+            "whose uses are not counted",
+            uncounted("/steps/1/resource/id", json!({"quote": {"step": "find"}})),
+        ),
         rule(
             "uses are counted, not",
             "whose uses are not counted",
