@@ -87,10 +87,10 @@ impl<'c> Naive<'c> {
 
     fn is_blocked(&self, blocked: &Blocked) -> bool {
         let resource = blocked.resource.as_ref();
-        let id = Value::from(self.call.resource.id.as_str());
+        // How else a text could be read is told by the scenarios of what is blocked.
         let may_be = |blocked: &ResourceId| match blocked {
             ResourceId::Exact(exact) => *exact == self.call.resource.id,
-            ResourceId::Bound(bound) => Known::default().truth(bound, &id) != Truth::Fails,
+            ResourceId::Bound(bound) => bound.may_hold(&self.call.resource.id),
         };
         blocked.action.as_ref().is_none_or(|action| *action == self.call.action)
             && blocked.location.as_ref().is_none_or(|location| *location == self.call.location)
