@@ -42,11 +42,12 @@ fn check_resolved(plan: SubmittedPlan) {
         client_id: "demo-agent",
         jkt: "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I",
         catalogs: &CATALOGS,
+        blocked: &[],
         now: 1_795_316_400,
     };
     let Ok(resolved) = resolve(plan, &completion) else { return };
     assert_eq!(ResolvedPlan::from_canonical(&resolved.canonical()).as_ref(), Ok(&resolved));
-    let envelope = Envelope::of(&resolved.steps);
+    let envelope = Envelope::of(&resolved).expect("a resolved plan ends at an instant");
     assert!(covers(&envelope, &envelope), "a plan covers itself");
     let shown = lines(&resolved, &CATALOGS, "en").expect("what is resolved can be shown");
     assert!(shown.iter().all(|line| !line.contains(char::is_control)));

@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use marque_core::attenuate::{StepRequest, attenuate, covers};
-use marque_core::envelope::Envelope;
+use marque_core::envelope::{Envelope, EnvelopeStep};
 use marque_core::{json, limits};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -11,10 +11,12 @@ use std::collections::BTreeSet;
 fuzz_target!(|bytes: &[u8]| {
     let Ok(Value::Object(mut members)) = json::parse_plan(bytes, limits::PLAN_BYTES) else { return };
     let (Some(parent), Some(requests)) = (members.remove("parent"), members.remove("requests")) else { return };
-    let (Ok(parent), Ok(requests)) = (json::typed::<Envelope>(parent), json::typed::<Vec<StepRequest>>(requests))
+    let (Ok(steps), Ok(requests)) =
+        (json::typed::<Vec<EnvelopeStep>>(parent), json::typed::<Vec<StepRequest>>(requests))
     else {
         return;
     };
+    let parent = Envelope { steps, ..Envelope::default() };
     // A signed plan names no step twice.
     let ids: BTreeSet<&str> = parent.steps.iter().map(|step| step.id.as_str()).collect();
     if ids.len() < parent.steps.len() {
