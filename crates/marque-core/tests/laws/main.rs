@@ -7,6 +7,7 @@ mod generate;
 mod ledger;
 mod oracle;
 mod pairs;
+mod refused;
 mod sample;
 mod small;
 mod support;
