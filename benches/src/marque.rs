@@ -38,7 +38,7 @@ impl Contender for Marque {
 
     fn call(&self, call: &Call) -> Result<MarqueCall, Failure> {
         let args = call.args.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
-        Ok(marque_call(&call.action, &call.resource, args))
+        Ok(marque_call(&call.location, &call.action, &call.resource, args))
     }
 
     fn permits(&self, call: &MarqueCall) -> bool {
@@ -67,7 +67,7 @@ impl Marque {
         };
         let last = count.saturating_sub(1);
         let args = every_kind().into_iter().map(|(name, _, value)| (name.to_owned(), value)).collect();
-        let call = marque_call(action_of(last), &resource_of(last), args);
+        let call = marque_call(LOCATION, action_of(last), &resource_of(last), args);
         let prepared = envelope((0..count).map(step).collect())?.into();
         Ok((Self { prepared, unused: Facts::default(), used: Facts::default() }, call))
     }
@@ -107,9 +107,9 @@ fn resource_of(index: usize) -> String {
     format!("INV-2026-{index:06}")
 }
 
-fn marque_call(action: &str, resource: &str, args: Map<String, Value>) -> MarqueCall {
+fn marque_call(location: &str, action: &str, resource: &str, args: Map<String, Value>) -> MarqueCall {
     let resource = CallResource { kind: KIND.into(), id: resource.into() };
-    MarqueCall::new(LOCATION, action, resource, args)
+    MarqueCall::new(location, action, resource, args)
 }
 
 /// A step as it is submitted.
