@@ -1,5 +1,5 @@
 # Every target does its own set-up. make up leaves the demonstration running; make down stops it.
-.PHONY: setup build jar up down demo test check
+.PHONY: setup build jar up down demo test check bench fuzz laws
 
 SHELL := /bin/bash
 DEMO := target/debug/demo
@@ -33,7 +33,20 @@ demo: build
 
 check: | setup
 	@cargo fmt --all --check
+	@cargo fmt --manifest-path fuzz/Cargo.toml --check
 	@cargo clippy --workspace --all-features --all-targets -- -D warnings
 
 test:
 	@scripts/test
+
+# Measures Marque beside its peers; needs cargo alone. See docs/performance.md.
+bench:
+	@cargo run --release --manifest-path benches/Cargo.toml --target-dir target/bench-build
+
+# Longer than make test does it: a minute for each target, going on from what earlier runs found.
+fuzz: | setup
+	@scripts/fuzz --seconds 60
+
+# The attenuation laws over a million generated pairs of envelopes, and exhaustively over a small universe; some minutes.
+laws:
+	@MARQUE_LAWS_PAIRS=1000000 cargo test --release --package marque-core --test laws -- --nocapture --test-threads 2

@@ -1,6 +1,7 @@
 //! The configuration: one file and a few variables of the environment. Everything is checked once, here.
 
 use crate::environment::variable;
+use marque_core::plan::Blocked;
 use secrecy::SecretString;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -52,6 +53,9 @@ pub struct RealmConfig {
     /// ask for the same passkeys. Without this statement the server does not start for a host named `localhost`.
     #[serde(default)]
     pub shared_rp_host_accepted: bool,
+    /// What no plan of the realm may do: refused in plans, and at every evaluation.
+    #[serde(default)]
+    pub blocked: Vec<Blocked>,
 }
 
 /// What is wrong with the configuration, and where.

@@ -3,6 +3,7 @@
 
 use marque::http::router::{Caller, ROUTES};
 use marque_core::reason::Reason;
+use marque_core::schema::plan_schema;
 use std::path::Path;
 
 fn expect_page(path: &str, generated: &str) {
@@ -47,4 +48,10 @@ fn the_page_of_endpoints_is_up_to_date() {
         page += &format!("| {} | `{}` | {caller} |\n", route.method, route.path);
     }
     expect_page("docs/reference/endpoints.md", &page);
+}
+
+#[test]
+fn the_schema_of_plans_is_up_to_date() {
+    let page = serde_json::to_string_pretty(&plan_schema()).unwrap();
+    expect_page("docs/reference/plan.schema.json", &format!("{page}\n"));
 }

@@ -170,12 +170,8 @@ impl Agent {
 
     fn action(&self, action: &str, kind: &str, id: &str, args: &[(&str, &str)]) -> Call {
         let args: BTreeMap<&str, &str> = args.iter().copied().collect();
-        Call {
-            location: self.location.clone(),
-            action: action.into(),
-            resource: CallResource { kind: kind.into(), id: id.into() },
-            args: args.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect::<Map<_, _>>(),
-        }
+        let args = args.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect::<Map<_, _>>();
+        Call::new(&self.location, action, CallResource { kind: kind.into(), id: id.into() }, args)
     }
 }
 

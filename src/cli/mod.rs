@@ -1,6 +1,7 @@
 //! The command line: one file per command.
 
 mod evidence;
+mod plan;
 mod postgres;
 mod serve;
 mod trust;
@@ -25,6 +26,8 @@ struct Cli {
 enum Command {
     /// Run the server.
     Serve(serve::Args),
+    /// Check a call against a plan, find what is wide in it, compare two plans. Offline, from files alone.
+    Plan(plan::Args),
     /// Export and verify evidence of approvals.
     Evidence(evidence::Args),
     /// Export the keys that anchor evidence.
@@ -73,6 +76,7 @@ enum Output {
 pub fn run() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(args) => serve::run(&args),
+        Command::Plan(args) => plan::run(args),
         Command::Evidence(args) => evidence::run(args),
         Command::Trust(args) => trust::run(args),
         Command::Postgres(args) => postgres::run(args),

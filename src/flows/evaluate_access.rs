@@ -14,9 +14,10 @@ use crate::store::permits::NewPermit;
 use crate::{random, store};
 use marque_core::call::Call;
 use marque_core::claims::TxnClaims;
-use marque_core::decide::{self, Decision, Facts};
+use marque_core::decide::{self, Decision};
 use marque_core::dpop::{self, Proof};
 use marque_core::envelope::EnvelopeStep;
+use marque_core::facts::{Facts, Past};
 use marque_core::plan::{Class, Uses};
 use marque_core::reason::Reason;
 use marque_core::{jws, names};
@@ -144,9 +145,10 @@ async fn charge(
     if let Some(answer) = repeated(&mut tx, resource_server, evaluation, proof, intent_id, now).await? {
         return Ok(answer);
     }
-    let facts = Facts { uses: store::permits::uses(&mut tx, intent_id).await? };
-    let step = match decide::decide(&claims.tctx.steps, &evaluation.call, &facts) {
+    let facts = facts(cx, &mut tx, intent_id).await?;
+    let step = match decide::decide(&claims.tctx.envelope, &evaluation.call, &facts, cx.now_secs()) {
         Decision::Permit(step) => step,
+        Decision::StepUp(_) => return Ok(refused(Reason::StepUpRequired, intent)),
         Decision::Escalate(refusal) | Decision::Deny(refusal) => {
             return Ok(Evaluated::Refused(Box::new(refusal), intent));
         }
@@ -162,6 +164,16 @@ async fn charge(
     let Some(permit) = permit else { return Ok(refused(Reason::UsesExhausted, intent)) };
     tx.commit().await?;
     Ok(Evaluated::Permit(permit))
+}
+
+/// What the ledger knows of an intent. It is locked until the transaction ends: what one call finds out of order,
+/// used up or within a budget, no other call changes meanwhile.
+async fn facts(cx: Context<'_>, tx: &mut PgConnection, intent_id: Uuid) -> Result<Facts, FlowError> {
+    store::permits::lock_ledger(tx, intent_id).await?;
+    let used = store::permits::uses(tx, intent_id).await?;
+    let steps = used.into_iter().map(|(step, used)| (step, Past::counted(used.uses, used.committed))).collect();
+    let turns = store::tokens::turns(tx, intent_id).await?;
+    Ok(Facts { steps, turns, blocked: cx.realm.config.blocked.clone(), ..Facts::default() })
 }
 
 /// The earlier permit for this call id; the same id for another call, or with another proof, is refused.

@@ -100,7 +100,7 @@ pub async fn exchange_token(
         token,
         expires_in: claims.exp - claims.iat,
         scope: claims.scope,
-        authorization_details: IntentClaims::details(&claims.tctx.steps),
+        authorization_details: IntentClaims::details(&claims.tctx.envelope),
     })
 }
 
@@ -175,7 +175,7 @@ fn txn_parent(payload: &[u8], cx: Context<'_>) -> Result<Parent, Refusal> {
         jkt: claims.cnf.jkt,
         act: claims.act,
         txn,
-        envelope: claims.tctx.steps,
+        envelope: claims.tctx.envelope,
     })
 }
 
@@ -212,7 +212,8 @@ fn narrow(
     exchange: &Exchange<'_>,
 ) -> Result<Envelope, Refusal> {
     let may = |id: &str| plan.may_carry_out(client.client_id(), id);
-    let held = Envelope { steps: parent.envelope.steps.iter().filter(|step| may(&step.id)).cloned().collect() };
+    let mut held = parent.envelope.clone();
+    held.steps.retain(|step| may(&step.id));
     let mut envelope = match exchange.authorization_details {
         None => held,
         Some(details) => {
@@ -240,9 +241,7 @@ fn requests(details: &str) -> Result<Vec<StepRequest>, Refusal> {
     let value = json::parse_plan(details.as_bytes(), limits::PLAN_BYTES).map_err(refused)?;
     let requests: Vec<StepRequest> = json::typed(value).map_err(refused)?;
     for (index, request) in requests.iter().enumerate() {
-        for (name, constraint) in &request.args {
-            constraint.check(&format!("$[{index}].args.{name}")).map_err(refused)?;
-        }
+        request.check(&format!("$[{index}]")).map_err(refused)?;
     }
     if requests.is_empty() { Err(malformed("authorization_details: $: names no step")) } else { Ok(requests) }
 }
@@ -266,7 +265,7 @@ fn claims(
     parent: &Parent,
     plan: &ResolvedPlan,
     act: Actor,
-    steps: Envelope,
+    envelope: Envelope,
 ) -> Result<(TxnClaims, Uuid), FlowError> {
     let now = cx.app.clock.now();
     let plan_ends = plan.expires_at().map_err(FlowError::internal)?;
@@ -279,9 +278,9 @@ fn claims(
         exp: plan_ends.min((now + LIFETIME).unix_timestamp()),
         jti: random::opaque_id().to_string(),
         txn: txn.to_string(),
-        scope: steps.scope(),
+        scope: envelope.scope(),
         req_wl: client.client_id().into(),
-        tctx: TxnContext { intent: parent.intent.clone(), steps },
+        tctx: TxnContext { intent: parent.intent.clone(), envelope },
         rctx: serde_json::Map::new(),
         act,
         cnf: Confirmation { jkt: client.jkt.clone() },
@@ -316,8 +315,16 @@ async fn keep(
         issued_at: instant(claims.iat)?,
         expires_at: instant(claims.exp)?,
     };
-    let mut conn = cx.app.pool.acquire().await?;
+    let mut conn = cx.app.pool.begin().await?;
+    if let Some(allowed) = claims.tctx.envelope.bounds.turns {
+        store::permits::lock_ledger(&mut conn, intent_id).await?;
+        let turns = store::tokens::turns_with(&mut conn, intent_id, txn).await?;
+        if turns > allowed {
+            return Err(refuse(Reason::TurnsExhausted, &intent_id.to_string()).into());
+        }
+    }
     if store::tokens::insert_if_active(&mut conn, cx.realm_name(), &row).await? {
+        conn.commit().await?;
         tracing::info!(intent = %intent_id, token = %hash, client = client.client_id(), "token.exchanged");
         return Ok(());
     }

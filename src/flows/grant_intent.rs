@@ -193,7 +193,7 @@ async fn mint(
         return Err(over(intent).into());
     }
     let jti = random::opaque_id();
-    let envelope = Envelope::of(&proven.plan.steps);
+    let envelope = Envelope::of(&proven.plan).map_err(FlowError::internal)?;
     let claims = claims(cx, client, evidence, proven, &envelope, (jti, now.unix_timestamp(), exp));
     let token = cx.realm.keyring.sign(Purpose::IntentToken, &claims)?;
     let hash = token_hash(&token);
@@ -251,5 +251,6 @@ fn claims(
             credential: Digest::of(&credential_id),
         },
         authorization_details: IntentClaims::details(envelope),
+        bounds: envelope.bounds.clone(),
     }
 }

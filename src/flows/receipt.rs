@@ -92,7 +92,7 @@ pub async fn find(cx: Context<'_>, intent_id: &str, cookie: Option<&str>) -> Res
     let used = store::permits::uses(&mut conn, id).await?;
     let plan = ResolvedPlan::from_canonical(&intent.plan).map_err(FlowError::internal)?;
     let is_over = now >= intent.expires_at || (intent.state() == IntentState::Pending && now >= intent.pending_until);
-    let of = |id: &str| used.get(id).copied().unwrap_or(0);
+    let of = |id: &str| used.get(id).map_or(0, |used| used.uses);
     Ok(Some(Receipt {
         intent_id: id,
         state: if is_over && intent.state().refusal().is_none() { "expired" } else { intent.state().word() },

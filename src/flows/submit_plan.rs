@@ -86,6 +86,7 @@ pub async fn submit_plan(
         client_id: client.client_id(),
         jkt: &client.jkt,
         catalogs: &catalogs,
+        blocked: &cx.realm.config.blocked,
         now: cx.now_secs(),
     };
     let resolved = resolve(plan, &completion).map_err(|rejection| rejected(&rejection))?;

@@ -11,6 +11,7 @@ use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::response::{IntoResponse, Response};
 use marque_core::call::{Call, CallResource};
+use marque_core::facts::Records;
 use marque_core::{decide, json, limits};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -50,6 +51,9 @@ struct CallContext {
     method: String,
     url: String,
     call_id: String,
+    environment: Option<String>,
+    #[serde(default)]
+    records: Records,
 }
 
 /// Evaluates one call. A refused call is 200 with `decision: false`. `X-Request-ID` comes back with every answer.
@@ -85,10 +89,9 @@ fn read(bytes: &[u8]) -> Result<Evaluation, Refusal> {
     Ok(Evaluation {
         client_id: body.subject.id,
         call: Call {
-            location: body.context.location,
-            action: body.action.name,
-            resource: body.resource,
-            args: body.action.properties,
+            environment: body.context.environment,
+            records: body.context.records,
+            ..Call::new(body.context.location, body.action.name, body.resource, body.action.properties)
         },
         txn_token: body.context.txn_token,
         dpop: body.context.dpop,

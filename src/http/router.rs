@@ -61,6 +61,7 @@ const fn route(
 pub const ROUTES: &[Route] = &[
     route("GET", "/.well-known/oauth-authorization-server", Anyone, || get(metadata::show)),
     route("GET", "/jwks", Anyone, || get(metadata::keys)),
+    route("GET", "/plan-schema", Anyone, || get(metadata::plan_schema)),
     route("POST", "/plans", Client, || post(plans::submit)),
     route("POST", "/token", Client, || post(token::answer)),
     route("POST", "/catalogs", ResourceServer, || post(catalogs::publish)),

@@ -43,10 +43,39 @@ pub struct NewPermit<'a> {
     pub expires_at: OffsetDateTime,
 }
 
-/// Uses of each step of an intent so far.
-pub async fn uses(conn: &mut PgConnection, intent_id: Uuid) -> Result<BTreeMap<String, u64>, StoreError> {
-    let rows = sqlx::query!("select step_id, used from uses where intent_id = $1", intent_id).fetch_all(conn).await?;
-    Ok(rows.into_iter().map(|row| (row.step_id, row.used.unsigned_abs())).collect())
+/// How often a step was used.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Used {
+    /// Uses, reserved or committed.
+    pub uses: u64,
+    /// Committed uses.
+    pub committed: u64,
+}
+
+/// Uses of each step of an intent so far, by step id.
+pub async fn uses(conn: &mut PgConnection, intent_id: Uuid) -> Result<BTreeMap<String, Used>, StoreError> {
+    let rows = sqlx::query!(
+        "select step_id, used, (
+             select count(*) from permits p
+             where p.intent_id = u.intent_id and p.step_id = u.step_id and p.state = 'committed'
+         ) as \"committed!\"
+         from uses u where u.intent_id = $1",
+        intent_id
+    )
+    .fetch_all(conn)
+    .await?;
+    let used = rows
+        .into_iter()
+        .map(|row| (row.step_id, Used { uses: row.used.unsigned_abs(), committed: row.committed.unsigned_abs() }));
+    Ok(used.collect())
+}
+
+/// Holds other evaluations of the same intent until the transaction ends.
+pub async fn lock_ledger(conn: &mut PgConnection, intent_id: Uuid) -> Result<(), StoreError> {
+    sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1, 5)) as locked", intent_id.to_string())
+        .fetch_one(conn)
+        .await
+        .map(drop)
 }
 
 /// Counts one more use of a step, unless it was used as often as allowed: false.

@@ -63,6 +63,27 @@ pub async fn insert_if_active(conn: &mut PgConnection, realm: &str, token: &NewT
     Ok(inserted.rows_affected() == 1)
 }
 
+/// Turns of an intent: chains of transaction tokens that were started.
+pub async fn turns(conn: &mut PgConnection, intent_id: Uuid) -> Result<u64, StoreError> {
+    let turns =
+        sqlx::query_scalar!(r#"select count(distinct txn) as "turns!" from tokens where intent_id = $1"#, intent_id)
+            .fetch_one(conn)
+            .await?;
+    Ok(turns.unsigned_abs())
+}
+
+/// Turns of an intent, one of the given chain among them.
+pub async fn turns_with(conn: &mut PgConnection, intent_id: Uuid, txn: Uuid) -> Result<u64, StoreError> {
+    let others = sqlx::query_scalar!(
+        r#"select count(distinct txn) as "turns!" from tokens where intent_id = $1 and txn <> $2"#,
+        intent_id,
+        txn
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(others.unsigned_abs() + 1)
+}
+
 /// Whether an intent was redeemed: whatever its own row says, its token's row stays.
 pub async fn is_redeemed(conn: &mut PgConnection, intent_id: Uuid) -> Result<bool, StoreError> {
     sqlx::query_scalar!(

@@ -49,6 +49,13 @@ fn the_gate_brings_neither_the_server_nor_its_store() {
     let plain = tree("marque-gate", &[]);
     assert_eq!(unwanted(&plain, &[SERVER, TRANSPORT].concat()), [""; 0]);
     assert!(plain.contains("marque-core"));
+    let schema = ["schemars", "schemars_derive"];
+    assert_eq!(
+        unwanted(&tree("marque-gate", &["--all-features"]), &schema),
+        [""; 0],
+        "who checks calls writes no plans"
+    );
+    assert_eq!(unwanted(&tree("marque", &[]), &schema), schema, "the same names are found where they are");
 }
 
 struct Policy {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// What each room may name of the others. `app` wires all and hands itself to those who answer requests.
 const KNOWS: &[(&str, &[&str])] = &[
     ("main", &[]),
-    ("cli", &["app", "config", "environment", "flows", "postgres"]),
+    ("cli", &["app", "clock", "config", "environment", "flows", "postgres"]),
     ("app", &["clock", "config", "flows", "http", "keycloak", "keys", "store"]),
     ("http", &["app", "flows", "random"]),
     ("flows", &["app", "clock", "keycloak", "keys", "passkey", "random", "store"]),

@@ -10,7 +10,7 @@ use marque_core::canonical::Digest;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-const EVALUATION: &str = "/access/v1/evaluation";
+pub const EVALUATION: &str = "/access/v1/evaluation";
 
 /// How a rotation travels to the resource server.
 fn address(call: &Call) -> String {
@@ -35,7 +35,7 @@ fn with_proof(stack: &Stack, client: &Client, token: &str, call: &Call, call_id:
     })
 }
 
-fn fresh() -> String {
+pub fn fresh() -> String {
     Uuid::new_v4().to_string()
 }
 
@@ -75,13 +75,13 @@ impl Step {
 }
 
 /// The context of a permit.
-fn permit(reply: &Reply) -> Value {
+pub fn permit(reply: &Reply) -> Value {
     assert_eq!(reply.success(200)["decision"], true, "{}: {}", reply.what, reply.text);
     reply.body["context"].clone()
 }
 
 /// A refused call: 200 with the reason.
-fn refused(reply: &Reply, reason: &str) {
+pub fn refused(reply: &Reply, reason: &str) {
     assert_eq!(reply.success(200)["decision"], false, "{}: {}", reply.what, reply.text);
     assert_eq!(reply.body["context"]["reason"], reason, "{}: {}", reply.what, reply.text);
     assert!(reply.body["context"].get("permit").is_none());

@@ -36,7 +36,7 @@ fn step(id: &str, args: Value) -> Value {
     json!([{"type": "agent_intent_step", "id": id, "args": args}])
 }
 
-fn token_of(reply: &Reply) -> String {
+pub fn token_of(reply: &Reply) -> String {
     reply.success(200)["access_token"].as_str().unwrap().to_owned()
 }
 

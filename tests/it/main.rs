@@ -18,6 +18,7 @@ mod feed;
 mod grant;
 mod keycloak_away;
 mod keys;
+mod language;
 mod routes;
 mod rows;
 mod support;

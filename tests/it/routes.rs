@@ -16,6 +16,7 @@ use uuid::Uuid;
 const GOLDEN: &[(&str, &str, Caller)] = &[
     ("/.well-known/oauth-authorization-server", "GET", Caller::Anyone),
     ("/jwks", "GET", Caller::Anyone),
+    ("/plan-schema", "GET", Caller::Anyone),
     ("/plans", "POST", Caller::Client),
     ("/token", "POST", Caller::Client),
     ("/catalogs", "POST", Caller::ResourceServer),
@@ -50,7 +51,7 @@ fn paths(caller: Caller, intent_id: &str) -> Vec<(&'static str, String)> {
 }
 
 #[tokio::test]
-async fn anyone_reads_metadata_and_keys() {
+async fn anyone_reads_metadata_keys_and_the_schema_of_plans() {
     let stack = Stack::open().await;
     for (_, path) in paths(Caller::Anyone, "") {
         let reply = Reply::to(&path, stack.http.get(stack.url(&path))).await;
@@ -65,6 +66,10 @@ async fn anyone_reads_metadata_and_keys() {
     let empty = reply.body.as_object().unwrap().iter().find(|(_, value)| value.as_array().is_some_and(Vec::is_empty));
     assert_eq!(empty, None, "RFC 8414 §3.2: an empty list is left out");
     assert!(reply.body["grant_types_supported"].as_array().unwrap().len() > 1);
+    let place = reply.member("marque_plan_schema_uri");
+    let reply = Reply::to("the place that the metadata names", stack.http.get(place)).await;
+    assert_eq!((reply.status, reply.header("content-type")), (200, "application/schema+json"));
+    assert_eq!(reply.body, marque_core::schema::plan_schema());
 }
 
 /// One request of a client, as wrong as a test makes it.

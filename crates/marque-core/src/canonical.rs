@@ -87,8 +87,28 @@ impl<'de> Deserialize<'de> for Digest {
 /// The canonical bytes of a value (RFC 8785). Values come from [`crate::json`], so every number is
 /// one that the canonical form writes exactly.
 pub fn canonical(value: &Value) -> Vec<u8> {
+    if is_written_canonically(value)
+        && let Ok(bytes) = serde_json::to_vec(value)
+    {
+        return bytes;
+    }
     // Serializing a `Value` into memory fails only for a non-finite number, which `Value` cannot hold.
     serde_json_canonicalizer::to_vec(value).unwrap_or_default()
+}
+
+/// Whether `serde_json` writes the value as RFC 8785 wants it, which it does in a fraction of the time: integers and
+/// texts it always does; members it writes in the map's order, which is right where no name has a character that
+/// UTF-16 sorts otherwise than UTF-8 does (§3.2.3).
+fn is_written_canonically(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) | Value::String(_) => true,
+        Value::Number(number) => number.is_i64() || number.is_u64(),
+        Value::Array(items) => items.iter().all(is_written_canonically),
+        Value::Object(members) => {
+            let is_plain = |name: &String| name.bytes().all(|byte| byte < 0xee);
+            members.keys().all(is_plain) && members.keys().is_sorted() && members.values().all(is_written_canonically)
+        }
+    }
 }
 
 /// [`canonical`] as text: canonical JSON is always UTF-8.

@@ -1,12 +1,13 @@
 //! Catalogs: a resource server's own description of its actions, and of nothing but itself.
 
 use crate::canonical::Digest;
+use crate::constraint::{Arguments, Constraint, Field, check_arguments};
 use crate::json::{self, Refused};
-use crate::plan::{CatalogRef, Class, identifier, location};
+use crate::plan::{CatalogRef, Class, Resource, identifier, location};
 use crate::{limits, text};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The payload of a `marque-catalog+jwt`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,6 +19,9 @@ pub struct CatalogDocument {
     pub version: u64,
     /// URI of the resource server.
     pub location: String,
+    /// Words for the environments that steps can be limited to, such as `production`.
+    #[serde(default, deserialize_with = "crate::plan::distinct", skip_serializing_if = "BTreeSet::is_empty")]
+    pub environments: BTreeSet<String>,
     /// The actions by name.
     pub actions: BTreeMap<String, CatalogAction>,
 }
@@ -35,6 +39,12 @@ pub struct CatalogAction {
     /// Its arguments by name.
     #[serde(default)]
     pub args: BTreeMap<String, CatalogArgument>,
+    /// The fields of its result, by JSON pointer; `*` stands for each element of a list.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub results: BTreeMap<Field, CatalogResult>,
+    /// Reads that have to be done before: permissive mode adds them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<Prerequisite>,
     /// Sentences by locale; `en` is required. `{resource}` and `{args.NAME}` are replaced.
     pub display: BTreeMap<String, String>,
 }
@@ -46,6 +56,85 @@ pub struct CatalogArgument {
     /// Its JSON type.
     #[serde(rename = "type")]
     pub kind: ArgumentKind,
+    /// What is at stake with it, if anything.
+    #[serde(default, deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
+    pub sensitive: Option<Sensitive>,
+    /// Whether it may be bound to a value that is known only after earlier steps; absent means that it may.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub late: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// What is at stake with an argument. A value that somebody else could have written needs a step-up there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sensitive {
+    /// It moves money.
+    Money,
+    /// It says who somebody is.
+    Identity,
+    /// It leaves the organisation.
+    Egress,
+    /// It gives access.
+    Access,
+}
+
+/// One field of an action's result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CatalogResult {
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: ResultKind,
+    /// Who wrote it.
+    pub source: Source,
+}
+
+/// Types that a field of a result can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResultKind {
+    /// Free text, received whole: for `extract` and `quote` alone.
+    Text,
+    /// A short text with a meaning of its own.
+    String,
+    /// A whole number.
+    Integer,
+    /// A number.
+    Number,
+    /// `true` or `false`.
+    Boolean,
+    /// A list.
+    Array,
+    /// An object.
+    Object,
+}
+
+/// Who could have written a value. The later one is the weaker one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// The resource server itself, from its own records; or it is in the signed plan.
+    Authoritative,
+    /// Somebody else: an invoice's account number, a message, a contact's address.
+    ThirdParty,
+}
+
+/// A read that has to be done before an action.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prerequisite {
+    /// The read, at the same resource server.
+    pub action: String,
+    /// What it is done to; absent means the resource of the step itself.
+    #[serde(default, deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
+    pub resource: Option<Resource>,
+    /// Its arguments.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub args: Arguments,
 }
 
 /// JSON types that an argument can have.
@@ -56,6 +145,8 @@ pub enum ArgumentKind {
     String,
     /// A whole number.
     Integer,
+    /// A number.
+    Number,
     /// `true` or `false`.
     Boolean,
     /// A list.
@@ -70,6 +161,7 @@ impl ArgumentKind {
         match self {
             Self::String => value.is_string(),
             Self::Integer => value.is_i64() || value.is_u64(),
+            Self::Number => value.is_number(),
             Self::Boolean => value.is_boolean(),
             Self::Array => value.is_array(),
             Self::Object => value.is_object(),
@@ -110,11 +202,11 @@ impl Catalog {
         self.document.actions.get(name)
     }
 
-    /// The first action whose class got milder, or that became reversible, compared with an earlier version.
+    /// The first action that got milder compared with an earlier version: of a milder class, reversible, with an
+    /// argument that is less sensitive or may be bound late, or with a result that is trusted more.
     pub fn lowered_since<'a>(&self, earlier: &'a Self) -> Option<&'a str> {
-        let milder = |name: &str, before: &CatalogAction| {
-            self.action(name).is_some_and(|now| now.class < before.class || (now.reversible && !before.reversible))
-        };
+        let milder =
+            |name: &str, before: &CatalogAction| self.action(name).is_some_and(|now| now.is_milder_than(before));
         earlier.document.actions.iter().find(|(name, before)| milder(name, before)).map(|(name, _)| name.as_str())
     }
 }
@@ -126,14 +218,67 @@ impl CatalogDocument {
         if self.version == 0 {
             return Err(Refused::at("$.version", "starts at 1"));
         }
+        if self.environments.len() > limits::ENVIRONMENTS {
+            return Err(Refused::at("$.environments", format!("may name at most {}", limits::ENVIRONMENTS)));
+        }
+        self.environments.iter().try_for_each(|word| identifier("$.environments", word))?;
         for (name, action) in &self.actions {
             action.check(name)?;
+            for (index, required) in action.requires.iter().enumerate() {
+                self.check_prerequisite(&format!("$.actions.{name}.requires[{index}]"), action, required)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl CatalogDocument {
+    /// A prerequisite is a read of the same catalog, of whose arguments nothing depends on other steps.
+    fn check_prerequisite(&self, path: &str, action: &CatalogAction, required: &Prerequisite) -> Result<(), Refused> {
+        let refused = |member: &str, message: &str| Err(Refused::at(format!("{path}.{member}"), message));
+        let Some(read) = self.actions.get(&required.action).filter(|read| read.class == Class::Read) else {
+            return refused("action", "is not a read of this catalog");
+        };
+        let kind = required.resource.as_ref().map_or(&action.resource, |resource| &resource.kind);
+        if *kind != read.resource {
+            return refused("resource", "is of another type than the read is done to");
+        }
+        check_arguments(&format!("{path}.args"), &required.args)?;
+        if required.args.keys().any(|name| !read.args.contains_key(name)) {
+            return refused("args", "names an argument that the read does not have");
+        }
+        required.resource.iter().try_for_each(|resource| resource.id.check(&format!("{path}.resource.id")))?;
+        let id = required.resource.as_ref().map(|resource| resource.id.as_constraint());
+        if required.args.values().chain(id.as_deref()).any(Constraint::needs_history) {
+            return refused("args", "depends on a step; a catalog knows no steps");
         }
         Ok(())
     }
 }
 
 impl CatalogAction {
+    fn is_milder_than(&self, before: &Self) -> bool {
+        let argument = |(name, was): (&String, &CatalogArgument)| {
+            self.args.get(name).is_some_and(|now| {
+                (was.sensitive.is_some() && now.sensitive != was.sensitive) || (now.late && !was.late)
+            })
+        };
+        let result = |(field, was): (&Field, &CatalogResult)| {
+            self.results.get(field).is_some_and(|now| {
+                now.source < was.source || (was.kind == ResultKind::Text && now.kind != ResultKind::Text)
+            })
+        };
+        self.class < before.class
+            || (self.reversible && !before.reversible)
+            || before.args.iter().any(argument)
+            || before.results.iter().any(result)
+    }
+
+    /// How a field of its result is described.
+    pub fn result(&self, field: &str) -> Option<&CatalogResult> {
+        self.results.iter().find(|(described, _)| described.as_str() == field).map(|(_, result)| result)
+    }
+
     fn check(&self, name: &str) -> Result<(), Refused> {
         let path = format!("$.actions.{name}");
         identifier(&path, name)?;

@@ -1,7 +1,7 @@
 //! The claims of intent tokens and transaction tokens.
 
 use crate::canonical::Digest;
-use crate::envelope::Envelope;
+use crate::envelope::{Bounds, Envelope, EnvelopeStep};
 use crate::json::{self, Refused};
 use crate::limits;
 use crate::names::DETAIL_STEP;
@@ -95,6 +95,8 @@ pub struct IntentClaims {
     pub intent: IntentProof,
     /// The steps, each an `agent_intent_step`.
     pub authorization_details: Vec<Value>,
+    /// What holds for all steps together.
+    pub bounds: Bounds,
 }
 
 /// Member `intent` of an intent token.
@@ -146,14 +148,34 @@ pub struct TxnClaims {
     pub cnf: Confirmation,
 }
 
-/// Member `tctx` of a transaction token.
+/// Member `tctx` of a transaction token: `{intent, steps, bounds?}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(from = "TctxMember", into = "TctxMember")]
 pub struct TxnContext {
     /// The signed plan.
     pub intent: IntentRef,
-    /// The steps that may still be done.
-    pub steps: Envelope,
+    /// What may still be done.
+    pub envelope: Envelope,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TctxMember {
+    intent: IntentRef,
+    steps: Vec<EnvelopeStep>,
+    bounds: Bounds,
+}
+
+impl From<TctxMember> for TxnContext {
+    fn from(TctxMember { intent, steps, bounds }: TctxMember) -> Self {
+        Self { intent, envelope: Envelope { steps, bounds } }
+    }
+}
+
+impl From<TxnContext> for TctxMember {
+    fn from(TxnContext { intent, envelope: Envelope { steps, bounds } }: TxnContext) -> Self {
+        Self { intent, steps, bounds }
+    }
 }
 
 impl IntentClaims {
@@ -192,7 +214,8 @@ impl IntentClaims {
                 ));
             }
         }
-        json::typed(Value::Array(steps)).map_err(|refused| refused.under("$.authorization_details"))
+        let steps = json::typed(Value::Array(steps)).map_err(|refused| refused.under("$.authorization_details"))?;
+        Ok(Envelope { steps, bounds: self.bounds.clone() })
     }
 }
 

@@ -1,10 +1,13 @@
 //! The envelope: the steps that a token carries from the signed plan to the gate.
 
 use crate::canonical::Digest;
-use crate::constraint::Constraint;
-use crate::plan::{Class, Resource, Step, Uses};
+use crate::constraint::{Arguments, TimeWindow};
+use crate::plan::{
+    Approve, Blocked, Budget, Class, ResolvedPlan, Resource, ResourceId, Step, SubmittedPlan, SubmittedStep, Uses,
+};
+use crate::{json, limits, timestamp};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// A step as tokens carry it: what a gate needs to decide, nothing that only a person reads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,19 +22,65 @@ pub struct EnvelopeStep {
     /// What it is done to.
     pub resource: Resource,
     /// What each argument must satisfy.
-    pub args: BTreeMap<String, Constraint>,
+    pub args: Arguments,
     /// How often, over all hops together.
     pub uses: Uses,
     /// What kind of effect it has.
     pub class: Class,
+    /// Steps that must have been committed before.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub after: BTreeSet<String>,
+    /// Steps that must not have been used: the others of its group.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub excludes: BTreeSet<String>,
+    /// When it may be done.
+    #[serde(default, deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
+    pub window: Option<TimeWindow>,
+    /// In which environment it may be done; absent means in any.
+    #[serde(default, deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// When a person approves it; absent means with the plan.
+    #[serde(default, skip_serializing_if = "Approve::is_with_plan")]
+    pub approve: Approve,
 }
 
-/// The steps that a token carries, in the signed plan's order.
+/// What holds for all steps together.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(deny_unknown_fields)]
+pub struct Bounds {
+    /// When the plan ends, in seconds since the Unix epoch.
+    #[serde(default, deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
+    /// Turns that may be started; absent means that they are not counted.
+    #[serde(default, deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
+    pub turns: Option<u64>,
+    /// Hops beyond the agent itself.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub max_hops: u32,
+    /// Step-ups that the person may be asked for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub max_step_ups: u64,
+    /// Bounds on what several steps come to together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<Budget>,
+    /// What must not be done whatever the steps say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blocked: Vec<Blocked>,
+}
+
+fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
+    *number == T::default()
+}
+
+/// The steps that a token carries, in the signed plan's order, and what holds for all of them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Envelope {
     /// The steps.
     pub steps: Vec<EnvelopeStep>,
+    /// What holds for all of them.
+    #[serde(default)]
+    pub bounds: Bounds,
 }
 
 impl From<&Step> for EnvelopeStep {
@@ -44,14 +93,82 @@ impl From<&Step> for EnvelopeStep {
             args: step.args.clone(),
             uses: step.uses,
             class: step.class,
+            after: step.after.clone(),
+            excludes: BTreeSet::new(),
+            window: step.window.clone(),
+            environment: step.environment.clone(),
+            approve: step.approve,
         }
     }
 }
 
+impl SubmittedStep {
+    /// Whether the resource or an argument is bound to something that is known only after earlier steps.
+    pub fn needs_history(&self) -> bool {
+        matches!(&self.resource.id, ResourceId::Bound(id) if id.needs_history())
+            || self.args.values().any(|constraint| constraint.needs_history())
+    }
+
+    fn as_written(&self, steps: &[Self]) -> EnvelopeStep {
+        let is_rival = |other: &&Self| self.group.is_some() && other.group == self.group && other.id != self.id;
+        EnvelopeStep {
+            id: self.id.clone(),
+            location: self.location.clone(),
+            action: self.action.clone(),
+            resource: self.resource.clone(),
+            args: self.args.clone(),
+            uses: self.uses,
+            class: Class::Grant,
+            after: self.after.clone(),
+            excludes: steps.iter().filter(is_rival).map(|other| other.id.clone()).collect(),
+            window: self.window.clone(),
+            environment: self.environment.clone(),
+            approve: if self.needs_history() { Approve::StepUp } else { self.approve },
+        }
+    }
+}
+
+fn others_of_group(step: &Step, steps: &[Step]) -> BTreeSet<String> {
+    let is_rival = |other: &&Step| step.group.is_some() && other.group == step.group && other.id != step.id;
+    steps.iter().filter(is_rival).map(|other| other.id.clone()).collect()
+}
+
 impl Envelope {
     /// The whole of a resolved plan.
-    pub fn of(steps: &[Step]) -> Self {
-        Self { steps: steps.iter().map(EnvelopeStep::from).collect() }
+    ///
+    /// # Errors
+    /// When the plan's instant is malformed.
+    pub fn of(plan: &ResolvedPlan) -> Result<Self, json::Refused> {
+        let carried = |step: &Step| EnvelopeStep { excludes: others_of_group(step, &plan.steps), ..step.into() };
+        let bounds = Bounds {
+            expires_at: Some(plan.expires_at()?),
+            turns: plan.limits.turns,
+            max_hops: plan.limits.max_hops,
+            max_step_ups: plan.limits.max_step_ups.unwrap_or(0),
+            budgets: plan.limits.budgets.clone(),
+            blocked: plan.blocked.clone(),
+        };
+        Ok(Self { steps: plan.steps.iter().map(carried).collect(), bounds })
+    }
+
+    /// A submitted plan as if it were approved at `now` as it is written, where no catalog says more of it. Whatever a
+    /// catalog would say is taken to be the gravest: each step gives access, and what is bound late is somebody
+    /// else's text, so that it needs a step-up.
+    pub fn as_written(plan: &SubmittedPlan, now: i64) -> Self {
+        let carried = |step: &SubmittedStep| step.as_written(&plan.steps);
+        let steps: Vec<EnvelopeStep> = plan.steps.iter().map(carried).collect();
+        let asks_again = steps.iter().any(|step| step.approve == Approve::StepUp);
+        let limits = &plan.limits;
+        let stated = limits.expires_at.as_deref().and_then(|text| timestamp::parse(text).ok());
+        let bounds = Bounds {
+            expires_at: Some(stated.unwrap_or_else(|| now.saturating_add(limits.lifetime_secs.unwrap_or(0)))),
+            turns: limits.turns,
+            max_hops: limits.max_hops,
+            max_step_ups: limits.max_step_ups.unwrap_or(if asks_again { limits::DEFAULT_STEP_UPS } else { 0 }),
+            budgets: limits.budgets.clone(),
+            blocked: plan.blocked.clone(),
+        };
+        Self { steps, bounds }
     }
 
     /// The OAuth scope that goes with it: its distinct actions, sorted, separated by spaces.

@@ -8,11 +8,15 @@
 //! [`limits::JSON_DEPTH`], more than [`limits::JSON_VALUES`] values, trailing bytes, lone surrogates
 //! and everything else that RFC 8259 does not allow.
 
+mod exact;
+
+pub(crate) use exact::Exact;
+
 use crate::{limits, text};
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use std::cell::{Cell, RefCell};
-use std::fmt::{self, Write};
+use std::fmt;
 
 /// What was refused, and where: `path` is a JSON path such as `$.steps[0].args.name`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +26,57 @@ pub struct Refused {
     pub path: String,
     /// What is wrong there and what would be right.
     pub message: String,
+}
+
+/// Where in a document: written out only for a refusal, since a good document has hundreds of places.
+#[derive(Clone, Copy, Debug)]
+pub enum Path<'p> {
+    /// A path as it is written.
+    At(&'p str),
+    /// A member of an object; several levels may be joined by dots.
+    Member(&'p Path<'p>, &'p str),
+    /// An element of a list.
+    Item(&'p Path<'p>, usize),
+}
+
+impl<'p> Path<'p> {
+    /// A member of the object here.
+    pub const fn member(&'p self, name: &'p str) -> Self {
+        Self::Member(self, name)
+    }
+
+    /// An element of the list here.
+    pub const fn item(&'p self, index: usize) -> Self {
+        Self::Item(self, index)
+    }
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::At(path) => f.write_str(path),
+            Self::Member(parent, name) => write!(f, "{parent}.{name}"),
+            Self::Item(parent, index) => write!(f, "{parent}[{index}]"),
+        }
+    }
+}
+
+impl<'p> From<&'p str> for Path<'p> {
+    fn from(path: &'p str) -> Self {
+        Self::At(path)
+    }
+}
+
+impl<'p> From<&'p String> for Path<'p> {
+    fn from(path: &'p String) -> Self {
+        Self::At(path)
+    }
+}
+
+impl From<Path<'_>> for String {
+    fn from(path: Path<'_>) -> Self {
+        path.to_string()
+    }
 }
 
 impl Refused {
@@ -54,13 +109,18 @@ pub fn parse_call(bytes: &[u8], max_bytes: usize) -> Result<Value, Refused> {
     parse(bytes, max_bytes, Profile::Call)
 }
 
-/// Reads a typed shape out of a strictly parsed value. Unknown and missing members are refused by
-/// the type's own serde attributes; the path of the offence is kept.
+/// Reads a typed shape out of a strictly parsed value, in its one form: no list for an object. Unknown and missing
+/// members are refused by the type's own serde attributes; the path of the offence is kept.
 ///
 /// # Errors
 /// The first place where value and type differ.
 pub fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Refused> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
+    // Keeping the path costs more than reading, so it is kept only once it is known that there is an offence.
+    T::deserialize(Exact(&value)).or_else(|_| typed_with_path(&value))
+}
+
+fn typed_with_path<T: DeserializeOwned>(value: &Value) -> Result<T, Refused> {
+    serde_path_to_error::deserialize(Exact(value)).map_err(|error| {
         let path = match error.path().to_string() {
             path if path == "." => "$".to_owned(),
             path if path.starts_with('[') => format!("${path}"),
@@ -85,18 +145,19 @@ fn parse(bytes: &[u8], max_bytes: usize, profile: Profile) -> Result<Value, Refu
     if bytes.len() > max_bytes {
         return Err(Refused::at("$", format!("is {} bytes long; at most {max_bytes} are allowed", bytes.len())));
     }
-    let reader = Reader { profile, path: RefCell::new("$".into()), values: Cell::new(0), rest: Cell::new(bytes) };
+    let reader = Reader { profile, path: RefCell::default(), values: Cell::new(0), rest: Cell::new(bytes) };
     let mut source = serde_json::Deserializer::from_slice(bytes);
     let value = Node { reader: &reader, depth: 0 }.deserialize(&mut source);
     value
         .and_then(|value| source.end().map(|()| value))
-        .map_err(|error| Refused { path: reader.path.take(), message: error.to_string() })
+        .map_err(|error| Refused { path: reader.path(), message: error.to_string() })
 }
 
-/// What one document's reading shares: the path is left standing where an error occurs.
+/// What one document's reading shares.
 struct Reader<'t> {
     profile: Profile,
-    path: RefCell<String>,
+    /// Segments of the path of an offence, the innermost first.
+    path: RefCell<Vec<String>>,
     values: Cell<usize>,
     /// The document from behind the last number that was read.
     rest: Cell<&'t [u8]>,
@@ -110,12 +171,13 @@ impl<'t> Reader<'t> {
         number
     }
 
+    /// Names where an offence was found, on its way out.
     fn within<T, E>(&self, segment: impl fmt::Display, read: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        let parent = self.path.borrow().len();
-        let _ = write!(self.path.borrow_mut(), "{segment}");
-        let value = read()?;
-        self.path.borrow_mut().truncate(parent);
-        Ok(value)
+        read().inspect_err(|_| self.path.borrow_mut().push(segment.to_string()))
+    }
+
+    fn path(&self) -> String {
+        self.path.take().iter().rev().fold("$".to_owned(), |path, segment| path + segment)
     }
 
     fn string<E: de::Error>(&self, value: &str) -> Result<(), E> {

@@ -34,6 +34,39 @@ pub const USES: u64 = 10_000;
 pub const HOPS: u32 = 8;
 /// Characters that a `text` constraint may allow.
 pub const TEXT_CHARS: u64 = 20_000;
+/// Levels of constraints within constraints: deeper ones nobody reads, and the depth bounds every recursion.
+pub const CONSTRAINT_DEPTH: usize = 8;
+/// Parts that one argument's constraint may have in all: more do not fit a page.
+pub const CONSTRAINT_PARTS: usize = 256;
+/// Parts of an `all`, an `either`, a row's predicate or a template: a person keeps that many apart.
+pub const BRANCHES: usize = 16;
+/// Items that an `items` constraint may allow.
+pub const ITEMS: u64 = 1_000;
+/// Characters of the longest timestamp that a `time_window` constraint takes.
+pub const TIMESTAMP_CHARS: u64 = 35;
+/// Entries of a plan's `blocked`.
+pub const BLOCKED: usize = 32;
+/// Budgets of a plan.
+pub const BUDGETS: usize = 16;
+/// Turns that a plan may allow, where it counts them.
+pub const TURNS: u64 = 10_000;
+/// Step-ups that a plan may ask a person for: more are not looked at any more.
+pub const STEP_UPS: u64 = 20;
+/// Step-ups of a plan that needs some and does not say how many.
+pub const DEFAULT_STEP_UPS: u64 = 5;
+/// Environments that a catalog may name.
+pub const ENVIRONMENTS: usize = 16;
+/// Units of work that one decision may cost: one for each constraint, list item, row or way to divide a text that is
+/// looked at, and one for each [`BYTES_PER_WORK`] of text. A large honest call takes some thousands.
+pub const DECISION_WORK: u64 = 200_000;
+/// Bytes of text that are looked at for one unit of work.
+pub const BYTES_PER_WORK: u64 = 32;
+/// Units of work that one comparison of two constraints may cost: one for each pair of parts that is looked at.
+pub const COMPARISON_WORK: u64 = 20_000;
+/// Calls that are tried to show one difference of two plans by an example: enough for every pair of values of a step.
+pub const WITNESS_TRIES: u64 = 4_000;
+/// Values of one constraint that are tried to show a difference: its bounds, entries and shapes.
+pub const SAMPLES: usize = 64;
 /// Seconds that an intent may live from its submission: one working week of unattended work.
 pub const LIFETIME_SECS: i64 = 7 * 24 * 3600;
 /// Seconds that two clocks may differ.
@@ -46,6 +79,24 @@ pub const JWS_BYTES: usize = 512 * 1024;
 pub const INTEGER_MAX: i64 = 9_007_199_254_740_991;
 /// Significant decimal digits of a fraction in a call: what a binary64 carries exactly both ways.
 pub const FRACTION_DIGITS: usize = 15;
+/// Decimal digits of an exact number, before and after the point together: what 96 bits always hold.
+pub const DECIMAL_DIGITS: usize = 28;
+/// Characters of a pattern: a longer one nobody reads.
+pub const PATTERN_CHARS: usize = 256;
+/// Bytes of a compiled pattern: bounds the memory of a policy and, since matching is linear in it, the work.
+/// It is counted while compiling, so that the answer does not depend on how fast a machine is.
+pub const PATTERN_BYTES: usize = 256 * 1024;
+/// Nesting of a pattern, where a group, its alternatives, their parts and a repetition are a level each:
+/// some ten groups within each other.
+pub const PATTERN_NEST: u32 = 40;
+/// Times that a pattern's `{n}` may repeat: other linear-time engines take no more.
+pub const PATTERN_REPEATS: u32 = 1000;
+/// Characters of an arithmetic expression: two lines of a page.
+pub const EXPR_CHARS: usize = 200;
+/// Numbers, variables, operators and functions of an arithmetic expression: more than a person checks by hand.
+pub const EXPR_NODES: usize = 64;
+/// Parentheses within each other in an arithmetic expression: bounds the stack of whoever reads it.
+pub const EXPR_DEPTH: usize = 16;
 
 /// Whether a text can be an id that is used once (`jti`, `call_id`): printable ASCII, so that every store
 /// takes it as it is, and not longer than [`IDENTIFIER_CHARS`].

@@ -53,6 +53,8 @@ reasons! {
     IntentRevoked = "intent_revoked",
     /// The intent's time is over: submit a new plan.
     IntentExpired = "intent_expired",
+    /// The plan, or whoever is above it, blocks this action, resource or location.
+    Blocked = "blocked",
     /// No step of the token is at this resource server.
     LocationNotInPlan = "location_not_in_plan",
     /// No step of the token names this action here.
@@ -65,14 +67,36 @@ reasons! {
     ArgumentMissing = "argument_missing",
     /// An argument has a value that the step does not allow.
     ArgumentMismatch = "argument_mismatch",
+    /// The step is for another environment than the one this resource server runs in.
+    EnvironmentMismatch = "environment_mismatch",
+    /// The step is for another time.
+    OutsideWindow = "outside_window",
+    /// The step depends on an earlier step's result, or on a record, that is not known: do that step first.
+    ResultUnknown = "result_unknown",
+    /// The step comes after others that are not committed yet.
+    OutOfOrder = "out_of_order",
+    /// Another step of the same group was used.
+    GroupUsed = "group_used",
     /// The step was used as often as was approved.
     UsesExhausted = "uses_exhausted",
+    /// With this call the steps of a budget would come to more than was approved.
+    BudgetExhausted = "budget_exhausted",
+    /// The agent started as many turns as were approved.
+    TurnsExhausted = "turns_exhausted",
+    /// The person was asked as often as the plan allows.
+    StepUpsExhausted = "step_ups_exhausted",
+    /// Deciding would cost more work than a decision may: send less, or plan simpler.
+    TooMuchWork = "too_much_work",
+    /// A person has to approve this very call before it is permitted.
+    StepUpRequired = "step_up_required",
     /// The ledger of uses cannot be reached, and an uncounted use is not permitted.
     LedgerUnavailable = "ledger_unavailable",
     /// The permit is unknown, over, or already committed or released.
     PermitNotOpen = "permit_not_open",
     /// The exchange asks for more than its parent token holds.
     WiderThanParent = "wider_than_parent",
+    /// Whether the exchange asks for more than its parent token holds cannot be told, so it is refused.
+    ComparisonUndecidable = "comparison_undecidable",
     /// The client is neither the token's holder nor a delegate of the signed plan.
     NotADelegate = "not_a_delegate",
     /// The client already acts in this chain.
@@ -101,6 +125,13 @@ reasons! {
     PasskeyRemoved = "passkey_removed",
     /// A state that must be read again could not be read; nothing was granted.
     StateUnavailable = "state_unavailable",
+}
+
+impl Reason {
+    /// Whether an amendment of the plan would mend it: the call is none that any step describes.
+    pub fn is_outside_plan(self) -> bool {
+        (Self::LocationNotInPlan..=Self::EnvironmentMismatch).contains(&self)
+    }
 }
 
 impl fmt::Display for Reason {

@@ -3,6 +3,7 @@
 use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::props::{BidiControl, DefaultIgnorableCodePoint, GeneralCategory};
 use icu_properties::{CodePointMapData, CodePointSetData};
+use std::borrow::Cow;
 
 /// Refuses text that could show a reader something else than it says: control characters, bidi
 /// controls, zero-width and other invisible characters, private-use and unassigned code points,
@@ -54,21 +55,39 @@ fn is_deceptive(c: char) -> bool {
 /// Whether text holds something that a mail or chat program would make clickable.
 /// Full stops of other scripts count as dots, as host-name processing treats them so (UTS #46).
 pub fn has_link(text: &str) -> bool {
-    let dotted = text.replace(['\u{3002}', '\u{ff0e}', '\u{ff61}'], ".");
+    if text.contains("://") || has_opaque_scheme(text) {
+        return true;
+    }
+    let dotted = match text.is_ascii() {
+        true => Cow::Borrowed(text),
+        false => Cow::Owned(text.replace(['\u{3002}', '\u{ff0e}', '\u{ff61}'], ".")),
+    };
+    if !may_hold_address(&dotted) {
+        return false;
+    }
     let mut finder = linkify::LinkFinder::new();
     finder.url_must_have_scheme(false);
-    finder.links(&dotted).next().is_some() || dotted.contains("://") || has_opaque_scheme(&dotted)
+    finder.links(&dotted).next().is_some()
+}
+
+/// Whether something is joined by a dot or an @ sign, without which there is no address: most text is told by this.
+fn may_hold_address(text: &str) -> bool {
+    let joins = |pair: &[u8]| matches!(pair, [b'.', after] if !after.is_ascii_whitespace() && *after != b'.');
+    text.as_bytes().windows(2).any(joins) || text.contains('@')
 }
 
 /// `javascript:x`, `data:x`, `tel:x`: a scheme that is followed at once by its address.
 fn has_opaque_scheme(text: &str) -> bool {
     const SCHEMES: [&str; 8] = ["javascript", "data", "vbscript", "file", "mailto", "tel", "sms", "blob"];
-    let lower = text.to_ascii_lowercase();
-    SCHEMES.iter().any(|scheme| {
-        lower.match_indices(scheme).any(|(at, _)| {
-            let after = lower.get(at + scheme.len()..).unwrap_or_default();
-            after.strip_prefix(':').is_some_and(|rest| rest.starts_with(|c: char| !c.is_whitespace()))
+    let ends_in_scheme = |before: &str| {
+        SCHEMES.iter().any(|scheme| {
+            let start = before.len().checked_sub(scheme.len());
+            start.and_then(|start| before.get(start..)).is_some_and(|end| end.eq_ignore_ascii_case(scheme))
         })
+    };
+    text.match_indices(':').any(|(at, _)| {
+        let (before, after) = text.split_at(at);
+        ends_in_scheme(before) && after.get(1..).is_some_and(|rest| rest.starts_with(|c: char| !c.is_whitespace()))
     })
 }
 

@@ -1,7 +1,41 @@
 //! Instants on the wire: RFC 3339 in UTC with whole seconds, or seconds since the Unix epoch.
 
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+
+/// An instant as a plan states it: `YYYY-MM-DDTHH:MM:SSZ`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Timestamp {
+    text: String,
+    secs: i64,
+}
+
+impl Timestamp {
+    /// As written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Seconds since the Unix epoch.
+    pub const fn secs(&self) -> i64 {
+        self.secs
+    }
+}
+
+impl TryFrom<String> for Timestamp {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Ok(Self { secs: parse(&text)?, text })
+    }
+}
+
+impl From<Timestamp> for String {
+    fn from(timestamp: Timestamp) -> Self {
+        timestamp.text
+    }
+}
 
 /// Parses `YYYY-MM-DDTHH:MM:SSZ`, the only form a plan may use, into seconds since the Unix epoch.
 ///

@@ -1,5 +1,6 @@
 //! The concrete action that a request asks for, strictly parsed.
 
+use crate::config::GateConfig;
 use crate::refusal::Refusal;
 use marque_core::call::{Call, CallResource};
 use marque_core::json;
@@ -68,7 +69,10 @@ impl ConcreteAction {
         Self { name: name.into(), resource, args }
     }
 
-    pub(crate) fn at(self, location: &str) -> Call {
-        Call { location: location.into(), action: self.name, resource: self.resource, args: self.args.0 }
+    pub(crate) fn at(self, config: &GateConfig) -> Call {
+        Call {
+            environment: config.environment.clone(),
+            ..Call::new(&config.location, self.name, self.resource, self.args.0)
+        }
     }
 }

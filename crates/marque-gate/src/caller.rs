@@ -57,7 +57,7 @@ impl Caller {
 
     /// The steps that the token carries.
     pub fn steps(&self) -> &[EnvelopeStep] {
-        &self.claims.tctx.steps.steps
+        &self.claims.tctx.envelope.steps
     }
 
     /// When the token ends; seconds since the Unix epoch.
@@ -87,7 +87,7 @@ impl Caller {
     }
 
     pub(crate) fn envelope(&self) -> &Envelope {
-        &self.claims.tctx.steps
+        &self.claims.tctx.envelope
     }
 
     pub(crate) fn intent_id(&self) -> &str {

@@ -6,6 +6,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GateConfig {
     pub(crate) location: String,
+    pub(crate) environment: Option<String>,
     pub(crate) issuer: String,
     pub(crate) trust_domain: String,
     pub(crate) max_staleness: Duration,
@@ -45,11 +46,20 @@ impl GateConfig {
         }
         Ok(Self {
             location: location.into(),
+            environment: None,
             issuer: issuer.into(),
             trust_domain: trust_domain.into(),
             max_staleness: Self::MAX_STALENESS,
             replay_capacity: Self::REPLAY_CAPACITY,
         })
+    }
+
+    /// The environment that the resource server runs in: one of its catalog's words. Without it every
+    /// step that is for one environment alone is refused.
+    #[must_use]
+    pub fn in_environment(mut self, word: &str) -> Self {
+        self.environment = Some(word.into());
+        self
     }
 
     /// How old the knowledge of revocations may be before everything is refused. Whole seconds;

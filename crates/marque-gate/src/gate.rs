@@ -13,11 +13,11 @@ use crate::revocations::Revocations;
 use marque_core::call::Call;
 use marque_core::canonical::Digest;
 use marque_core::claims::TxnClaims;
-use marque_core::decide::{Decision, Facts, decide};
+use marque_core::decide::{Offline, decide_offline};
 use marque_core::dpop::{self, Expected};
 use marque_core::envelope::{Envelope, EnvelopeStep};
 use marque_core::jws;
-use marque_core::plan::{Class, Uses};
+use marque_core::plan::Class;
 use marque_core::reason::Reason;
 use std::sync::Arc;
 
@@ -31,9 +31,9 @@ use std::sync::Arc;
 /// 4. the call digest in the proof, if there is one: `call_digest_mismatch`;
 /// 5. revocations are known freshly, and the intent is not among them: `intent_revoked`,
 ///    `revocation_state_stale`;
-/// 6. [`decide`]: the steps of the token permit this call here; else its reason with `nearest`;
+/// 6. [`decide_offline`]: the steps of the token permit this call here; else its reason with `nearest`;
 /// 7. for every class but read the proof has a call digest: `call_digest_mismatch`;
-/// 8. for everything but uncounted reads the ledger reserves a use: its reason, or
+/// 8. for everything but uncounted reads without history the ledger reserves a use: its reason, or
 ///    `ledger_unavailable`.
 ///
 /// Proof ids are remembered in memory. A gate that was just started, or one of several behind one
@@ -112,7 +112,7 @@ impl Gate {
     /// # Errors
     /// The first check that failed. Nothing was charged.
     pub async fn authorize(&self, caller: Caller, action: ConcreteAction, now: i64) -> Result<Permit, Refusal> {
-        let call = action.at(&self.config.location);
+        let call = action.at(&self.config);
         self.authorize_call(&caller, call, now).await.map_err(|refusal| refusal.of_intent(caller.intent_id()))
     }
 
@@ -124,15 +124,15 @@ impl Gate {
             return Err(Refusal::new(Reason::CallDigestMismatch));
         }
         self.check_revocation(caller, now)?;
-        let step = permitting_step(caller.envelope(), &call)?;
+        let (step, is_free) = fitting_step(caller.envelope(), &call, now)?;
         if step.class != Class::Read && caller.call_digest.is_none() {
             return Err(Refusal::new(Reason::CallDigestMismatch)
                 .because("the proof lacks call_digest, which every call but a read needs"));
         }
-        match (step.uses, step.class) {
-            (Uses::Any, Class::Read) => Ok(Permit::new(call, &caller.claims, (&step.id, step.class), None)),
-            _ => self.reserve(caller, call).await,
+        if is_free && step.class == Class::Read {
+            return Ok(Permit::new(call, &caller.claims, (&step.id, step.class), None));
         }
+        self.reserve(caller, call, now).await
     }
 
     async fn verify_token(&self, token: &str, now: i64) -> Result<TxnClaims, Refusal> {
@@ -185,10 +185,10 @@ impl Gate {
             .map_err(|reason| Refusal::new(reason).of_intent(caller.intent_id()))
     }
 
-    async fn reserve(&self, caller: &Caller, call: Call) -> Result<Permit, Refusal> {
+    async fn reserve(&self, caller: &Caller, call: Call, now: i64) -> Result<Permit, Refusal> {
         let call_id = Digest::of(format!("{}\0{}", self.id, caller.proof).as_bytes()).to_base64();
         let reserved = self.ledger.reserve(Reservation { caller, call: &call, call_id }).await?;
-        let Some(step) = reserved_step(&reserved, caller, &call) else {
+        let Some(step) = reserved_step(&reserved, caller, &call, now) else {
             let id = ReservationId { permit_id: reserved.permit_id, intent_id: reserved.intent_id };
             self.settle_reservation(&id, Outcome::Released).await;
             return Err(Refusal::new(Reason::LedgerUnavailable).because("the ledger answered for another call"));
@@ -224,23 +224,22 @@ fn new_id() -> uuid::Uuid {
     uuid::Uuid::new_v4()
 }
 
-/// The step that permits the call, uses apart: those are the ledger's to count.
-fn permitting_step<'e>(envelope: &'e Envelope, call: &Call) -> Result<&'e EnvelopeStep, Refusal> {
-    match decide(envelope, call, &Facts::default()) {
-        Decision::Permit(step) => Ok(step),
-        Decision::Escalate(refusal) | Decision::Deny(refusal) => {
-            Err(Refusal::new(refusal.reason).with_nearest(refusal.nearest))
-        }
+/// The step that fits the call, and whether that is all there is to ask: history is the ledger's.
+fn fitting_step<'e>(envelope: &'e Envelope, call: &Call, now: i64) -> Result<(&'e EnvelopeStep, bool), Refusal> {
+    match decide_offline(envelope, call, now) {
+        Offline::Permit(step) => Ok((step, true)),
+        Offline::AskLedger(step) => Ok((step, false)),
+        Offline::Refused(refusal) => Err(Refusal::new(refusal.reason).with_nearest(refusal.nearest)),
     }
 }
 
 /// The step that the ledger charged, if it is one that permits this very call. It may be a later
 /// one than the first that fits, when that one is used up.
-fn reserved_step<'c>(reserved: &Reserved, caller: &'c Caller, call: &Call) -> Option<&'c EnvelopeStep> {
+fn reserved_step<'c>(reserved: &Reserved, caller: &'c Caller, call: &Call, now: i64) -> Option<&'c EnvelopeStep> {
     let step = caller.envelope().step(&reserved.step)?;
-    let alone = Envelope { steps: vec![step.clone()] };
+    let alone = Envelope { steps: vec![step.clone()], bounds: caller.envelope().bounds.clone() };
     let fits = reserved.intent_id == caller.intent_id()
         && reserved.call_digest == call.digest()
-        && permitting_step(&alone, call).is_ok();
+        && fitting_step(&alone, call, now).is_ok();
     fits.then_some(step)
 }

@@ -3,9 +3,8 @@
 mod common;
 
 use common::*;
-use marque_core::decide::{Decision, Facts, decide};
-use marque_core::envelope::Envelope;
-use marque_core::json;
+use marque_core::decide::{Decision, decide};
+use marque_core::facts::Facts;
 use marque_gate::{Outcome, Reason};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -62,19 +61,20 @@ proptest! {
     fn permits_exactly_what_decide_permits(steps in plan(), calls in prop::collection::vec(concrete(), 1..5)) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let (world, mut facts) = (World::new(), Facts::default());
-        let envelope: Envelope = json::typed(steps.clone()).unwrap();
+        let envelope = envelope(&steps);
         for call in calls {
             let outcome = runtime.block_on(world.check(&steps, &call));
-            match decide(&envelope, &call, &facts) {
+            match decide(&envelope, &call, &facts, NOW) {
                 Decision::Permit(step) => {
                     let permit = outcome.unwrap();
                     prop_assert_eq!(permit.step(), &step.id);
                     prop_assert_eq!(permit.args(), &call.args);
                     if permit.id().is_some() {
-                        *facts.uses.entry(step.id.clone()).or_default() += 1;
+                        facts.steps.entry(step.id.clone()).or_default().uses += 1;
                     }
                     runtime.block_on(world.gate.settle(permit, Outcome::Committed));
                 }
+                Decision::StepUp(step_up) => prop_assert!(false, "no step asks again: {step_up:?}"),
                 Decision::Escalate(refusal) | Decision::Deny(refusal) => {
                     let got = outcome.unwrap_err();
                     prop_assert_eq!(got.reason(), refusal.reason);

@@ -227,7 +227,7 @@ mod tests {
     fn call(action: &str, kind: &str, id: &str, args: Value) -> Call {
         let resource = CallResource { kind: kind.into(), id: id.into() };
         let args = args.as_object().cloned().unwrap_or_default();
-        Call { location: LOCATION.into(), action: action.into(), resource, args }
+        Call::new(LOCATION, action, resource, args)
     }
 
     fn parts(method: &str, url: &str) -> Parts {

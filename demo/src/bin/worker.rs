@@ -168,7 +168,7 @@ impl Worker {
     async fn attempt(&self, token: &str, attempts: Vec<Attempt>) -> Result<Vec<Value>> {
         let mut tried = Vec::new();
         for Attempt { action, resource, args } in attempts {
-            let call = Call { location: self.resource_server.clone(), action, resource, args };
+            let call = Call::new(&self.resource_server, action, resource, args);
             let answer = self.party.call(token, &call).await?;
             tried.push(json!({"action": call.action, "status": answer.status, "body": answer.body}));
         }
@@ -196,10 +196,6 @@ fn call_of(step: &EnvelopeStep) -> Result<Call> {
         Constraint::Const(value) => Ok((name.clone(), value.clone())),
         _ => Err(Failure::from(format!("step {:?} leaves argument {name:?} open", step.id))),
     };
-    Ok(Call {
-        location: step.location.clone(),
-        action: step.action.clone(),
-        resource: CallResource { kind: step.resource.kind.clone(), id: id.clone() },
-        args: step.args.iter().map(value).collect::<Result<_>>()?,
-    })
+    let resource = CallResource { kind: step.resource.kind.clone(), id: id.clone() };
+    Ok(Call::new(&step.location, &step.action, resource, step.args.iter().map(value).collect::<Result<_>>()?))
 }

@@ -114,5 +114,5 @@ pub fn rotation(stack: &Stack, id: &str) -> Call {
 pub fn call(stack: &Stack, action: &str, kind: &str, id: &str, args: Value) -> Call {
     let args: Map<String, Value> = args.as_object().unwrap().clone();
     let resource = CallResource { kind: kind.into(), id: id.into() };
-    Call { location: stack.location().into(), action: action.into(), resource, args }
+    Call::new(stack.location(), action, resource, args)
 }

@@ -47,7 +47,7 @@ fn bad_values_are_refused_with_their_path() {
     refuses("/actions/file.read/class", Some(json!("peek")), "$.actions.file.read.class");
     refuses("/actions/file.read/reversible", Some(json!("yes")), "$.actions.file.read.reversible");
     refuses("/actions/file.read/resource", Some(json!("")), "$.actions.file.read.resource");
-    refuses("/actions/file.read/args/depth/type", Some(json!("number")), "$.actions.file.read.args.depth.type");
+    refuses("/actions/file.read/args/depth/type", Some(json!("date")), "$.actions.file.read.args.depth.type");
     refuses("/actions/file.read/args", Some(json!({"": {"type": "string"}})), "$.actions.file.read.args");
     refuses("/actions/file.read/display", Some(json!({})), "$.actions.file.read.display");
     refuses("/actions/file.read/display", Some(json!({"de": "Liest"})), "$.actions.file.read.display");

@@ -12,7 +12,7 @@ fn digest(byte: u8) -> String {
 }
 
 fn envelope() -> Envelope {
-    Envelope::of(&resolved().steps)
+    Envelope::of(&resolved()).unwrap()
 }
 
 fn intent() -> Value {
@@ -20,7 +20,7 @@ fn intent() -> Value {
         "iss": MARQUE, "aud": MARQUE, "sub": "alice-id", "iat": NOW, "exp": NOW + 60, "jti": "j", "client_id": "demo-agent",
         "cnf": {"jkt": "k"}, "act": {"sub": "demo-agent"}, "acr": "1", "auth_time": NOW, "scope": envelope().scope(),
         "intent": {"id": "i", "digest": digest(1), "version": 1, "evidence": digest(2), "credential": digest(3)},
-        "authorization_details": IntentClaims::details(&envelope()),
+        "authorization_details": IntentClaims::details(&envelope()), "bounds": envelope().bounds,
     })
 }
 
@@ -28,7 +28,7 @@ fn txn() -> Value {
     json!({
         "iss": MARQUE, "aud": "demo.marque.test", "sub": "alice-id", "iat": NOW, "exp": NOW + 60, "jti": "j", "txn": "t",
         "scope": envelope().scope(), "req_wl": "demo-worker",
-        "tctx": {"intent": {"id": "i", "digest": digest(1), "version": 1}, "steps": envelope()},
+        "tctx": {"intent": {"id": "i", "digest": digest(1), "version": 1}, "steps": envelope().steps, "bounds": envelope().bounds},
         "rctx": {"req_ip": "127.0.0.1"},
         "act": {"sub": "demo-worker", "act": {"sub": "demo-agent"}}, "cnf": {"jkt": "k"},
     })
@@ -58,7 +58,7 @@ fn claims_read_back_as_they_were_written() {
     let parsed = IntentClaims::parse(intent().to_string().as_bytes()).unwrap();
     assert_eq!(parsed.envelope(), Ok(envelope()));
     let parsed = TxnClaims::parse(txn().to_string().as_bytes()).unwrap();
-    assert_eq!((parsed.tctx.steps, parsed.act.chain()), (envelope(), vec!["demo-worker", "demo-agent"]));
+    assert_eq!((parsed.tctx.envelope, parsed.act.chain()), (envelope(), vec!["demo-worker", "demo-agent"]));
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn unknown_members_are_refused_in_every_object() {
     }
 }
 
-/// `rctx` alone may be missing; the chain of a token may be shorter, which its signature rules out.
+/// `rctx` alone may be missing, and limits that a plan does not set; the chain of a token may be shorter, which its signature rules out.
 #[test]
 fn missing_members_are_refused_in_every_object() {
     for (claims, parse) in kinds() {
@@ -79,7 +79,9 @@ fn missing_members_are_refused_in_every_object() {
             let constraint_or_names = pointer.contains("/args") || pointer == "/rctx";
             for name in claims.pointer(&pointer).unwrap().as_object().unwrap().keys() {
                 let place = format!("{pointer}/{}", name.replace('/', "~1"));
-                let optional = constraint_or_names || ["/rctx", "/act/act"].contains(&place.as_str());
+                let optional = constraint_or_names
+                    || ["/rctx", "/act/act"].contains(&place.as_str())
+                    || pointer.ends_with("/bounds");
                 assert!(optional || parse(&at(&claims, &place, None)).is_err(), "{place}");
             }
         }
@@ -127,7 +129,7 @@ fn details_are_steps_and_nothing_else() {
         let spoilt = at(&intent(), "/authorization_details/0", Some(entry));
         assert_eq!(parse_intent(&spoilt).unwrap_err().path, "$.authorization_details[0].type");
     }
-    let unknown = at(&intent(), "/authorization_details/1/args/force", Some(json!({"pattern": "x"})));
+    let unknown = at(&intent(), "/authorization_details/1/args/force", Some(json!({"regex": "x"})));
     assert!(parse_intent(&unknown).unwrap_err().path.starts_with("$.authorization_details[1].args.force"));
 }
 
@@ -164,13 +166,13 @@ fn scope_is_the_sorted_distinct_actions() {
 fn every_part_of_an_envelope_is_under_its_digest() {
     let value = serde_json::to_value(envelope()).unwrap();
     for (pointer, change) in [
-        ("/0/id", json!("other")),
-        ("/1/location", json!("http://localhost:1")),
-        ("/1/action", json!("other")),
-        ("/1/resource/id", json!("other")),
-        ("/1/args/force/const", json!(false)),
-        ("/1/uses", json!(2)),
-        ("/1/class", json!("read")),
+        ("/steps/0/id", json!("other")),
+        ("/steps/1/location", json!("http://localhost:1")),
+        ("/steps/1/action", json!("other")),
+        ("/steps/1/resource/id", json!("other")),
+        ("/steps/1/args/force/const", json!(false)),
+        ("/steps/1/uses", json!(2)),
+        ("/steps/1/class", json!("read")),
     ] {
         let changed: Envelope = serde_json::from_value(at(&value, pointer, Some(change))).unwrap();
         assert_ne!(changed.digest(), envelope().digest(), "{pointer}");

@@ -1,10 +1,11 @@
 //! The decision: what differs decides the reason, in a fixed order.
 
-use crate::support::{FILES, MAIL, envelope, object};
+use crate::support::{FILES, MAIL, NOW, envelope, object};
 use marque_core::call::{Call, CallResource};
 use marque_core::canonical::{Digest, canonical};
-use marque_core::decide::{Decision, Facts, Refusal, decide};
+use marque_core::decide::{Decision, Refusal, decide};
 use marque_core::envelope::Envelope;
+use marque_core::facts::{Facts, Past};
 use marque_core::reason::Reason;
 use serde_json::{Value, json};
 
@@ -24,28 +25,25 @@ fn call(change: Value) -> Call {
         parts[name] = value;
     }
     let text = |name: &str| parts[name].as_str().unwrap().to_owned();
-    Call {
-        location: text("location"),
-        action: text("action"),
-        resource: CallResource { kind: text("type"), id: text("id") },
-        args: object(parts["args"].clone()),
-    }
+    let resource = CallResource { kind: text("type"), id: text("id") };
+    Call::new(text("location"), text("action"), resource, object(parts["args"].clone()))
 }
 
 fn facts(uses: &[(&str, u64)]) -> Facts {
-    Facts { uses: uses.iter().map(|(id, count)| ((*id).to_owned(), *count)).collect() }
+    let steps = uses.iter().map(|(id, count)| ((*id).to_owned(), Past::counted(*count, 0))).collect();
+    Facts { steps, ..Facts::default() }
 }
 
 #[track_caller]
 fn escalates(envelope: &Envelope, change: Value) -> Refusal {
-    match decide(envelope, &call(change), &Facts::default()) {
+    match decide(envelope, &call(change), &Facts::default(), NOW) {
         Decision::Escalate(refusal) => refusal,
         other => panic!("{other:?}"),
     }
 }
 
 fn permitted<'e>(envelope: &'e Envelope, call: &Call, facts: &Facts) -> Option<&'e str> {
-    match decide(envelope, call, facts) {
+    match decide(envelope, call, facts, NOW) {
         Decision::Permit(step) => Some(&step.id),
         _ => None,
     }
@@ -137,10 +135,10 @@ fn the_earliest_difference_takes_precedence() {
 }
 
 #[test]
-fn among_arguments_the_named_ones_come_first() {
+fn among_arguments_one_too_many_comes_first_then_a_missing_one() {
     let reason = |args: Value| escalates(&one(), json!({"args": args})).reason;
-    assert_eq!(reason(json!({"mode": "x", "extra": 1})), Reason::ArgumentMismatch);
-    assert_eq!(reason(json!({"text": "a", "extra": 1})), Reason::ArgumentMissing);
+    assert_eq!(reason(json!({"mode": "x", "text": "a"})), Reason::ArgumentMismatch);
+    assert_eq!(reason(json!({"mode": "x"})), Reason::ArgumentMissing);
     assert_eq!(reason(json!({"mode": "append", "text": "a", "extra": 1})), Reason::ArgumentNotInPlan);
 }
 
@@ -184,9 +182,27 @@ fn uses_are_counted_by_step_id() {
         assert_eq!(permitted(&one(), &call(json!({})), &facts(&[("s", used)])).is_some(), left, "{used}");
     }
     assert!(permitted(&one(), &call(json!({})), &facts(&[("other", 9)])).is_some());
-    let Decision::Deny(refusal) = decide(&one(), &call(json!({})), &facts(&[("s", 2)])) else { panic!("permitted") };
+    let Decision::Deny(refusal) = decide(&one(), &call(json!({})), &facts(&[("s", 2)]), NOW) else {
+        panic!("permitted")
+    };
     let expected = json!({"reason": "uses_exhausted", "nearest": {"step": "s", "expected": 2, "got": 2}});
     assert_eq!(serde_json::to_value(refusal).unwrap(), expected);
+}
+
+/// Not to know what was spent comes before everything that depends on what was done, as in the list of reasons.
+#[test]
+fn an_unknown_past_of_a_budget_comes_before_what_is_used_up() {
+    let mut envelope = one();
+    let budgets = json!([{"steps": ["s"], "max": "1"}, {"steps": ["s"], "arg": "text", "max": "1"}]);
+    envelope.bounds.budgets = serde_json::from_value(budgets).unwrap();
+    envelope.steps[0].after.insert("other".into());
+    match decide(&envelope, &call(json!({})), &facts(&[("s", 2)]), NOW) {
+        Decision::Deny(refusal) => {
+            assert_eq!(refusal.reason, Reason::ResultUnknown);
+            assert_eq!(refusal.nearest.unwrap().argument.as_deref(), Some("text"));
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
@@ -204,7 +220,7 @@ fn several_steps_that_match_are_used_one_after_the_other() {
     assert_eq!(by(&[("first", 1)]), Some("second"));
     assert_eq!(by(&[("second", 1)]), Some("first"));
     assert_eq!(by(&[("first", 1), ("second", 1)]), None);
-    match decide(&steps, &call(json!({})), &facts(&[("first", 1), ("second", 1)])) {
+    match decide(&steps, &call(json!({})), &facts(&[("first", 1), ("second", 1)]), NOW) {
         Decision::Deny(refusal) => assert_eq!(refusal.nearest.unwrap().step, "first"),
         other => panic!("{other:?}"),
     }
@@ -217,7 +233,7 @@ fn exhausted_comes_before_what_did_not_match() {
         step("narrow", json!({"mode": {"const": "x"}}), json!(1)),
         step("open", json!({"*": {"any": true}}), json!(1))
     ]);
-    match decide(&envelope(steps), &call(json!({})), &facts(&[("open", 1)])) {
+    match decide(&envelope(steps), &call(json!({})), &facts(&[("open", 1)]), NOW) {
         Decision::Deny(refusal) => assert_eq!(refusal.reason, Reason::UsesExhausted),
         other => panic!("{other:?}"),
     }

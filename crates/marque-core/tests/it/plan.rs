@@ -86,7 +86,7 @@ fn version_and_mode_are_closed() {
     for version in [json!(0), json!(2), json!("1"), json!(true), json!(null)] {
         refuses("/version", version, "$.version");
     }
-    for mode in ["permissive", "Strict", ""] {
+    for mode in ["lenient", "Strict", ""] {
         refuses("/mode", json!(mode), "$.mode");
     }
 }
@@ -251,7 +251,7 @@ fn uses_are_a_number_in_range_or_any() {
 fn constraints_are_of_the_closed_registry() {
     let argument = "/steps/1/args/force";
     for bad in [
-        json!({"pattern": "a.*"}),
+        json!({"regex": "a.*"}),
         json!({"const": 1, "any": true}),
         json!({}),
         json!("a"),
@@ -293,6 +293,45 @@ fn arguments_have_names_and_a_number() {
     refuses("/steps/1/args", json!({"": {"any": true}}), "$.steps[1].args.");
     let long = "n".repeat(limits::IDENTIFIER_CHARS + 1);
     refuses("/steps/1/args", json!({&long: {"any": true}}), &format!("$.steps[1].args.{long}"));
+}
+
+#[test]
+fn a_prefix_has_a_length_and_a_slot_a_name_without_braces() {
+    let argument = "/steps/1/args/force";
+    let prefix = |chars: usize| json!({"prefix": format!("{}/", "a".repeat(chars - 1))});
+    accepts(argument, prefix(limits::VALUE_CHARS));
+    refuses(argument, prefix(limits::VALUE_CHARS + 1), "$.steps[1].args.force.prefix");
+    let fmt = |template: &str, slot: &str| json!({"fmt": {"template": template, "slots": {slot: {"const": "b"}}}});
+    accepts(argument, fmt("a {b} c", "b"));
+    for (template, slot) in [("a {} c", ""), ("a {b{c} d", "b{c"), ("a {{b} c", "{b")] {
+        refuses(argument, fmt(template, slot), "$.steps[1].args.force.fmt.template");
+    }
+}
+
+/// A list of an object's members in some order would be a second way to write the same plan.
+#[test]
+fn an_object_is_no_list_and_a_name_no_object() {
+    for (pointer, list, path) in [
+        ("/user", json!([null, "alice"]), "$.user"),
+        ("/limits", json!([null, 3600, 2]), "$.limits"),
+        ("/steps/1/resource", json!(["file", "a/b"]), "$.steps[1].resource"),
+        ("/delegates/0", json!(["demo-worker", ["drop"]]), "$.delegates[0]"),
+        ("/steps/1/args/force", json!({"text": [5]}), "$.steps[1].args.force.text"),
+        ("/steps/1/args/force", json!({"num": ["1", "2"]}), "$.steps[1].args.force.num"),
+        (
+            "/steps/1/args/force",
+            json!({"all": [{"any": true}, {"items": [{"any": true}, 1]}]}),
+            "$.steps[1].args.force.all[1].items",
+        ),
+        ("/steps/1/resource/id", json!({"text": [5]}), "$.steps[1].resource.id"),
+        ("/mode", json!({"strict": null}), "$.mode.strict"),
+        ("/steps/1/approve", json!({"plan": null}), "$.steps[1].approve.plan"),
+    ] {
+        refuses(pointer, list, path);
+    }
+    let whole = submission();
+    let members = ["version", "purpose", "agent", "user", "mode", "limits", "steps", "delegates"];
+    refused_at(&members.iter().map(|name| whole[*name].clone()).collect(), "$");
 }
 
 #[test]
@@ -405,4 +444,15 @@ fn a_user_is_recognised_within_one_realm_by_the_way_the_plan_names_her() {
     assert!(by_sub.is("r", "1", "alice"));
     assert!(!by_sub.is("other", "1", "alice") && !by_sub.is("r", "2", "1"));
     assert!(!user(None, None).is("r", "", "") && !user(Some("1"), Some("alice")).is("r", "1", "alice"));
+}
+
+#[test]
+fn what_is_blocked_depends_on_no_step() {
+    let blocked = |id: Value| json!([{"resource": {"type": "file", "id": id}}]);
+    accepts("/blocked", blocked(json!({"prefix": "secret/"})));
+    for late in [json!({"quote": {"step": "look"}}), json!({"optional": {"any": true}})] {
+        refuses("/blocked", blocked(late), "$.blocked[0].resource.id");
+    }
+    let nested = json!({"all": [{"any": true}, {"ref": {"step": "look", "field": "/id"}}]});
+    refuses("/blocked", blocked(nested), "$.blocked[0].resource.id");
 }

@@ -3,7 +3,7 @@
 use jsonwebtoken::EncodingKey;
 use marque_core::canonical::{decode, encode};
 use marque_core::catalog::Catalog;
-use marque_core::envelope::{Envelope, EnvelopeStep};
+use marque_core::envelope::{Bounds, Envelope, EnvelopeStep};
 use marque_core::jws::sign_with_header;
 use marque_core::plan::{ResolvedPlan, SubmittedPlan};
 use marque_core::resolve::{Completion, resolve};
@@ -166,6 +166,7 @@ pub fn completion(catalogs: &[Catalog]) -> Completion<'_> {
         client_id: "demo-agent",
         jkt: "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I",
         catalogs,
+        blocked: &[],
         now: NOW,
     }
 }
@@ -180,7 +181,7 @@ pub fn resolved() -> ResolvedPlan {
 
 /// An envelope from its JSON.
 pub fn envelope(steps: Value) -> Envelope {
-    Envelope { steps: serde_json::from_value::<Vec<EnvelopeStep>>(steps).unwrap() }
+    Envelope { steps: serde_json::from_value::<Vec<EnvelopeStep>>(steps).unwrap(), bounds: Bounds::default() }
 }
 
 pub fn object(value: Value) -> Map<String, Value> {

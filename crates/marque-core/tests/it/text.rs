@@ -1,6 +1,7 @@
 //! Text that a person reads, and links that a program would make clickable.
 
 use marque_core::text::{check_free, check_plain, has_link};
+use marque_core::value::instant::Moment;
 
 #[test]
 fn links_are_found_in_every_disguise() {
@@ -75,4 +76,21 @@ fn only_lines_and_tabs_are_free() {
     }
     assert!(check_plain("e\u{301}").unwrap_err().contains("normalization"));
     assert_eq!(check_plain("\u{e9} \u{65e5}\u{672c} \u{1f511} ~"), Ok(()));
+}
+
+/// A `text` rule without links takes every timestamp that a `time_window` takes.
+#[test]
+fn no_timestamp_looks_like_a_link() {
+    for digits in 0..10 {
+        for fraction in ["0123456789", "9999999999", "5000000000"] {
+            let fraction = if digits == 0 { String::new() } else { format!(".{}", &fraction[..digits]) };
+            for zone in ["Z", "+00:00", "-00:00", "+01:00", "-12:30", "+23:59"] {
+                for moment in ["2026-11-22T03:00:00", "0001-01-01T00:00:00", "9999-12-31T23:59:59"] {
+                    let text = format!("{moment}{fraction}{zone}");
+                    assert!(Moment::parse(&text).is_some() || moment.starts_with(['0', '9']), "{text}");
+                    assert!(!has_link(&text), "{text}");
+                }
+            }
+        }
+    }
 }

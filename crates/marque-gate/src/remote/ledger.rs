@@ -120,7 +120,7 @@ fn evaluation_request(reservation: &Reservation<'_>) -> Value {
         "resource": call.resource,
         "context": {
             "location": call.location, "txn_token": caller.token(), "dpop": caller.proof(),
-            "method": caller.method(), "url": caller.url(), "call_id": call_id,
+            "method": caller.method(), "url": caller.url(), "call_id": call_id, "environment": call.environment,
         },
     })
 }

@@ -7,8 +7,9 @@ use jsonwebtoken::EncodingKey;
 use marque_core::call::{Call, CallResource};
 use marque_core::canonical::{Digest, encode};
 use marque_core::claims::{Actor, Confirmation, IntentRef, TxnClaims, TxnContext};
-use marque_core::decide::{Decision, Facts, decide};
+use marque_core::decide::{Decision, decide};
 use marque_core::envelope::Envelope;
+use marque_core::facts::{Facts, Past};
 use marque_core::json;
 use marque_core::jws::{self, KeySet};
 use marque_core::names::{TYP_DPOP, TYP_TXN};
@@ -115,7 +116,7 @@ impl World {
 
     /// Claims of a good token for some steps.
     pub fn claims(&self, steps: &Value) -> Value {
-        let steps: Envelope = json::typed(steps.clone()).unwrap();
+        let envelope = envelope(steps);
         let intent = IntentRef { id: INTENT.into(), digest: Digest::of(b"plan"), version: 1 };
         serde_json::to_value(TxnClaims {
             iss: ISSUER.into(),
@@ -125,9 +126,9 @@ impl World {
             exp: NOW + 300,
             jti: "token-1".into(),
             txn: "txn-1".into(),
-            scope: steps.scope(),
+            scope: envelope.scope(),
             req_wl: "agent".into(),
-            tctx: TxnContext { intent, steps },
+            tctx: TxnContext { intent, envelope },
             rctx: serde_json::Map::new(),
             act: Actor::first("agent"),
             cnf: Confirmation { jkt: self.agent.jkt.clone() },
@@ -169,6 +170,10 @@ pub fn presented(token: &str, proof: &str) -> Presented {
     request().with_header("Txn-Token", token).with_header("DPoP", proof)
 }
 
+pub fn envelope(steps: &Value) -> Envelope {
+    Envelope { steps: json::typed(steps.clone()).unwrap(), ..Envelope::default() }
+}
+
 pub fn request() -> Presented {
     Presented::new("POST", &format!("{LOCATION}/act"))
 }
@@ -176,7 +181,7 @@ pub fn request() -> Presented {
 pub fn call(action: &str, id: &str, args: Value) -> Call {
     let resource = CallResource { kind: "thing".into(), id: id.into() };
     let Value::Object(args) = args else { panic!("arguments are an object") };
-    Call { location: LOCATION.into(), action: action.into(), resource, args }
+    Call::new(LOCATION, action, resource, args)
 }
 
 pub fn action(call: &Call) -> ConcreteAction {
@@ -263,8 +268,10 @@ impl MemoryLedger {
         let mut book = self.0.lock().unwrap();
         book.asked += 1;
         book.call_ids.push(reservation.call_id.clone());
-        let envelope = Envelope { steps: reservation.caller.steps().to_vec() };
-        let Decision::Permit(step) = decide(&envelope, reservation.call, &Facts { uses: book.used.clone() }) else {
+        let envelope = Envelope { steps: reservation.caller.steps().to_vec(), ..Envelope::default() };
+        let steps = book.used.iter().map(|(id, uses)| (id.clone(), Past::counted(*uses, 0))).collect();
+        let facts = Facts { steps, ..Facts::default() };
+        let Decision::Permit(step) = decide(&envelope, reservation.call, &facts, NOW) else {
             return Err(Refusal::new(Reason::UsesExhausted));
         };
         *book.used.entry(step.id.clone()).or_default() += 1;

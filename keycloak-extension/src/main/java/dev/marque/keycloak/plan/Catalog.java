@@ -1,55 +1,49 @@
 package dev.marque.keycloak.plan;
 
 import java.util.HashMap;
-import java.util.HashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 
-import com.fasterxml.jackson.databind.JsonNode;
-
 /** A resource server's own description of its actions. Its digest is over the payload octets as signed. */
-record Catalog(String clientId, long version, String location, byte[] digest, Map<String, Action> actions) {
-
-    private static final Set<String> TYPES = Set.of("string", "integer", "boolean", "array", "object");
-
-    /** One action: what it does, to which type of resource, and the sentence that says so. */
-    record Action(ActionClass actionClass, boolean irreversible, String resourceType, Set<String> args,
-                  Template template) {
-    }
+record Catalog(String clientId, long version, String location, byte[] digest, Set<String> environments,
+               Map<String, CatalogAction> actions) {
 
     static Catalog of(byte[] payload) throws PlanRefused {
-        Members catalog = Members.of(StrictJson.object(payload, "a catalog"), "catalog")
-                .only("iss", "version", "location", "actions");
+        Members catalog = Members.of(StrictJson.signed(payload, LanguageLimits.CATALOG_BYTES, "a catalog"), "catalog")
+                .only("iss", "version", "location", "environments", "actions");
         Members members = catalog.object("actions");
-        Map<String, Action> actions = new HashMap<>();
+        Map<String, CatalogAction> actions = new HashMap<>();
         for (String name : members.names()) {
-            actions.put(name, action(members.value(name), "action " + name));
+            actions.put(Forms.identifier(name, "the name of an action"),
+                    CatalogAction.of(members.value(name), "action " + name));
         }
-        return new Catalog(catalog.text("iss"), catalog.integer("version", 1), catalog.text("location"),
-                Binary.sha256(payload), Map.copyOf(actions));
-    }
-
-    private static Action action(JsonNode node, String what) throws PlanRefused {
-        Members action = Members.of(node, what).only("class", "reversible", "resource", "args", "display");
-        ActionClass actionClass = ActionClass.of(action.text("class"));
-        Set<String> args = args(action);
-        boolean irreversible = !action.flag("reversible") && actionClass != ActionClass.READ;
-        return new Action(actionClass, irreversible, action.text("resource"), args,
-                Template.of(action.object("display").text(DisplayLines.LOCALE), args));
-    }
-
-    private static Set<String> args(Members action) throws PlanRefused {
-        Set<String> args = new HashSet<>();
-        if (!action.has("args")) {
-            return args;
-        }
-        Members declared = action.object("args");
-        for (String name : declared.names()) {
-            if (!TYPES.contains(declared.object(name).only("type").text("type"))) {
-                throw new PlanRefused("an argument of an unknown type");
+        for (CatalogAction action : actions.values()) {
+            for (CatalogAction.Prerequisite required : action.requires()) {
+                check(required, actions.get(required.action()));
             }
-            args.add(name);
         }
-        return args;
+        return new Catalog(catalog.text("iss"), catalog.integer("version", 1), catalog.identifier("location"),
+                Binary.sha256(payload), environments(catalog), Map.copyOf(actions));
+    }
+
+    private static Set<String> environments(Members catalog) throws PlanRefused {
+        List<String> words = catalog.has("environments") ? catalog.distinctTexts("environments") : List.of();
+        if (words.size() > LanguageLimits.ENVIRONMENTS) {
+            throw new PlanRefused("a catalog with too many environments");
+        }
+        for (String word : words) {
+            Forms.identifier(word, "an environment");
+        }
+        return Set.copyOf(words);
+    }
+
+    /** What a catalog requires is a read that the same catalog describes. */
+    private static void check(CatalogAction.Prerequisite required, CatalogAction read) throws PlanRefused {
+        if (read == null || read.actionClass() != ActionClass.READ
+                || !read.resourceType().equals(required.resourceType())
+                || !read.args().keySet().containsAll(required.args())) {
+            throw new PlanRefused("a catalog requires something that is no read of its own");
+        }
     }
 }

@@ -44,12 +44,12 @@ final class Catalogs {
     }
 
     /** How the catalog of a step's location describes the step's action. */
-    Catalog.Action action(Step step) throws PlanRefused {
+    CatalogAction action(Step step) throws PlanRefused {
         Catalog catalog = byLocation.get(step.location());
         if (catalog == null) {
             throw new PlanRefused("no catalog for the location of step " + step.id());
         }
-        Catalog.Action action = catalog.actions().get(step.action());
+        CatalogAction action = catalog.actions().get(step.action());
         if (action == null) {
             throw new PlanRefused("the catalog lacks the action of step " + step.id());
         }
@@ -57,20 +57,20 @@ final class Catalogs {
     }
 
     private void check(Step step) throws PlanRefused {
-        Catalog.Action action = action(step);
+        CatalogAction action = action(step);
         if (action.actionClass() != step.actionClass()) {
             throw new PlanRefused("step " + step.id() + " is of another class than its catalog says");
         }
         if (!action.resourceType().equals(step.resourceType())) {
             throw new PlanRefused("step " + step.id() + " has another type of resource than its catalog says");
         }
-        if (step.args().keySet().stream().anyMatch(name -> !describes(action, name))) {
-            throw new PlanRefused("step " + step.id() + " has an argument that its catalog does not describe");
+        if (!step.args().entrySet().stream().allMatch(each -> action.describes(each.getKey(), each.getValue()))) {
+            throw new PlanRefused("step " + step.id() + " has an argument that its catalog does not describe so");
         }
-    }
-
-    private static boolean describes(Catalog.Action action, String argument) {
-        return argument.equals(Step.FURTHER_ARGUMENTS) || action.args().contains(argument);
+        String environment = step.conditions().environment();
+        if (environment != null && !byLocation.get(step.location()).environments().contains(environment)) {
+            throw new PlanRefused("step " + step.id() + " is for an environment that its catalog does not name");
+        }
     }
 
     private static boolean matches(Catalog catalog, Plan.CatalogReference reference) {

@@ -52,8 +52,13 @@ public final class DisplayLines {
     private void head() throws PlanRefused {
         add(plan.agent() + " asks to act for " + plan.userName() + ".", false);
         add("The agent says (not checked): " + CanonicalJson.string(plan.purpose()), false);
-        add("Ends " + plan.expiresAt() + ". At most " + counted(plan.maxHops(), "hop") + ".", false);
+        add(plan.limits().sentences(), false);
         add(totals(), false);
+        if (plan.permissive()) {
+            add("Reads that the steps need may have been added; each of those is marked ADDED.", false);
+        }
+        plan.limits().budgets().forEach(line -> add(line, false));
+        plan.blocked().forEach(line -> add(line, false));
     }
 
     private String totals() throws PlanRefused {
@@ -70,17 +75,41 @@ public final class DisplayLines {
     }
 
     private void step(int number, Step step) throws PlanRefused {
-        Catalog.Action action = catalogs.action(step);
+        CatalogAction action = catalogs.action(step);
         String badge = step.actionClass().badge() + (action.irreversible() ? " (IRREVERSIBLE)" : "");
         add(number + ". " + badge + ": " + action.template().sentence(step), action.irreversible());
-        add("   " + step.action() + " on " + step.resourceType() + " " + step.resource().phrase() + " at "
+        add("   " + step.action() + " on " + step.resourceType() + " " + step.resource().phraseWithin() + " at "
                 + step.location(), step.resource().unbounded());
         step.args().forEach((name, constraint) -> add("   " + argument(name, constraint), constraint.unbounded()));
         add("   " + uses(step) + delegates(step), step.uses() == Step.ANY_NUMBER);
+        conditions(step.conditions());
+    }
+
+    private void conditions(StepConditions conditions) throws PlanRefused {
+        if (!conditions.after().isEmpty()) {
+            add("   only after " + plan.known().steps(conditions.after(), " and "), false);
+        }
+        if (conditions.group() != null) {
+            add("   at most one of the group " + CanonicalJson.string(conditions.group()) + ": "
+                    + plan.known().group(conditions.group()), false);
+        }
+        if (conditions.window() != null) {
+            add("   only " + conditions.window(), false);
+        }
+        if (conditions.environment() != null) {
+            add("   only in the environment " + CanonicalJson.string(conditions.environment()), false);
+        }
+        if (conditions.stepUp()) {
+            add("   STEP-UP: you are asked again for each call and shown its values", true);
+        }
+        if (conditions.added()) {
+            add("   ADDED: the agent did not ask for it; the catalog says that it is needed", true);
+        }
     }
 
     private static String argument(String name, Constraint constraint) {
-        return name.equals(Step.FURTHER_ARGUMENTS) ? "ANY FURTHER ARGUMENTS (UNBOUNDED)" : name + ": " + constraint.phrase();
+        return name.equals(ConstraintReader.FURTHER) ? "ANY FURTHER ARGUMENTS (UNBOUNDED)"
+                : name + ": " + constraint.phrase();
     }
 
     private static String uses(Step step) {
@@ -96,7 +125,8 @@ public final class DisplayLines {
         return clients.isEmpty() ? "" : "; also by " + clients;
     }
 
-    private static String counted(long count, String noun) {
+    /** A number of things, in words. */
+    static String counted(long count, String noun) {
         return count + " " + noun + (count == 1 ? "" : "s");
     }
 

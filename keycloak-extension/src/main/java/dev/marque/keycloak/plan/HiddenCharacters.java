@@ -1,5 +1,7 @@
 package dev.marque.keycloak.plan;
 
+import java.text.Normalizer;
+
 /**
  * Characters that a person cannot see, or that change how the others read: controls, format and bidi controls,
  * line separators, private use, and what Unicode calls default-ignorable.
@@ -18,6 +20,15 @@ public final class HiddenCharacters {
     /** Whether the text holds one of them. */
     public static boolean in(String text) {
         return text.codePoints().anyMatch(HiddenCharacters::isHidden);
+    }
+
+    /**
+     * Whether a text reads as what it is: nothing hidden, nothing that has no meaning yet, and in Unicode
+     * normalization form C. Characters that are newer than this platform's Unicode are refused too.
+     */
+    static boolean isPlain(String text) {
+        return !in(text) && text.codePoints().allMatch(Character::isDefined)
+                && Normalizer.isNormalized(text, Normalizer.Form.NFC);
     }
 
     private static boolean isHidden(int codePoint) {

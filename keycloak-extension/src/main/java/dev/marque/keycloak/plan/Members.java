@@ -56,6 +56,28 @@ final class Members {
         return value.textValue();
     }
 
+    /** A text, which may be empty. */
+    String anyText(String name) throws PlanRefused {
+        JsonNode value = value(name);
+        if (!value.isTextual()) {
+            throw new PlanRefused(what + "." + name + " is not a text");
+        }
+        return value.textValue();
+    }
+
+    /** A text that names something: not empty, and short. */
+    String identifier(String name) throws PlanRefused {
+        return Forms.identifier(text(name), what + "." + name);
+    }
+
+    long integer(String name, long least, long most) throws PlanRefused {
+        long value = integer(name, least);
+        if (value > most) {
+            throw new PlanRefused(what + "." + name + " is more than " + most);
+        }
+        return value;
+    }
+
     long integer(String name, long least) throws PlanRefused {
         JsonNode value = value(name);
         if (!value.isIntegralNumber() || !value.canConvertToLong() || value.longValue() < least) {
@@ -70,6 +92,11 @@ final class Members {
             throw new PlanRefused(what + "." + name + " is not a boolean");
         }
         return value.booleanValue();
+    }
+
+    /** A boolean that is false where it is absent. */
+    boolean isSet(String name) throws PlanRefused {
+        return has(name) && flag(name);
     }
 
     Members object(String name) throws PlanRefused {
@@ -98,12 +125,28 @@ final class Members {
         return texts;
     }
 
+    /** Texts of which none is listed twice. */
+    List<String> distinctTexts(String name) throws PlanRefused {
+        List<String> texts = texts(name);
+        if (Set.copyOf(texts).size() != texts.size()) {
+            throw new PlanRefused(what + "." + name + " lists something twice");
+        }
+        return texts;
+    }
+
     /** Bytes written as base64url without padding. */
     byte[] bytes(String name) throws PlanRefused {
         try {
             return Binary.decode(text(name));
         } catch (IllegalArgumentException e) {
             throw new PlanRefused(what + "." + name + " is not base64url");
+        }
+    }
+
+    /** Refuses any value but these. */
+    void oneOf(String name, Set<String> known) throws PlanRefused {
+        if (!known.contains(text(name))) {
+            throw new PlanRefused(what + "." + name + " has an unknown value");
         }
     }
 

@@ -1,8 +1,6 @@
 package dev.marque.keycloak.plan;
 
 import java.nio.charset.StandardCharsets;
-import java.time.Instant;
-import java.time.format.DateTimeParseException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
@@ -16,11 +14,12 @@ import com.fasterxml.jackson.databind.JsonNode;
  * must not collect a signature for something that it does not show.
  *
  * @param username the plan's user by name, or null if the plan names the user by {@code sub}
- * @param expiresAt an RFC 3339 time in UTC, as written in the plan
+ * @param permissive whether catalogs were allowed to add reads
+ * @param blocked a line for each thing that must not be done
  */
 public record Plan(byte[] canonical, String issuer, String intentId, String purpose, String agent, String userIssuer,
-                   String username, String sub, String expiresAt, long maxHops, List<Step> steps,
-                   List<Delegate> delegates, List<CatalogReference> catalogs) {
+                   String username, String sub, boolean permissive, PlanLimits limits, KnownSteps known,
+                   List<Delegate> delegates, List<String> blocked, List<CatalogReference> catalogs) {
 
     /** A client to which some steps may be handed. */
     record Delegate(String clientId, List<String> steps) {
@@ -36,24 +35,28 @@ public record Plan(byte[] canonical, String issuer, String intentId, String purp
      * @throws PlanRefused if the bytes are not RFC 8785 canonical JSON or hold anything this version cannot show
      */
     public static Plan of(byte[] canonical) throws PlanRefused {
-        JsonNode node = StrictJson.object(canonical, "the plan");
+        JsonNode node = StrictJson.signed(canonical, LanguageLimits.PLAN_BYTES, "the plan");
         if (!Arrays.equals(CanonicalJson.of(node).getBytes(StandardCharsets.UTF_8), canonical)) {
             throw new PlanRefused("the plan is not canonical JSON");
         }
-        Members plan = Members.of(node, "plan").only("version", "issuer", "intent_id", "purpose", "agent", "user", "mode",
-                "limits", "steps", "delegates", "catalogs");
+        Members plan = Members.of(node, "plan").only("version", "issuer", "intent_id", "purpose", "agent", "user",
+                "mode", "limits", "steps", "delegates", "blocked", "catalogs");
         if (plan.integer("version", 1) != 1) {
             throw new PlanRefused("a plan of a later version");
         }
-        plan.require("mode", "strict");
         plan.object("agent").only("client_id", "jkt").text("jkt");
         Members user = user(plan);
-        Members limits = plan.object("limits").only("expires_at", "max_hops");
-        List<Step> steps = steps(plan);
-        return new Plan(canonical, plan.text("issuer"), plan.text("intent_id"), plan.text("purpose"),
-                plan.object("agent").text("client_id"), user.text("iss"), optional(user, "username"),
-                optional(user, "sub"), time(limits), limits.integer("max_hops", 0), steps, delegates(plan, steps),
-                references(plan));
+        boolean permissive = isPermissive(plan);
+        KnownSteps steps = steps(plan, permissive);
+        return new Plan(canonical, plan.text("issuer"), plan.text("intent_id"), purpose(plan),
+                plan.object("agent").identifier("client_id"), user.text("iss"), optional(user, "username"),
+                optional(user, "sub"), permissive, PlanLimits.of(plan.object("limits"), steps), steps,
+                delegates(plan, steps), blocked(plan), references(plan));
+    }
+
+    /** What may be done, in the order in which it is shown. */
+    List<Step> steps() {
+        return known.inOrder();
     }
 
     /** SHA-256 of the bytes as received, never of JSON written out again. */
@@ -83,43 +86,60 @@ public record Plan(byte[] canonical, String issuer, String intentId, String purp
         return members.has(name) ? members.text(name) : null;
     }
 
-    private static String time(Members limits) throws PlanRefused {
-        String time = limits.text("expires_at");
-        try {
-            if (time.endsWith("Z") && Instant.parse(time) != null) {
-                return time;
-            }
-        } catch (DateTimeParseException e) {
-            throw new PlanRefused("limits.expires_at is not a time");
+    private static boolean isPermissive(Members plan) throws PlanRefused {
+        if (plan.text("mode").equals("permissive")) {
+            return true;
         }
-        throw new PlanRefused("limits.expires_at is not in UTC");
+        plan.require("mode", "strict");
+        return false;
     }
 
-    private static List<Step> steps(Members plan) throws PlanRefused {
-        List<Step> steps = new ArrayList<>();
-        Set<String> ids = new HashSet<>();
+    private static String purpose(Members plan) throws PlanRefused {
+        String purpose = plan.text("purpose");
+        if (Forms.chars(purpose) > LanguageLimits.PURPOSE_CHARS) {
+            throw new PlanRefused("a purpose that is too long");
+        }
+        return purpose;
+    }
+
+    private static KnownSteps steps(Members plan, boolean permissive) throws PlanRefused {
+        KnownSteps steps = new KnownSteps();
+        boolean added = false;
         for (JsonNode node : plan.list("steps")) {
-            Step step = Step.of(node);
-            if (!ids.add(step.id())) {
-                throw new PlanRefused("two steps have one id");
+            Step step = Step.of(node, steps);
+            if (added && !step.conditions().added() || step.conditions().added() && !permissive) {
+                throw new PlanRefused("a step is added in strict mode, or before one that the agent asked for");
             }
+            added = step.conditions().added();
             steps.add(step);
         }
-        return List.copyOf(steps);
+        if (steps.inOrder().size() > LanguageLimits.STEPS) {
+            throw new PlanRefused("more steps than anybody reads");
+        }
+        return steps;
     }
 
-    private static List<Delegate> delegates(Members plan, List<Step> steps) throws PlanRefused {
+    private static List<String> blocked(Members plan) throws PlanRefused {
+        List<String> lines = new ArrayList<>();
+        for (JsonNode node : plan.has("blocked") ? plan.list("blocked") : List.<JsonNode>of()) {
+            lines.add(Blocked.line(node));
+        }
+        return List.copyOf(lines);
+    }
+
+    private static List<Delegate> delegates(Members plan, KnownSteps steps) throws PlanRefused {
         List<Delegate> delegates = new ArrayList<>();
-        Set<String> ids = new HashSet<>();
-        steps.forEach(step -> ids.add(step.id()));
         Set<String> clients = new HashSet<>();
         for (JsonNode node : plan.has("delegates") ? plan.list("delegates") : List.<JsonNode>of()) {
             Members delegate = Members.of(node, "delegate").only("client_id", "steps");
-            Delegate each = new Delegate(delegate.text("client_id"), delegate.texts("steps"));
-            if (!clients.add(each.clientId()) || !ids.containsAll(each.steps())) {
+            Delegate each = new Delegate(delegate.identifier("client_id"), delegate.distinctTexts("steps"));
+            if (!clients.add(each.clientId()) || !each.steps().stream().allMatch(steps::has)) {
                 throw new PlanRefused("a delegate is listed twice or holds an unknown step");
             }
             delegates.add(each);
+        }
+        if (delegates.size() > LanguageLimits.DELEGATES) {
+            throw new PlanRefused("more delegates than anybody reads");
         }
         return List.copyOf(delegates);
     }

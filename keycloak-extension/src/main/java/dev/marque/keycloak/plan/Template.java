@@ -40,10 +40,10 @@ record Template(List<String> literals, List<String> names) {
 
     private static String phrase(String name, Step step) {
         if (name.isEmpty()) {
-            return step.resource().phrase();
+            return step.resource().phraseWithin();
         }
         Constraint constraint = step.args().get(name);
-        return constraint == null ? ABSENT : constraint.phrase();
+        return constraint == null ? ABSENT : constraint.phraseWithin();
     }
 
     /** The argument's name, or the empty text for the resource. */

@@ -129,7 +129,7 @@ class PlanAnswerTest {
 
     @ParameterizedTest
     @CsvSource({"/,issuer,http://localhost:7400/realms/other", "/,intent_id,00000000-0000-4000-8000-000000000002",
-        "/user,iss,http://localhost:7410/realms/other", "/,mode,permissive", "/,surprise,member", "/user,sub,both",
+        "/user,iss,http://localhost:7410/realms/other", "/,mode,free", "/,surprise,member", "/user,sub,both",
         "/steps/0,approve,each", "/steps/1,uses,any", "/steps/1,class,read", "/steps/1,action,secret.reveal",
         "/steps/1,location,http://localhost:7409", "/steps/1/resource,type,secret", "/steps/1,surprise,member",
         "/steps/1,id,s1", "/limits,expires_at,tomorrow", "/limits,expires_at,2026-11-22T03:00:00+01:00",

@@ -1,0 +1,360 @@
+//! Values that are known only once earlier steps were done.
+
+use super::shape;
+use super::test::row_test;
+use super::{Compute, Constraint, Extract, Quote, Reduce, Ref, RefSet, Rel, SameAs, Truth, WordKind, Work, World};
+use crate::limits;
+use crate::value::decimal::Decimal;
+use crate::value::host;
+use iban::IbanLike;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Where in a step's result: a JSON pointer (RFC 6901), in which one segment may be `*`, each element of a list.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Field {
+    text: String,
+    /// Where `/*` begins.
+    star: Option<usize>,
+}
+
+impl TryFrom<String> for Field {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        check_pointer(&text)?;
+        let stars = text.split('/').filter(|segment| *segment == "*").count();
+        let starts = text.match_indices("/*").map(|(at, _)| at);
+        let mut starts = starts.filter(|at| matches!(text.as_bytes().get(at + 2), None | Some(b'/')));
+        let star = starts.next();
+        if stars > 1 { Err("has more than one *".into()) } else { Ok(Self { text, star }) }
+    }
+}
+
+impl From<Field> for String {
+    fn from(field: Field) -> Self {
+        field.text
+    }
+}
+
+/// Refuses what is no JSON pointer.
+pub(crate) fn check_pointer(text: &str) -> Result<(), String> {
+    let escapes = text.split('~').skip(1).all(|after| after.starts_with(['0', '1']));
+    if text.len() > limits::IDENTIFIER_CHARS || !escapes || !(text.is_empty() || text.starts_with('/')) {
+        return Err(format!("is not a JSON pointer (RFC 6901) of at most {} bytes", limits::IDENTIFIER_CHARS));
+    }
+    crate::text::check_plain(text)
+}
+
+impl Field {
+    /// As written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it names a column: one value for each element of a list.
+    pub const fn is_column(&self) -> bool {
+        self.star.is_some()
+    }
+
+    /// The list that a column is of: what stands before its `*`.
+    pub fn list(&self) -> &str {
+        self.split().0
+    }
+
+    /// Another column of the same list, by a pointer within a row.
+    pub fn beside(&self, pointer: &str) -> String {
+        format!("{}/*{pointer}", self.list())
+    }
+
+    pub(crate) fn split(&self) -> (&str, &str) {
+        let at = self.star.unwrap_or(self.text.len());
+        (self.text.get(..at).unwrap_or_default(), self.text.get(at + 2..).unwrap_or_default())
+    }
+}
+
+/// What a late-bound value may be.
+struct Candidates {
+    values: Vec<Candidate>,
+    /// Whether no other value can be right.
+    complete: bool,
+}
+
+enum Candidate {
+    /// Exactly this value.
+    Json(Value),
+    /// This number, however it is written.
+    Number(Decimal),
+}
+
+impl Candidate {
+    fn is(&self, value: &Value) -> bool {
+        match self {
+            Self::Json(wanted) => wanted == value,
+            Self::Number(wanted) => Decimal::of_value(value) == Some(*wanted),
+        }
+    }
+
+    /// Whether a piece of text is how the value is written.
+    fn is_written(&self, piece: &str) -> bool {
+        match self {
+            Self::Json(Value::String(text)) => text == piece,
+            Self::Json(other) => shape::written(other).is_some_and(|text| text == piece),
+            Self::Number(wanted) => piece.parse() == Ok(*wanted),
+        }
+    }
+
+    fn number(&self) -> Option<Decimal> {
+        match self {
+            Self::Json(value) => Decimal::of_value(value),
+            Self::Number(number) => Some(*number),
+        }
+    }
+}
+
+impl Candidates {
+    const UNKNOWN: Self = Self { values: Vec::new(), complete: false };
+
+    fn only(value: Option<Candidate>) -> Self {
+        Self { values: value.into_iter().collect(), complete: true }
+    }
+
+    fn any(&self, is: impl Fn(&Candidate) -> bool) -> Truth {
+        match (self.values.iter().any(is), self.complete) {
+            (true, _) => Truth::Holds,
+            (false, true) => Truth::Fails,
+            (false, false) => Truth::Unknown,
+        }
+    }
+
+    /// The one number that it can only be.
+    fn number(&self) -> Option<Decimal> {
+        let mut numbers = self.values.iter().map(Candidate::number);
+        let first = numbers.next()??;
+        (self.complete && numbers.all(|other| other == Some(first))).then_some(first)
+    }
+}
+
+/// The one number that a constraint comes to whatever was done before, if there is one.
+pub(super) fn number(constraint: &Constraint) -> Option<Decimal> {
+    let work = Work::new(limits::COMPARISON_WORK);
+    candidates(constraint, &World { facts: None, records: None, work: &work }).number()
+}
+
+/// Tests the kinds that depend on earlier steps.
+pub(super) fn test(constraint: &Constraint, value: &Value, world: &World<'_>) -> Truth {
+    match constraint {
+        Constraint::RefSet(rule) => set_test(rule, value, world),
+        Constraint::Extract(rule) => value.as_str().map_or(Truth::Fails, |text| rule.test(text, world)),
+        Constraint::Quote(rule) => value.as_str().map_or(Truth::Fails, |text| rule.test(text, world)),
+        Constraint::Rel(rule) => rule.test(value, world),
+        _ => candidates(constraint, world).any(|candidate| candidate.is(value)),
+    }
+}
+
+/// Whether a piece of a text is how a value that satisfies the constraint is written.
+pub(super) fn written_test(constraint: &Constraint, piece: &str, world: &World<'_>) -> Truth {
+    match constraint {
+        Constraint::Const(_)
+        | Constraint::OneOf(_)
+        | Constraint::Ref(_)
+        | Constraint::SameAs(_)
+        | Constraint::Compute(_) => candidates(constraint, world).any(|candidate| candidate.is_written(piece)),
+        other => other.test(&Value::from(piece), world),
+    }
+}
+
+fn candidates(constraint: &Constraint, world: &World<'_>) -> Candidates {
+    match constraint {
+        Constraint::Const(value) => Candidates::only(Some(Candidate::Json(value.clone()))),
+        Constraint::OneOf(values) => {
+            Candidates { values: values.iter().cloned().map(Candidate::Json).collect(), complete: true }
+        }
+        Constraint::Ref(rule) => rule.candidates(world),
+        Constraint::SameAs(rule) => rule.candidates(world),
+        Constraint::Compute(rule) => {
+            rule.number(world).map_or(Candidates::UNKNOWN, |number| Candidates::only(Some(Candidate::Number(number))))
+        }
+        _ => Candidates::UNKNOWN,
+    }
+}
+
+/// The results of a step, oldest first, and whether they are all that there will be.
+fn results<'w>(step: &str, world: &World<'w>) -> (Vec<&'w Value>, bool) {
+    let Some(past) = world.facts.and_then(|facts| facts.past(step)) else { return (Vec::new(), false) };
+    let (calls, complete) = past.committed_calls();
+    let found: Vec<Option<&Value>> = calls.map(|call| call.result.as_ref()).collect();
+    let complete = complete && !found.is_empty() && found.iter().all(Option::is_some);
+    (found.into_iter().flatten().collect(), complete)
+}
+
+/// The rows of a list in all results of a step; none where a result lacks the list: nothing is counted as zero.
+fn rows<'w>(results: &[&'w Value], list: &str) -> Option<Vec<&'w Value>> {
+    let lists = results.iter().map(|result| result.pointer(list).and_then(Value::as_array));
+    Some(lists.collect::<Option<Vec<_>>>()?.into_iter().flatten().collect())
+}
+
+impl Ref {
+    fn candidates(&self, world: &World<'_>) -> Candidates {
+        let (results, complete) = results(&self.step, world);
+        let Some(reduce) = &self.reduce else {
+            let values = results.iter().filter_map(|result| result.pointer(self.field.as_str()));
+            return Candidates { values: values.cloned().map(Candidate::Json).collect(), complete };
+        };
+        if !complete {
+            return Candidates::UNKNOWN;
+        }
+        let (list, within) = self.field.split();
+        let Some(rows) = rows(&results, list) else { return Candidates::only(None) };
+        let mut counted = Vec::new();
+        for row in rows {
+            match row_test(&self.rows, row, world) {
+                Truth::Holds if world.work.spend(1) => counted.push(row),
+                Truth::Fails => {}
+                _ => return Candidates::UNKNOWN,
+            }
+        }
+        Candidates::only(reduced(reduce, &counted, within))
+    }
+}
+
+/// One value of a column; none where there is no such value or it is not clear which.
+fn reduced(reduce: &Reduce, rows: &[&Value], within: &str) -> Option<Candidate> {
+    let value = |row: &&Value| row.pointer(within).cloned().map(Candidate::Json);
+    match reduce {
+        Reduce::Lookup => rows.first().filter(|_| rows.len() == 1).and_then(value),
+        Reduce::First => rows.first().and_then(value),
+        Reduce::Last => rows.last().and_then(value),
+        Reduce::Argmax(key) => extreme(rows, key, |a, b| a > b).and_then(value),
+        Reduce::Argmin(key) => extreme(rows, key, |a, b| a < b).and_then(value),
+        Reduce::Count => i64::try_from(rows.len()).ok().map(|count| Candidate::Number(Decimal::from(count))),
+        Reduce::Sum => {
+            let mut numbers = rows.iter().map(|row| row.pointer(within).and_then(Decimal::of_value));
+            numbers.try_fold(Decimal::ZERO, |sum, number| sum.checked_add(number?)).map(Candidate::Number)
+        }
+    }
+}
+
+/// The row that is beyond all others by its number at a pointer.
+fn extreme<'r, 'v>(rows: &'r [&'v Value], key: &str, beyond: fn(&Decimal, &Decimal) -> bool) -> Option<&'r &'v Value> {
+    let keyed: Option<Vec<_>> = rows.iter().map(|row| Some((Decimal::of_value(row.pointer(key)?)?, row))).collect();
+    let keyed = keyed?;
+    let (best, _) = keyed.iter().reduce(|best, row| if beyond(&row.0, &best.0) { row } else { best })?;
+    let mut found = keyed.iter().filter(|(number, _)| number == best);
+    found.next().filter(|_| found.next().is_none()).map(|(_, row)| *row)
+}
+
+impl SameAs {
+    fn candidates(&self, world: &World<'_>) -> Candidates {
+        let Some(past) = world.facts.and_then(|facts| facts.past(&self.step)) else { return Candidates::UNKNOWN };
+        let (calls, complete) = past.committed_calls();
+        let values: Vec<_> = calls.filter_map(|call| call.args.get(&self.arg)).cloned().map(Candidate::Json).collect();
+        Candidates { values, complete: complete && past.committed > 0 }
+    }
+}
+
+fn set_test(rule: &RefSet, value: &Value, world: &World<'_>) -> Truth {
+    let Some(given) = value.as_array() else { return Truth::Fails };
+    let (results, complete) = results(&rule.step, world);
+    if !complete {
+        return Truth::Unknown;
+    }
+    let (list, within) = rule.field.split();
+    let column = rows(&results, list).map(|rows| rows.into_iter().map(|row| row.pointer(within)));
+    let Some(column) = column.and_then(|column| column.collect::<Option<Vec<&Value>>>()) else { return Truth::Fails };
+    if !world.work.spend((given.len() as u64).saturating_mul(column.len() as u64 + given.len() as u64)) {
+        return Truth::Unknown;
+    }
+    let is_repeated = |(at, item): (usize, &Value)| given.iter().take(at).any(|earlier| earlier == item);
+    let same = given.iter().all(|item| column.contains(&item)) && column.iter().all(|wanted| given.contains(wanted));
+    (same && !given.iter().enumerate().any(is_repeated)).into()
+}
+
+impl Compute {
+    fn number(&self, world: &World<'_>) -> Option<Decimal> {
+        self.expr.value(&|name| candidates(self.vars.get(name)?, world).number())
+    }
+}
+
+impl Rel {
+    fn test(&self, value: &Value, world: &World<'_>) -> Truth {
+        let Some(number) = Decimal::of_value(value) else { return Truth::Fails };
+        let base = candidates(&self.base, world).number();
+        let bound = |change: Decimal| base.and_then(|base| base.checked_add(change));
+        match (bound(self.min.value()), bound(self.max.value())) {
+            (Some(least), Some(greatest)) => (least <= number && number <= greatest).into(),
+            _ => Truth::Unknown,
+        }
+    }
+}
+
+/// Whether some text in the results of a step satisfies a test; unknown where it does not and results are missing.
+fn in_texts(step: &str, world: &World<'_>, is_found: impl Fn(&str) -> bool) -> Truth {
+    let (results, complete) = results(step, world);
+    let mut texts: Vec<&Value> = results;
+    while let Some(value) = texts.pop() {
+        match value {
+            Value::String(text) if !world.work.spend(1 + text.len() as u64 / limits::BYTES_PER_WORK) => {
+                return Truth::Unknown;
+            }
+            Value::String(text) if is_found(text) => return Truth::Holds,
+            Value::Array(items) => texts.extend(items),
+            Value::Object(members) => texts.extend(members.values()),
+            _ => {}
+        }
+    }
+    if complete { Truth::Fails } else { Truth::Unknown }
+}
+
+impl Quote {
+    fn test(&self, passage: &str, world: &World<'_>) -> Truth {
+        if passage.trim().is_empty() || crate::text::check_free(passage).is_err() {
+            return Truth::Fails;
+        }
+        in_texts(&self.step, world, |text| text.contains(passage))
+    }
+}
+
+impl Extract {
+    fn test(&self, word: &str, world: &World<'_>) -> Truth {
+        if !self.kind.is(word) {
+            return Truth::Fails;
+        }
+        in_texts(&self.step, world, |text| {
+            text.match_indices(word).any(|(at, _)| self.kind.stands_alone(text, at, word))
+        })
+    }
+}
+
+impl WordKind {
+    /// Whether a word is of this kind.
+    fn is(self, word: &str) -> bool {
+        if word.is_empty() || crate::text::check_plain(word).is_err() {
+            return false;
+        }
+        match self {
+            Self::Email => word.contains('@') && host::host_of(word).is_some(),
+            Self::Host => host::is_host(word),
+            Self::Number => word.parse::<Decimal>().is_ok(),
+            Self::Date => {
+                let form = time::macros::format_description!(version = 2, "[year]-[month]-[day]");
+                word.len() == 10 && time::Date::parse(word, form).is_ok()
+            }
+            Self::Iban => word.parse::<iban::Iban>().is_ok_and(|iban| iban.electronic_str() == word),
+            Self::Word => !word.contains(char::is_whitespace),
+        }
+    }
+
+    /// Whether the word at a place of a text is not a part of a longer one.
+    fn stands_alone(self, text: &str, at: usize, word: &str) -> bool {
+        let before = text.get(..at).and_then(|before| before.chars().next_back());
+        let mut after = text.get(at + word.len()..).unwrap_or_default().chars();
+        let (next, following) = (after.next(), after.next());
+        if self == Self::Word {
+            return [before, next].iter().flatten().all(|c| c.is_whitespace());
+        }
+        let joins = |c: char| c.is_alphanumeric() || "@.-_+%,/:'`!#$&*=?^{|}~".contains(c);
+        let ends = |c: char| !joins(c) || (".,:".contains(c) && following.is_none_or(|c| !joins(c)));
+        before.is_none_or(|c| !joins(c) || c == ':') && next.is_none_or(ends)
+    }
+}

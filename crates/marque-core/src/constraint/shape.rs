@@ -1,0 +1,222 @@
+//! What a constraint comes to, whatever its kind: a few values, a range of numbers, a longest text.
+
+use super::{Arguments, Comparison, Constraint, DomainRule, Extract, Fmt, NumRange, TextRule, WordKind, fmt, history};
+use crate::limits;
+use crate::value::decimal::{Decimal, DecimalText};
+use crate::value::host;
+use serde_json::{Map, Value};
+
+/// Characters of the longest number in plain notation: its digits, a zero before the point, the point and a sign.
+const NUMBER_CHARS: u64 = limits::DECIMAL_DIGITS as u64 + 3;
+/// Characters of the longest account number (ISO 13616).
+const IBAN_CHARS: u64 = 34;
+/// Characters of a calendar date.
+const DATE_CHARS: u64 = 10;
+
+impl Constraint {
+    /// All values that satisfy the constraint, and perhaps some more; `None` where they are too many or not known.
+    pub(super) fn values(&self) -> Option<Vec<Value>> {
+        let values = match self {
+            Self::Const(value) => vec![value.clone()],
+            Self::OneOf(values) => values.clone(),
+            Self::Text(TextRule { max: 0, .. }) => vec![Value::from("")],
+            Self::Obj(members) => objects(members)?,
+            Self::Either(parts) => parts.iter().map(Self::values).collect::<Option<Vec<_>>>()?.concat(),
+            Self::All(parts) => parts.iter().find_map(Self::values)?,
+            Self::Fmt(rule) => rule.texts()?.into_iter().map(Value::from).collect(),
+            _ => return None,
+        };
+        (values.len() <= limits::ALTERNATIVES).then_some(values)
+    }
+
+    /// The range, if the constraint holds for the numbers within it and nothing else.
+    pub(super) fn range(&self) -> Option<NumRange> {
+        let (least, greatest) = match self {
+            Self::Num(range) => return Some(range.clone()),
+            Self::Compute(_) => history::number(self).map(|number| (number, number))?,
+            Self::Rel(rule) => {
+                let base = history::number(&rule.base)?;
+                (base.checked_add(rule.min.value())?, base.checked_add(rule.max.value())?)
+            }
+            _ => return None,
+        };
+        Some(NumRange { min: Some(least.into()), max: Some(greatest.into()) })
+    }
+
+    /// Characters of the longest value, if only texts satisfy the constraint and one is longest.
+    fn longest(&self) -> Option<u64> {
+        match self {
+            Self::Text(rule) => Some(rule.max),
+            Self::Pattern(pattern) => pattern.max_bytes().map(|bytes| bytes as u64),
+            Self::Domain(rule) => Some(rule.longest()),
+            Self::TimeWindow(_) => Some(limits::TIMESTAMP_CHARS),
+            Self::Extract(Extract { kind, .. }) => kind.longest(),
+            Self::Fmt(rule) => rule.longest(),
+            Self::Const(Value::String(text)) => Some(text.chars().count() as u64),
+            _ => None,
+        }
+    }
+
+    /// Whether no value has anything that could be a link, which takes one of `.`, `:` and `@`.
+    fn has_no_link(&self) -> bool {
+        match self {
+            Self::Pattern(pattern) => !pattern.may_contain(&['.', ':', '@', '\u{3002}', '\u{ff0e}', '\u{ff61}']),
+            Self::Extract(Extract { kind: WordKind::Date | WordKind::Iban, .. }) => true,
+            // Its colons and its point stand between digits.
+            Self::TimeWindow(_) => true,
+            _ => false,
+        }
+    }
+
+    /// The same constraint on how a value is written, if that is known; see [`history::written_test`].
+    fn written(&self) -> Option<Self> {
+        match self {
+            Self::Const(_) | Self::OneOf(_) => {
+                Some(Self::OneOf(self.values()?.iter().filter_map(written).map(Value::from).collect()))
+            }
+            Self::Ref(_) | Self::SameAs(_) | Self::Compute(_) => None,
+            other => Some(other.clone()),
+        }
+    }
+}
+
+/// How a value stands in a filled template; a list or an object cannot.
+pub(super) fn written(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Array(_) | Value::Object(_) => None,
+        other => Some(other.to_string()),
+    }
+}
+
+/// The objects of members that have few values each.
+fn objects(members: &Arguments) -> Option<Vec<Value>> {
+    let mut objects = vec![Map::new()];
+    for (name, constraint) in members {
+        let values = if name == "*" { None } else { constraint.required().values() }?;
+        let without = matches!(constraint, Constraint::Optional(_)).then(|| objects.clone());
+        let with = |object: &Map<String, Value>| {
+            let object = object.clone();
+            values.clone().into_iter().map(move |value| {
+                let mut object = object.clone();
+                object.insert(name.clone(), value);
+                object
+            })
+        };
+        objects =
+            objects.iter().flat_map(with).take(limits::ALTERNATIVES + 1).chain(without.into_iter().flatten()).collect();
+        if objects.len() > limits::ALTERNATIVES {
+            return None;
+        }
+    }
+    Some(objects.into_iter().map(Value::Object).collect())
+}
+
+impl TextRule {
+    /// Whether the rule allows all that a constraint on texts allows.
+    pub(super) fn allows(&self, child: &Constraint) -> Comparison {
+        let fits = child.longest().is_some_and(|longest| longest <= self.max);
+        match child {
+            _ if fits && (self.urls || child.has_no_link()) => Comparison::Narrower,
+            Constraint::Domain(_) | Constraint::TimeWindow(_) | Constraint::Prefix(_) => Comparison::Wider,
+            _ => Comparison::Undecidable,
+        }
+    }
+}
+
+impl DomainRule {
+    /// Characters of the longest address.
+    fn longest(&self) -> u64 {
+        let longest = self.any_of.iter().map(String::len).max().unwrap_or(0);
+        let host = if self.subdomains { host::HOST_BYTES } else { longest };
+        (host::LOCAL_PART_BYTES + 1 + host) as u64
+    }
+}
+
+impl WordKind {
+    /// Characters of the longest word, if there is a longest.
+    const fn longest(self) -> Option<u64> {
+        match self {
+            Self::Email => Some((host::LOCAL_PART_BYTES + 1 + host::HOST_BYTES) as u64),
+            Self::Host => Some(host::HOST_BYTES as u64),
+            Self::Number => Some(NUMBER_CHARS),
+            Self::Date => Some(DATE_CHARS),
+            Self::Iban => Some(IBAN_CHARS),
+            Self::Word => None,
+        }
+    }
+}
+
+impl Fmt {
+    /// Whether the same template is filled with nothing that this one does not take.
+    pub(super) fn compare(&self, child: &Self, compare: impl Fn(&Constraint, &Constraint) -> Comparison) -> Comparison {
+        if self.template != child.template {
+            return Comparison::Undecidable;
+        }
+        let slot = |(name, wanted): (&String, &Constraint)| match self.slots.get(name) {
+            Some(allowed) if allowed == wanted => Comparison::Narrower,
+            Some(allowed) => match (allowed.written(), wanted.written()) {
+                (Some(allowed), Some(wanted)) => compare(&allowed, &wanted),
+                _ => Comparison::Undecidable,
+            },
+            None => Comparison::Undecidable,
+        };
+        // That one slot is wider says nothing: its text may be another slot's, or of the template.
+        let is_narrower = child.slots.iter().all(|named| slot(named) == Comparison::Narrower);
+        if is_narrower { Comparison::Narrower } else { Comparison::Undecidable }
+    }
+
+    /// The texts, where each slot has few values.
+    fn texts(&self) -> Option<Vec<String>> {
+        let mut texts = vec![String::new()];
+        let mut rest = self.template.as_str();
+        while let Some((literal, name, after)) = fmt::first_slot(rest) {
+            let values: Vec<_> = self.slots.get(name)?.written()?.values()?.iter().filter_map(written).collect();
+            if texts.len().saturating_mul(values.len()) > limits::ALTERNATIVES {
+                return None;
+            }
+            texts = texts
+                .iter()
+                .flat_map(|text| values.iter().map(move |value| format!("{text}{literal}{value}")))
+                .collect();
+            rest = after;
+        }
+        Some(texts.into_iter().map(|text| text + rest).collect())
+    }
+
+    /// Characters of the longest text.
+    fn longest(&self) -> Option<u64> {
+        let mut longest = 0;
+        let mut rest = self.template.as_str();
+        while let Some((literal, name, after)) = fmt::first_slot(rest) {
+            longest += literal.chars().count() as u64 + self.slots.get(name)?.longest_piece()?;
+            rest = after;
+        }
+        Some(longest + rest.chars().count() as u64)
+    }
+}
+
+impl Constraint {
+    /// Characters of the longest piece of text that fills a slot.
+    fn longest_piece(&self) -> Option<u64> {
+        match self {
+            Self::Const(_) | Self::OneOf(_) => {
+                let pieces = self.values()?;
+                Some(pieces.iter().filter_map(written).map(|piece| piece.chars().count() as u64).max().unwrap_or(0))
+            }
+            Self::Num(_) | Self::Rel(_) | Self::Compute(_) => Some(NUMBER_CHARS),
+            Self::Either(parts) => {
+                parts.iter().map(Self::longest_piece).try_fold(0, |longest, part| Some(longest.max(part?)))
+            }
+            Self::All(parts) => parts.iter().filter_map(Self::longest_piece).min(),
+            other => other.longest(),
+        }
+    }
+}
+
+impl NumRange {
+    /// All numbers that are not negative: what can be counted.
+    pub(super) fn of_counts() -> Self {
+        Self { min: Some(DecimalText::from(Decimal::ZERO)), max: None }
+    }
+}

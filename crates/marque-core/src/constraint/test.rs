@@ -1,0 +1,298 @@
+//! Does a value satisfy a constraint?
+
+use super::{
+    AmountRange, Arguments, Attr, Constraint, DomainRule, Items, NumRange, TextRule, TimeWindow, True, history,
+};
+use crate::facts::{Facts, Records};
+use crate::limits;
+use crate::text;
+use crate::value::decimal::Decimal;
+use crate::value::instant::Moment;
+use crate::value::{host, path};
+use serde_json::{Map, Value};
+use std::cell::Cell;
+
+/// Whether something holds, as far as can be told from what is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Truth {
+    /// It holds.
+    Holds,
+    /// It does not hold.
+    Fails,
+    /// It depends on something that is not known here.
+    Unknown,
+}
+
+impl From<bool> for Truth {
+    fn from(holds: bool) -> Self {
+        if holds { Self::Holds } else { Self::Fails }
+    }
+}
+
+impl Truth {
+    /// Holds if all hold; fails as soon as one fails.
+    pub fn all(truths: impl IntoIterator<Item = Self>) -> Self {
+        let mut all = Self::Holds;
+        for truth in truths {
+            match truth {
+                Self::Fails => return Self::Fails,
+                Self::Unknown => all = Self::Unknown,
+                Self::Holds => {}
+            }
+        }
+        all
+    }
+
+    /// Holds as soon as one holds; fails if all fail.
+    pub fn any(truths: impl IntoIterator<Item = Self>) -> Self {
+        let mut any = Self::Fails;
+        for truth in truths {
+            match truth {
+                Self::Holds => return Self::Holds,
+                Self::Unknown => any = Self::Unknown,
+                Self::Fails => {}
+            }
+        }
+        any
+    }
+}
+
+/// A counted limit of work, so that no plan and no call costs more than it may.
+#[derive(Debug)]
+pub struct Work {
+    left: Cell<u64>,
+}
+
+impl Work {
+    /// So many units.
+    pub const fn new(units: u64) -> Self {
+        Self { left: Cell::new(units) }
+    }
+
+    /// Takes some units; false once they are used up.
+    pub fn spend(&self, units: u64) -> bool {
+        let left = self.left.get().checked_sub(units);
+        self.left.set(left.unwrap_or(0));
+        left.is_some()
+    }
+
+    /// Units that are left.
+    pub fn left(&self) -> u64 {
+        self.left.get()
+    }
+}
+
+/// What is known while a value is tested.
+#[derive(Clone, Copy, Debug)]
+pub struct World<'w> {
+    /// What was done so far; `None` where somebody else keeps it.
+    pub facts: Option<&'w Facts>,
+    /// The resource server's records; `None` where it was not asked.
+    pub records: Option<&'w Records>,
+    /// How much may still be computed.
+    pub work: &'w Work,
+}
+
+impl Constraint {
+    /// Whether a value satisfies the constraint, nothing but the value being known.
+    pub fn holds(&self, value: &Value) -> bool {
+        let work = Work::new(limits::DECISION_WORK);
+        self.test(value, &World { facts: None, records: None, work: &work }) == Truth::Holds
+    }
+
+    /// Whether a text could be read by somebody as one that satisfies the constraint. [`Self::test`] refuses a path or
+    /// an address that is not in the one form everybody reads alike; where satisfying it forbids, that is no way out.
+    pub fn may_hold(&self, text: &str) -> bool {
+        match self {
+            Self::Prefix(prefix) => path::may_be_under(text, prefix),
+            Self::Domain(rule) => host::host_of(text).is_none() || rule.holds(text),
+            Self::All(parts) => parts.iter().all(|part| part.may_hold(text)),
+            Self::Either(parts) => parts.iter().any(|part| part.may_hold(text)),
+            other => {
+                let work = Work::new(limits::DECISION_WORK);
+                other.test(&Value::from(text), &World { facts: None, records: None, work: &work }) != Truth::Fails
+            }
+        }
+    }
+
+    /// Whether a value satisfies the constraint in a world.
+    pub fn test(&self, value: &Value, world: &World<'_>) -> Truth {
+        let bytes = value.as_str().map_or(0, str::len) as u64;
+        if !world.work.spend(1 + bytes / limits::BYTES_PER_WORK) {
+            return Truth::Unknown;
+        }
+        match self {
+            Self::Const(allowed) => (value == allowed).into(),
+            Self::OneOf(allowed) => allowed.contains(value).into(),
+            Self::Text(rule) => rule.holds(value).into(),
+            Self::Pattern(pattern) => value.as_str().is_some_and(|text| pattern.holds(text)).into(),
+            Self::Num(range) => Decimal::of_value(value).is_some_and(|number| range.holds(number)).into(),
+            Self::Amount(range) => range.holds(value).into(),
+            Self::TimeWindow(window) => value.as_str().is_some_and(|text| window.holds_text(text)).into(),
+            Self::Domain(rule) => value.as_str().is_some_and(|text| rule.holds(text)).into(),
+            Self::Prefix(prefix) => value.as_str().is_some_and(|text| path::is_under(text, prefix)).into(),
+            Self::Items(rule) => rule.test(value, world),
+            Self::Each(of) => each(of, value, world),
+            Self::Obj(members) => value.as_object().map_or(Truth::Fails, |given| object(members, given, world)),
+            Self::All(parts) => Truth::all(parts.iter().map(|part| part.test(value, world))),
+            Self::Either(parts) => Truth::any(parts.iter().map(|part| part.test(value, world))),
+            Self::Optional(inner) => inner.test(value, world),
+            Self::Fmt(rule) => value.as_str().map_or(Truth::Fails, |text| rule.test(text, world)),
+            Self::Attr(rule) => rule.test(value, world),
+            Self::Ref(_)
+            | Self::RefSet(_)
+            | Self::SameAs(_)
+            | Self::Extract(_)
+            | Self::Quote(_)
+            | Self::Compute(_)
+            | Self::Rel(_) => history::test(self, value, world),
+            Self::Any(True) => Truth::Holds,
+        }
+    }
+}
+
+impl TextRule {
+    fn holds(&self, value: &Value) -> bool {
+        value.as_str().is_some_and(|value| {
+            value.chars().count() as u64 <= self.max
+                && text::check_free(value).is_ok()
+                && (self.urls || !text::has_link(value))
+        })
+    }
+}
+
+impl NumRange {
+    pub(super) fn holds(&self, number: Decimal) -> bool {
+        self.min.as_ref().is_none_or(|min| min.value() <= number)
+            && self.max.as_ref().is_none_or(|max| number <= max.value())
+    }
+}
+
+impl AmountRange {
+    fn holds(&self, value: &Value) -> bool {
+        let Some(members) = value.as_object().filter(|members| members.len() == 2) else { return false };
+        members.get("currency").and_then(Value::as_str) == Some(self.currency.as_str())
+            && members
+                .get("value")
+                .and_then(Decimal::of_value)
+                .is_some_and(|amount| self.least() <= amount && amount <= self.max.value())
+    }
+
+    /// The least amount: zero where none is stated.
+    pub(crate) fn least(&self) -> Decimal {
+        self.min.as_ref().map_or(Decimal::ZERO, |min| min.value())
+    }
+}
+
+impl TimeWindow {
+    fn holds_text(&self, text: &str) -> bool {
+        Moment::parse(text).is_some_and(|at| self.holds(at))
+    }
+
+    /// Whether an instant lies in the window.
+    pub fn holds(&self, at: Moment) -> bool {
+        self.from.as_ref().is_none_or(|from| Moment::from_secs(from.secs()) <= at)
+            && self.to.as_ref().is_none_or(|to| at <= Moment::from_secs(to.secs()))
+    }
+}
+
+impl DomainRule {
+    fn holds(&self, text: &str) -> bool {
+        let within = |host: &str| self.any_of.iter().any(|domain| host::is_within(host, domain, self.subdomains));
+        host::host_of(text).is_some_and(within)
+    }
+}
+
+impl Items {
+    fn test(&self, value: &Value, world: &World<'_>) -> Truth {
+        let is_short = value.as_array().is_some_and(|items| items.len() as u64 <= self.max);
+        if is_short { each(&self.of, value, world) } else { Truth::Fails }
+    }
+}
+
+fn each(of: &Constraint, value: &Value, world: &World<'_>) -> Truth {
+    let items = value.as_array();
+    items.map_or(Truth::Fails, |items| Truth::all(items.iter().map(|item| of.test(item, world))))
+}
+
+impl Attr {
+    /// The resource server looked the record up, or it did not; a record that it says is not there is `null`.
+    fn test(&self, value: &Value, world: &World<'_>) -> Truth {
+        let Some(id) = value.as_str() else { return Truth::Fails };
+        let record = world.records.and_then(|records| records.get(&self.collection)?.get(id));
+        record.map_or(Truth::Unknown, |record| row_test(&self.attributes, record, world))
+    }
+}
+
+/// Whether the values at some JSON pointers of a row satisfy their constraints; one that is not there does not.
+pub(super) fn row_test(wanted: &Arguments, row: &Value, world: &World<'_>) -> Truth {
+    let at = |pointer: &String, constraint: &Constraint| {
+        row.pointer(pointer).map_or(Truth::Fails, |value| constraint.test(value, world))
+    };
+    Truth::all(wanted.iter().map(|(pointer, constraint)| at(pointer, constraint)))
+}
+
+fn object(members: &Arguments, given: &Map<String, Value>, world: &World<'_>) -> Truth {
+    match arguments_test(members, given, world) {
+        Ok(()) => Truth::Holds,
+        Err(ArgumentFault::Unknown(_)) => Truth::Unknown,
+        Err(_) => Truth::Fails,
+    }
+}
+
+/// What is wrong with the arguments of a call, in the order of precedence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArgumentFault<'a> {
+    /// An argument that no constraint names.
+    NotNamed,
+    /// An argument that has to be there and is not.
+    Missing(&'a str),
+    /// A value that its constraint refuses.
+    Mismatch(&'a str),
+    /// A value whose constraint depends on what is not known.
+    Unknown(&'a str),
+}
+
+/// Whether a call's arguments, or an object's members, are what the constraints say.
+///
+/// # Errors
+/// The fault that comes first.
+pub fn arguments_test<'a>(
+    wanted: &'a Arguments,
+    given: &Map<String, Value>,
+    world: &World<'_>,
+) -> Result<(), ArgumentFault<'a>> {
+    let mut fault: Option<ArgumentFault<'a>> = None;
+    let mut present = 0;
+    for (name, constraint) in wanted.iter().filter(|(name, _)| *name != "*") {
+        let found = match given.get(name) {
+            Some(value) => {
+                present += 1;
+                match constraint.test(value, world) {
+                    Truth::Holds => continue,
+                    Truth::Fails => ArgumentFault::Mismatch(name),
+                    Truth::Unknown => ArgumentFault::Unknown(name),
+                }
+            }
+            None if matches!(constraint, Constraint::Optional(_)) => continue,
+            None => ArgumentFault::Missing(name),
+        };
+        fault = Some(fault.filter(|earlier| earlier.rank() <= found.rank()).unwrap_or(found));
+    }
+    let is_complete = present == given.len() || wanted.contains_key("*");
+    if !is_complete {
+        return Err(ArgumentFault::NotNamed);
+    }
+    fault.map_or(Ok(()), Err)
+}
+
+impl ArgumentFault<'_> {
+    const fn rank(&self) -> u8 {
+        match self {
+            Self::NotNamed => 0,
+            Self::Missing(_) => 1,
+            Self::Mismatch(_) => 2,
+            Self::Unknown(_) => 3,
+        }
+    }
+}

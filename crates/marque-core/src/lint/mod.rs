@@ -1,0 +1,87 @@
+//! Where a plan is wider than it needs to be. Nothing here refuses a plan: it tells its author what a person would
+//! have to trust, and how to ask for less.
+//!
+//! What depends on an action's class is told of the gravest one where no catalog describes the action.
+
+mod constraint;
+mod plan;
+mod rule;
+mod step;
+
+pub use rule::Rule;
+
+use crate::catalog::{Catalog, CatalogAction};
+use crate::plan::{Class, SubmittedPlan, SubmittedStep};
+use serde::Serialize;
+use serde_json::Value;
+
+/// One place where a plan is wide.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Finding {
+    /// Where, as a JSON path such as `$.steps[0].args.to`.
+    pub path: String,
+    /// Which rule found it.
+    pub rule: Rule,
+    /// What is too wide.
+    pub message: String,
+    /// How to narrow it.
+    pub mend: String,
+    /// What could stand at the path instead, where it can be proposed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub write: Option<Value>,
+}
+
+/// Finds where a plan is wide, with what the catalogs of some of its locations say. In the plan's order.
+pub fn lint(plan: &SubmittedPlan, catalogs: &[Catalog]) -> Vec<Finding> {
+    let mut report = Report::default();
+    let steps: Vec<Described<'_>> = plan.steps.iter().map(|step| Described::new(step, catalogs)).collect();
+    plan::check(plan, &steps, &mut report);
+    for (index, step) in steps.iter().enumerate() {
+        step::check(step, &format!("$.steps[{index}]"), &mut report);
+    }
+    plan::check_together(plan, &steps, &mut report);
+    report.findings
+}
+
+/// A step and what its catalog says of its action, if one is at hand.
+struct Described<'p> {
+    step: &'p SubmittedStep,
+    action: Option<&'p CatalogAction>,
+}
+
+impl<'p> Described<'p> {
+    fn new(step: &'p SubmittedStep, catalogs: &'p [Catalog]) -> Self {
+        let catalog = catalogs.iter().find(|catalog| catalog.document().location == step.location);
+        Self { step, action: catalog.and_then(|catalog| catalog.action(&step.action)) }
+    }
+
+    /// Whether the action is of a class, or could be as far as is known.
+    fn may_be(&self, class: Class) -> bool {
+        self.action.is_none_or(|action| action.class == class)
+    }
+
+    /// ", if it is one" where nobody says so.
+    fn unless_known(&self, what: &str) -> String {
+        if self.action.is_some() { String::new() } else { format!(", if this is {what}: no catalog tells") }
+    }
+}
+
+/// Findings, while they are collected.
+#[derive(Default)]
+struct Report {
+    findings: Vec<Finding>,
+}
+
+impl Report {
+    fn add(&mut self, rule: Rule, path: &str, message: impl Into<String>, mend: impl Into<String>) {
+        let (message, mend) = (message.into(), mend.into());
+        self.findings.push(Finding { path: path.to_owned(), rule, message, mend, write: None });
+    }
+
+    /// The last finding, with what to write instead.
+    fn write(&mut self, value: Value) {
+        if let Some(finding) = self.findings.last_mut() {
+            finding.write = Some(value);
+        }
+    }
+}

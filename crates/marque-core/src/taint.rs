@@ -1,0 +1,124 @@
+//! Taint: which late-bound values somebody else could have written.
+//!
+//! A value is as strong as its weakest source, through `ref`, `same_as`, `compute`, `fmt` and the
+//! arguments of the step that it came from. What the plan lists, and numbers and instants within
+//! bounds that it states, were signed. Free choice of text counts as somebody else's: an agent that
+//! was taken over chooses what its attacker wants.
+
+use crate::catalog::{CatalogAction, ResultKind, Source};
+use crate::constraint::{Constraint, Field, Reduce, Ref};
+use crate::json::Refused;
+use crate::plan::SubmittedStep;
+use std::collections::BTreeMap;
+
+/// The steps that were looked at so far: their constraints, catalog entries and weakest sources.
+#[derive(Default)]
+pub struct Earlier<'p> {
+    steps: BTreeMap<&'p str, (&'p SubmittedStep, &'p CatalogAction, Source)>,
+}
+
+impl<'p> Earlier<'p> {
+    /// Adds the next step of the plan.
+    ///
+    /// # Errors
+    /// When it takes a value from a result that the catalog does not describe, or not as what it is taken for.
+    pub fn push(&mut self, step: &'p SubmittedStep, action: &'p CatalogAction, path: &str) -> Result<(), Refused> {
+        let mut weakest = self.source(&step.resource.id.as_constraint(), &format!("{path}.resource.id"))?;
+        for (name, constraint) in &step.args {
+            weakest = weakest.max(self.source(constraint, &format!("{path}.args.{name}"))?);
+        }
+        self.steps.insert(&step.id, (step, action, weakest));
+        Ok(())
+    }
+
+    /// The weakest source of a value that satisfies a constraint.
+    ///
+    /// # Errors
+    /// As [`Self::push`].
+    pub fn source(&self, constraint: &Constraint, path: &str) -> Result<Source, Refused> {
+        use Constraint as C;
+        match constraint {
+            C::Const(_) | C::OneOf(_) | C::Num(_) | C::Amount(_) | C::TimeWindow(_) | C::Attr(_) => {
+                Ok(Source::Authoritative)
+            }
+            C::Text(_) | C::Pattern(_) | C::Domain(_) | C::Prefix(_) | C::Any(_) => Ok(Source::ThirdParty),
+            C::All(parts) => self.of_parts(parts.iter(), path, |one, other| one.min(other)),
+            C::Items(_)
+            | C::Obj(_)
+            | C::Each(_)
+            | C::Either(_)
+            | C::Optional(_)
+            | C::Fmt(_)
+            | C::Compute(_)
+            | C::Rel(_) => self.of_parts(constraint.parts().into_iter(), path, |one, other| one.max(other)),
+            C::Ref(rule) => self.of_ref(rule, path),
+            C::RefSet(rule) => {
+                let column = self.field(&rule.step, &rule.field, path)?;
+                Ok(column.max(self.list(&rule.step, &rule.field, path)?))
+            }
+            C::SameAs(rule) => match self.steps.get(rule.step.as_str()).and_then(|(step, ..)| step.args.get(&rule.arg))
+            {
+                Some(bound) => self.source(bound, path),
+                None => Ok(Source::ThirdParty),
+            },
+            C::Extract(_) | C::Quote(_) => {
+                let step = constraint.sources().into_iter().find_map(|step| self.steps.get(step));
+                let is_text = |(_, action, _): &&(_, &CatalogAction, _)| {
+                    action.results.values().any(|result| result.kind == ResultKind::Text)
+                };
+                match step.filter(is_text) {
+                    Some(_) => Ok(Source::ThirdParty),
+                    None => Err(Refused::at(path, "takes words from free text, and that step's result has none")),
+                }
+            }
+        }
+    }
+
+    fn of_parts<'c>(
+        &self,
+        parts: impl Iterator<Item = &'c Constraint>,
+        path: &str,
+        join: fn(Source, Source) -> Source,
+    ) -> Result<Source, Refused> {
+        let mut joined: Option<Source> = None;
+        for part in parts {
+            let source = self.source(part, path)?;
+            joined = Some(joined.map_or(source, |one| join(one, source)));
+        }
+        Ok(joined.unwrap_or(Source::Authoritative))
+    }
+
+    /// A reduction is as strong as the column, the list itself (who could add a row?), and what its rows are chosen by.
+    fn of_ref(&self, rule: &Ref, path: &str) -> Result<Source, Refused> {
+        let Some(reduce) = &rule.reduce else { return self.field(&rule.step, &rule.field, path) };
+        let mut weakest = self.list(&rule.step, &rule.field, path)?;
+        if *reduce != Reduce::Count {
+            weakest = weakest.max(self.field(&rule.step, &rule.field, path)?);
+        }
+        let key = if let Reduce::Argmax(key) | Reduce::Argmin(key) = reduce { Some(key) } else { None };
+        for pointer in rule.rows.keys().chain(key) {
+            weakest = weakest.max(self.described(&rule.step, &rule.field.beside(pointer), path)?);
+        }
+        Ok(weakest)
+    }
+
+    fn field(&self, step: &str, field: &Field, path: &str) -> Result<Source, Refused> {
+        self.described(step, field.as_str(), path)
+    }
+
+    fn list(&self, step: &str, column: &Field, path: &str) -> Result<Source, Refused> {
+        self.described(step, column.list(), path)
+    }
+
+    fn described(&self, step: &str, field: &str, path: &str) -> Result<Source, Refused> {
+        let refused = |why: &str| Err(Refused::at(path, format!("the result of step {step:?} {why} {field:?}")));
+        let Some((_, action, weakest)) = self.steps.get(step) else { return refused("is not known, so neither is") };
+        match action.result(field) {
+            None => refused("has, as its catalog says, no field"),
+            Some(result) if result.kind == ResultKind::Text => {
+                refused("has free text, which only extract and quote may use, in")
+            }
+            Some(result) => Ok(result.source.max(*weakest)),
+        }
+    }
+}

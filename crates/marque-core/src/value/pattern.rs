@@ -1,0 +1,264 @@
+//! Patterns: regular expressions in a dialect that every language reads alike, matched in linear time.
+//!
+//! A pattern describes a set of whole values. It has only what the common engines agree on, or refuse: literals,
+//! `.`, bracket classes, groups, alternatives and greedy repetitions. Which crate features the build has changes
+//! nothing, because everything that depends on them is refused. A character is a Unicode code point.
+
+use crate::{limits, text};
+use regex::{Regex, RegexBuilder};
+use regex_syntax::ast::parse::ParserBuilder;
+use regex_syntax::ast::{
+    Ast, ClassBracketed, ClassSet, ClassSetItem, Group, GroupKind, Literal, LiteralKind, Repetition, RepetitionKind,
+    RepetitionRange,
+};
+use regex_syntax::hir::translate::TranslatorBuilder;
+use regex_syntax::hir::{Class, Hir, HirKind};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::sync::Arc;
+
+/// A compiled pattern. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Pattern(Arc<Compiled>);
+
+#[derive(Debug)]
+struct Compiled {
+    text: String,
+    regex: Regex,
+    max_bytes: Option<usize>,
+    example: String,
+    hir: Hir,
+}
+
+impl Pattern {
+    /// Reads a pattern.
+    ///
+    /// # Errors
+    /// Names what is not allowed and, where there is one, the other way to write it.
+    pub fn parse(pattern: &str) -> Result<Self, String> {
+        let chars = pattern.chars().count();
+        if chars > limits::PATTERN_CHARS {
+            return Err(format!("is {chars} characters long; at most {} are allowed", limits::PATTERN_CHARS));
+        }
+        text::check_plain(pattern)?;
+        let mut parser = ParserBuilder::new().nest_limit(limits::PATTERN_NEST).build();
+        let ast = parser
+            .parse(pattern)
+            .map_err(|error| format!("is no pattern: {}, at byte {}", error.kind(), error.span().start.offset))?;
+        check(&ast)?;
+        let hir = TranslatorBuilder::new()
+            .build()
+            .translate(pattern, &ast)
+            .map_err(|error| format!("is no pattern: {}, at byte {}", error.kind(), error.span().start.offset))?;
+        let regex = compile(pattern)?;
+        let mut example = String::new();
+        write_example(&hir, &mut example);
+        let max_bytes = hir.properties().maximum_len();
+        let compiled = Self(Arc::new(Compiled { text: pattern.to_owned(), regex, max_bytes, example, hir }));
+        if compiled.holds(&compiled.0.example) {
+            return Ok(compiled);
+        }
+        Err("matches nothing, or nothing simple, that a person could read".into())
+    }
+
+    /// Whether the whole value matches and is plain text (see [`text::check_plain`]). The work is linear in the
+    /// value's length. The engine keeps its scratch memory between calls.
+    pub fn holds(&self, value: &str) -> bool {
+        self.0.max_bytes.is_none_or(|most| value.len() <= most)
+            && self.0.regex.is_match(value)
+            && text::check_plain(value).is_ok()
+    }
+
+    /// Bytes of the longest value that matches; `None` if there is no longest.
+    pub fn max_bytes(&self) -> Option<usize> {
+        self.0.max_bytes
+    }
+
+    /// A short value that matches.
+    pub fn example(&self) -> String {
+        self.0.example.clone()
+    }
+
+    /// Whether a value that matches may contain one of some characters; where it cannot, the answer is no.
+    pub fn may_contain(&self, chars: &[char]) -> bool {
+        may_contain(&self.0.hir, chars)
+    }
+
+    /// The pattern as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0.text
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.text == other.0.text
+    }
+}
+
+impl Eq for Pattern {}
+
+impl Serialize for Pattern {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.0.text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Pattern {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(source)?;
+        Self::parse(&text).map_err(de::Error::custom)
+    }
+}
+
+fn compile(pattern: &str) -> Result<Regex, String> {
+    // The frame around the pattern nests as well.
+    let nest_limit = limits::PATTERN_NEST + 8;
+    RegexBuilder::new(&format!(r"\A(?:{pattern})\z"))
+        .size_limit(limits::PATTERN_BYTES)
+        .dfa_size_limit(limits::PATTERN_BYTES)
+        .nest_limit(nest_limit)
+        .build()
+        .map_err(|_| format!("is more than {} bytes when it is compiled: repeat less", limits::PATTERN_BYTES))
+}
+
+/// Refuses what engines read differently. The nesting is bounded by the parser.
+fn check(ast: &Ast) -> Result<(), String> {
+    match ast {
+        Ast::Literal(literal) => check_literal(literal),
+        Ast::Dot(_) => Ok(()),
+        Ast::ClassBracketed(class) => check_class(class),
+        Ast::Repetition(repetition) => check_repetition(repetition),
+        Ast::Group(group) => check_group(group),
+        Ast::Alternation(alternation) => alternation.asts.iter().try_for_each(check),
+        Ast::Concat(concat) => concat.asts.iter().try_for_each(check),
+        Ast::Empty(_) => refuse("has an empty part; write `?` behind what may be missing"),
+        Ast::Flags(_) => refuse("has a flag; write out what you mean, `[Aa]` for both cases"),
+        Ast::Assertion(_) => refuse("has an anchor or a word boundary; a pattern is matched against the whole value"),
+        Ast::ClassUnicode(_) => refuse("has a Unicode class; write the characters as a class, like `[a-z]`"),
+        Ast::ClassPerl(_) => refuse("has `\\d`, `\\w` or `\\s`, which languages read differently; write `[0-9]`"),
+    }
+}
+
+fn refuse(what: &str) -> Result<(), String> {
+    Err(what.to_owned())
+}
+
+fn check_literal(literal: &Literal) -> Result<(), String> {
+    match literal.kind {
+        LiteralKind::Verbatim | LiteralKind::Meta | LiteralKind::Superfluous => Ok(()),
+        LiteralKind::Octal | LiteralKind::HexFixed(_) | LiteralKind::HexBrace(_) | LiteralKind::Special(_) => {
+            refuse("has an escaped code; write the character itself")
+        }
+    }
+}
+
+fn check_class(class: &ClassBracketed) -> Result<(), String> {
+    match &class.kind {
+        ClassSet::Item(item) => check_item(item),
+        ClassSet::BinaryOp(_) => refuse("has `&&`, `--` or `~~` in a class; escape them with `\\`"),
+    }
+}
+
+fn check_item(item: &ClassSetItem) -> Result<(), String> {
+    match item {
+        ClassSetItem::Literal(literal) => check_class_literal(literal),
+        ClassSetItem::Range(range) => check_class_literal(&range.start).and_then(|()| check_class_literal(&range.end)),
+        ClassSetItem::Union(union) => union.items.iter().try_for_each(check_item),
+        ClassSetItem::Empty(_) => refuse("has an empty class"),
+        ClassSetItem::Ascii(_) => refuse("has a POSIX class; write the characters, like `[a-z]`"),
+        ClassSetItem::Unicode(_) => refuse("has a Unicode class; write the characters, like `[a-z]`"),
+        ClassSetItem::Perl(_) => refuse("has `\\d`, `\\w` or `\\s`, which languages read differently; write `0-9`"),
+        ClassSetItem::Bracketed(_) => refuse("has a class within a class; write `\\[` for the character"),
+    }
+}
+
+/// `[]a]` is a class of two characters in some languages and something else in others.
+fn check_class_literal(literal: &Literal) -> Result<(), String> {
+    if literal.c == ']' && literal.kind == LiteralKind::Verbatim {
+        return refuse("has `]` in a class; write `\\]`");
+    }
+    check_literal(literal)
+}
+
+fn check_group(group: &Group) -> Result<(), String> {
+    match &group.kind {
+        GroupKind::CaptureIndex(_) => check(&group.ast),
+        GroupKind::NonCapturing(flags) if flags.items.is_empty() => check(&group.ast),
+        GroupKind::NonCapturing(_) => refuse("has a flag; write out what you mean, `[Aa]` for both cases"),
+        GroupKind::CaptureName { .. } => refuse("has a named group; write `(…)`"),
+    }
+}
+
+fn check_repetition(repetition: &Repetition) -> Result<(), String> {
+    if !repetition.greedy {
+        return refuse("has a lazy repetition; leave out the `?`");
+    }
+    if matches!(*repetition.ast, Ast::Repetition(_)) {
+        return refuse("repeats a repetition, which languages read differently; put the inner one into `(…)`");
+    }
+    let most = match &repetition.op.kind {
+        RepetitionKind::ZeroOrOne | RepetitionKind::ZeroOrMore | RepetitionKind::OneOrMore => 0,
+        RepetitionKind::Range(RepetitionRange::Exactly(most) | RepetitionRange::AtLeast(most)) => *most,
+        RepetitionKind::Range(RepetitionRange::Bounded(_, most)) => *most,
+    };
+    if most > limits::PATTERN_REPEATS {
+        return Err(format!("repeats {most} times; at most {} are allowed", limits::PATTERN_REPEATS));
+    }
+    check(&repetition.ast)
+}
+
+/// Writes the least that matches: the shortest alternative, as few repetitions as there may be, of a class the
+/// character that is easiest to read. The compiled size bounds the length.
+fn write_example(hir: &Hir, example: &mut String) {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => {}
+        HirKind::Literal(literal) => example.push_str(&String::from_utf8_lossy(&literal.0)),
+        HirKind::Class(class) => example.extend(readable(class)),
+        HirKind::Capture(group) => write_example(&group.sub, example),
+        HirKind::Concat(parts) => parts.iter().for_each(|part| write_example(part, example)),
+        HirKind::Alternation(parts) => {
+            if let Some(part) = parts.iter().min_by_key(|part| part.properties().minimum_len()) {
+                write_example(part, example);
+            }
+        }
+        HirKind::Repetition(repetition) if repetition.min > 0 => {
+            let mut once = String::new();
+            write_example(&repetition.sub, &mut once);
+            example.extend(std::iter::repeat_n(once.as_str(), repetition.min as usize));
+        }
+        HirKind::Repetition(_) => {}
+    }
+}
+
+/// The nesting is bounded by the parser.
+fn may_contain(hir: &Hir, chars: &[char]) -> bool {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => false,
+        HirKind::Literal(literal) => String::from_utf8_lossy(&literal.0).contains(chars),
+        HirKind::Class(class) => {
+            ranges(class).iter().any(|(start, end)| chars.iter().any(|c| (start..=end).contains(&c)))
+        }
+        HirKind::Capture(group) => may_contain(&group.sub, chars),
+        HirKind::Repetition(repetition) => may_contain(&repetition.sub, chars),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => parts.iter().any(|part| may_contain(part, chars)),
+    }
+}
+
+fn ranges(class: &Class) -> Vec<(char, char)> {
+    match class {
+        Class::Unicode(class) => class.ranges().iter().map(|range| (range.start(), range.end())).collect(),
+        Class::Bytes(class) => class.ranges().iter().map(|range| (range.start().into(), range.end().into())).collect(),
+    }
+}
+
+/// A letter or a digit if there is one, else the first visible ASCII character, else the first plain one.
+fn readable(class: &Class) -> Option<char> {
+    let ranges = ranges(class);
+    let has = |c: &char| ranges.iter().any(|(start, end)| (start..=end).contains(&c));
+    let ascii = ('a'..='z').chain('0'..='9').chain('A'..='Z').chain('!'..='~').find(has);
+    let is_plain = |c: &char| text::check_plain(c.encode_utf8(&mut [0; 4])).is_ok();
+    ascii.or_else(|| ranges.iter().flat_map(|(start, end)| *start..=*end).find(is_plain))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,26 @@
+//! The claims of intent tokens and transaction tokens.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use marque_core::canonical::canonical;
+use marque_core::claims::{IntentClaims, TxnClaims};
+use serde::Serialize;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Ok(claims) = IntentClaims::parse(bytes) {
+        assert_eq!(IntentClaims::parse(&written(&claims)).as_ref(), Ok(&claims), "what is written reads back");
+        assert!(TxnClaims::parse(bytes).is_err(), "no claims are those of both kinds of token");
+        if let Ok(envelope) = claims.envelope() {
+            let rewritten = IntentClaims { authorization_details: IntentClaims::details(&envelope), ..claims };
+            assert_eq!(rewritten.envelope().as_ref(), Ok(&envelope), "the steps read back");
+        }
+    }
+    if let Ok(claims) = TxnClaims::parse(bytes) {
+        assert_eq!(TxnClaims::parse(&written(&claims)).as_ref(), Ok(&claims), "what is written reads back");
+        assert_eq!(claims.act.chain().len(), claims.act.hops() as usize + 1);
+    }
+});
+
+fn written(claims: &impl Serialize) -> Vec<u8> {
+    canonical(&serde_json::to_value(claims).expect("a value"))
+}
