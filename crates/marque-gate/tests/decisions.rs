@@ -5,6 +5,7 @@ mod common;
 use common::*;
 use marque_core::decide::{Decision, decide};
 use marque_core::facts::Facts;
+use marque_core::plan::Uses;
 use marque_gate::{Outcome, Reason};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -53,8 +54,14 @@ fn concrete() -> impl Strategy<Value = marque_core::call::Call> {
     (word(), word(), values).prop_map(|(action, id, values)| call(action, id, json!(values)))
 }
 
+/// Always the same cases: a failure today is a failure tomorrow.
+fn fixed() -> ProptestConfig {
+    let rng_seed = proptest::test_runner::RngSeed::Fixed(7);
+    ProptestConfig { cases: 400, rng_seed, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(fixed())]
 
     /// The same calls, in the same order, with the same uses counted: the same outcome and reason.
     #[test]
@@ -67,10 +74,12 @@ proptest! {
             match decide(&envelope, &call, &facts, NOW) {
                 Decision::Permit(step) => {
                     let permit = outcome.unwrap();
-                    prop_assert_eq!(permit.step(), &step.id);
+                    // Where an uncounted step fits too, the gate takes it without asking the ledger.
+                    let is_uncounted = envelope.step(permit.step()).is_some_and(|taken| taken.uses == Uses::Any);
+                    prop_assert!(permit.step() == step.id || (is_uncounted && permit.id().is_none()));
                     prop_assert_eq!(permit.args(), &call.args);
                     if permit.id().is_some() {
-                        facts.steps.entry(step.id.clone()).or_default().uses += 1;
+                        facts.steps.entry(permit.step().to_owned()).or_default().uses += 1;
                     }
                     runtime.block_on(world.gate.settle(permit, Outcome::Committed));
                 }
