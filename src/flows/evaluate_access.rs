@@ -16,7 +16,7 @@ use marque_core::call::Call;
 use marque_core::claims::TxnClaims;
 use marque_core::decide::{self, Decision};
 use marque_core::dpop::{self, Proof};
-use marque_core::envelope::EnvelopeStep;
+use marque_core::envelope::{Envelope, EnvelopeStep};
 use marque_core::facts::{Facts, Past};
 use marque_core::plan::{Class, Uses};
 use marque_core::reason::Reason;
@@ -145,7 +145,7 @@ async fn charge(
     if let Some(answer) = repeated(&mut tx, resource_server, evaluation, proof, intent_id, now).await? {
         return Ok(answer);
     }
-    let facts = facts(cx, &mut tx, intent_id).await?;
+    let facts = facts(cx, &mut tx, intent_id, &claims.tctx.envelope).await?;
     let step = match decide::decide(&claims.tctx.envelope, &evaluation.call, &facts, cx.now_secs()) {
         Decision::Permit(step) => step,
         Decision::StepUp(_) => return Ok(refused(Reason::StepUpRequired, intent)),
@@ -168,11 +168,19 @@ async fn charge(
 
 /// What the ledger knows of an intent. It is locked until the transaction ends: what one call finds out of order,
 /// used up or within a budget, no other call changes meanwhile.
-async fn facts(cx: Context<'_>, tx: &mut PgConnection, intent_id: Uuid) -> Result<Facts, FlowError> {
+async fn facts(
+    cx: Context<'_>,
+    tx: &mut PgConnection,
+    intent_id: Uuid,
+    envelope: &Envelope,
+) -> Result<Facts, FlowError> {
     store::permits::lock_ledger(tx, intent_id).await?;
     let used = store::permits::uses(tx, intent_id).await?;
     let steps = used.into_iter().map(|(step, used)| (step, Past::counted(used.uses, used.committed))).collect();
-    let turns = store::tokens::turns(tx, intent_id).await?;
+    let turns = match envelope.bounds.turns {
+        Some(_) => store::tokens::turns(tx, intent_id).await?,
+        None => 0,
+    };
     Ok(Facts { steps, turns, blocked: cx.realm.config.blocked.clone(), ..Facts::default() })
 }
 

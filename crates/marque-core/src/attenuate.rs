@@ -5,7 +5,9 @@
 //! uses and budgets are counted under the signed plan's step ids, whatever the chain; and it is
 //! useful: genuine narrowings are accepted.
 
-use crate::constraint::{Arguments, Comparison, TimeWindow, Work, arguments_compare, check_arguments, meet_arguments};
+use crate::constraint::{
+    Arguments, Comparison, TimeWindow, Work, argument_compare, arguments_compare, check_arguments, meet_arguments,
+};
 use crate::envelope::{Bounds, Envelope, EnvelopeStep};
 use crate::json::{self, Path, Refused};
 use crate::limits;
@@ -163,18 +165,12 @@ fn narrow(parent: &EnvelopeStep, request: &StepRequest) -> Result<EnvelopeStep, 
 fn narrow_arguments(step: &mut EnvelopeStep, request: &StepRequest) -> Result<(), Widening> {
     for (name, wanted) in &request.args {
         let what = format!("step {:?}, argument {name:?}", step.id);
-        let Some(allowed) = step.args.get(name).or_else(|| step.args.get("*")) else {
-            return Err(widening(format!("{what}: the parent allows the argument to be absent only")));
-        };
-        let (one, other) =
-            (Arguments::from([(name.clone(), allowed.clone())]), Arguments::from([(name.clone(), wanted.clone())]));
-        let opened = !step.args.contains_key(name);
-        let comparison = if opened {
-            Comparison::Narrower
-        } else {
-            arguments_compare(&one, &other, &Work::new(limits::COMPARISON_WORK))
-        };
-        comparison.or_widening(&what, || allowed.expected().to_string())?;
+        match step.args.get(name) {
+            Some(allowed) => argument_compare(allowed, wanted, &Work::new(limits::COMPARISON_WORK))
+                .or_widening(&what, || allowed.expected().to_string())?,
+            None if step.args.contains_key("*") => {}
+            None => return Err(widening(format!("{what}: the parent allows the argument to be absent only"))),
+        }
         step.args.insert(name.clone(), wanted.clone());
     }
     if step.args.len() > limits::ARGUMENTS {

@@ -110,7 +110,6 @@ impl SubmittedStep {
     }
 
     fn as_written(&self, steps: &[Self]) -> EnvelopeStep {
-        let is_rival = |other: &&Self| self.group.is_some() && other.group == self.group && other.id != self.id;
         EnvelopeStep {
             id: self.id.clone(),
             location: self.location.clone(),
@@ -120,7 +119,7 @@ impl SubmittedStep {
             uses: self.uses,
             class: Class::Grant,
             after: self.after.clone(),
-            excludes: steps.iter().filter(is_rival).map(|other| other.id.clone()).collect(),
+            excludes: others_of_group((&self.id, &self.group), steps.iter().map(|other| (&other.id, &other.group))),
             window: self.window.clone(),
             environment: self.environment.clone(),
             approve: if self.needs_history() { Approve::StepUp } else { self.approve },
@@ -128,9 +127,12 @@ impl SubmittedStep {
     }
 }
 
-fn others_of_group(step: &Step, steps: &[Step]) -> BTreeSet<String> {
-    let is_rival = |other: &&Step| step.group.is_some() && other.group == step.group && other.id != step.id;
-    steps.iter().filter(is_rival).map(|other| other.id.clone()).collect()
+/// A step's id, and its group if it has one.
+type Grouped<'s> = (&'s String, &'s Option<String>);
+
+fn others_of_group<'s>((id, group): Grouped<'s>, steps: impl Iterator<Item = Grouped<'s>>) -> BTreeSet<String> {
+    let is_rival = |(other, theirs): &Grouped<'s>| group.is_some() && *theirs == group && *other != id;
+    steps.filter(is_rival).map(|(other, _)| other.clone()).collect()
 }
 
 impl Envelope {
@@ -139,7 +141,10 @@ impl Envelope {
     /// # Errors
     /// When the plan's instant is malformed.
     pub fn of(plan: &ResolvedPlan) -> Result<Self, json::Refused> {
-        let carried = |step: &Step| EnvelopeStep { excludes: others_of_group(step, &plan.steps), ..step.into() };
+        let carried = |step: &Step| {
+            let all = plan.steps.iter().map(|other| (&other.id, &other.group));
+            EnvelopeStep { excludes: others_of_group((&step.id, &step.group), all), ..step.into() }
+        };
         let bounds = Bounds {
             expires_at: Some(plan.expires_at()?),
             turns: plan.limits.turns,

@@ -1,7 +1,7 @@
 //! An envelope with an index: made once for a verified token, asked for each call.
 
 use crate::call::Call;
-use crate::decide::{Case, Decision, Offline};
+use crate::decide::{Case, Decision, Offline, decide, decide_offline};
 use crate::envelope::{Envelope, EnvelopeStep};
 use crate::facts::Facts;
 use crate::plan::ResourceId;
@@ -57,16 +57,20 @@ impl Prepared {
 
     /// The same as [`crate::decide::decide`].
     pub fn decide(&self, call: &Call, facts: &Facts, now: i64) -> Decision<'_> {
-        let case = Case::new(&self.envelope, call, Some(facts), now);
-        let found = self.index.as_ref().and_then(|index| case.permitting(self.candidates(index, call)));
-        found.map_or_else(|| Case::new(&self.envelope, call, Some(facts), now).decide(&self.envelope), Decision::Permit)
+        let found = self.permitting(call, Some(facts), now);
+        found.map_or_else(|| decide(&self.envelope, call, facts, now), Decision::Permit)
     }
 
     /// The same as [`crate::decide::decide_offline`].
     pub fn decide_offline(&self, call: &Call, now: i64) -> Offline<'_> {
-        let case = Case::new(&self.envelope, call, None, now);
-        let found = self.index.as_ref().and_then(|index| case.permitting(self.candidates(index, call)));
-        found.map_or_else(|| Case::new(&self.envelope, call, None, now).decide_offline(&self.envelope), Offline::Permit)
+        let found = self.permitting(call, None, now);
+        found.map_or_else(|| decide_offline(&self.envelope, call, now), Offline::Permit)
+    }
+
+    /// The step that permits the call, if the index finds one; a refusal looks at every step.
+    fn permitting(&self, call: &Call, facts: Option<&Facts>, now: i64) -> Option<&EnvelopeStep> {
+        let index = self.index.as_ref()?;
+        Case::new(&self.envelope, call, facts, now).permitting(self.candidates(index, call))
     }
 
     /// The steps of the call's location and action whose id may be the call's, in the envelope's order.

@@ -78,14 +78,15 @@ pub fn arguments_compare(parent: &Arguments, child: &Arguments, work: &Work) -> 
     }
     for (name, wanted) in child.iter().filter(|(name, _)| *name != "*") {
         results.push(match parent.get(name) {
-            Some(allowed) => argument(allowed, wanted, work),
+            Some(allowed) => argument_compare(allowed, wanted, work),
             None => parent_open.into(),
         });
     }
     Comparison::all(results)
 }
 
-fn argument(parent: &Constraint, child: &Constraint, work: &Work) -> Comparison {
+/// How a child's argument stands to its parent's: an optional one may be made to be there, and not the reverse.
+pub fn argument_compare(parent: &Constraint, child: &Constraint, work: &Work) -> Comparison {
     match (parent, child) {
         (Constraint::Optional(_), _) => compare(parent.required(), child.required(), work),
         (_, Constraint::Optional(_)) => Comparison::Wider,

@@ -17,7 +17,7 @@ mod shape;
 mod test;
 
 pub use check::{check_arguments, check_currency};
-pub use compare::{Comparison, arguments_compare};
+pub use compare::{Comparison, argument_compare, arguments_compare};
 pub use history::Field;
 pub use meet::meet_arguments;
 pub use test::{ArgumentFault, Truth, Work, World, arguments_test};
@@ -364,6 +364,35 @@ impl From<True> for bool {
 }
 
 impl Constraint {
+    /// The closed registry: the kinds by their names on the wire.
+    pub const KINDS: [&str; 25] = [
+        "const",
+        "one_of",
+        "text",
+        "pattern",
+        "num",
+        "amount",
+        "time_window",
+        "domain",
+        "prefix",
+        "items",
+        "obj",
+        "each",
+        "all",
+        "either",
+        "optional",
+        "ref",
+        "ref_set",
+        "same_as",
+        "fmt",
+        "compute",
+        "rel",
+        "attr",
+        "extract",
+        "quote",
+        "any",
+    ];
+
     /// What the constraint asks for, for an error message.
     pub fn expected(&self) -> Value {
         serde_json::to_value(self).unwrap_or_default()

@@ -16,34 +16,6 @@ use marque_core::limits;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-const KINDS: [&str; 25] = [
-    "const",
-    "one_of",
-    "text",
-    "pattern",
-    "num",
-    "amount",
-    "time_window",
-    "domain",
-    "prefix",
-    "items",
-    "obj",
-    "each",
-    "all",
-    "either",
-    "optional",
-    "ref",
-    "ref_set",
-    "same_as",
-    "fmt",
-    "compute",
-    "rel",
-    "attr",
-    "extract",
-    "quote",
-    "any",
-];
-
 #[rustfmt::skip]
 const TABLE: [(&str, &str); 25] = [
     //               const one_of text pattern num amount time_window domain prefix items obj each all either optional ref ref_set same_as fmt compute rel attr extract quote any
@@ -245,7 +217,7 @@ fn compared(parent: &Value, child: &Value) -> Comparison {
 }
 
 fn cell(parent: &str, child: &str) -> &'static str {
-    let column = KINDS.iter().position(|kind| *kind == child).unwrap();
+    let column = Constraint::KINDS.iter().position(|kind| *kind == child).unwrap();
     let (_, row) = TABLE.iter().find(|(kind, _)| *kind == parent).unwrap();
     row.split(' ').nth(column).unwrap()
 }
@@ -253,14 +225,14 @@ fn cell(parent: &str, child: &str) -> &'static str {
 #[test]
 fn the_table_has_every_kind_once() {
     let rows: Vec<&str> = TABLE.iter().map(|(kind, _)| *kind).collect();
-    assert_eq!(rows, KINDS);
+    assert_eq!(rows, Constraint::KINDS);
     for (kind, row) in TABLE {
-        assert_eq!(row.split(' ').count(), KINDS.len(), "{kind}");
+        assert_eq!(row.split(' ').count(), Constraint::KINDS.len(), "{kind}");
         assert!(row.split(' ').all(|cell| ["=", "t", "w", "p", "h", "r", "o"].contains(&cell)), "{kind}");
     }
     let used: BTreeSet<String> =
         crate::universe::constraints().iter().map(kind).chain(["optional".to_owned()]).collect();
-    assert_eq!(used, KINDS.map(str::to_owned).into(), "the small universe has every kind");
+    assert_eq!(used, Constraint::KINDS.map(str::to_owned).into(), "the small universe has every kind");
 }
 
 /// Each comparable pair of kinds has an accepted case, each accepted case is of a comparable pair, and the child of
@@ -294,11 +266,11 @@ fn comparable_kinds_are_compared() {
         assert!(known.all_hold(&named(&parent), value), "{parent:?} {child:?} {value:?}");
         shown.insert(kinds);
     }
-    for (parent, child) in KINDS.iter().flat_map(|parent| KINDS.map(|child| (*parent, child))) {
+    for (parent, child) in Constraint::KINDS.iter().flat_map(|parent| Constraint::KINDS.map(|child| (*parent, child))) {
         let is_shown = shown.contains(&(parent.to_owned(), child.to_owned()));
         assert_eq!(is_shown, cell(parent, child) == "=", "{parent} {child}");
     }
-    println!("{} of {} pairs of kinds are comparable", shown.len(), KINDS.len() * KINDS.len());
+    println!("{} of {} pairs of kinds are comparable", shown.len(), Constraint::KINDS.len() * Constraint::KINDS.len());
 }
 
 /// The other pairs of kinds are refused for all constraints of the small universe.

@@ -10,35 +10,6 @@ use marque_core::reason::Reason;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// The closed registry of constraint kinds.
-const KINDS: [&str; 25] = [
-    "const",
-    "one_of",
-    "text",
-    "pattern",
-    "num",
-    "amount",
-    "time_window",
-    "domain",
-    "prefix",
-    "items",
-    "obj",
-    "each",
-    "all",
-    "either",
-    "optional",
-    "ref",
-    "ref_set",
-    "same_as",
-    "fmt",
-    "compute",
-    "rel",
-    "attr",
-    "extract",
-    "quote",
-    "any",
-];
-
 /// Reasons that no plan, hop or call leads to, and what gives them instead.
 const OUT_OF_REACH: [(&[Reason], &str); 6] = [
     (
@@ -164,7 +135,7 @@ impl Account {
     /// What is missing, a line for each.
     pub fn missing(&self) -> Vec<String> {
         let kinds = |seen: &BTreeSet<&str>, what: &str| {
-            let missing: Vec<_> = KINDS.iter().filter(|kind| !seen.contains(**kind)).collect();
+            let missing: Vec<_> = Constraint::KINDS.iter().filter(|kind| !seen.contains(**kind)).collect();
             (!missing.is_empty()).then(|| format!("no scenario {what}: {missing:?}"))
         };
         let out_of_reach: Vec<Reason> = OUT_OF_REACH.iter().flat_map(|(reasons, _)| reasons.iter().copied()).collect();
