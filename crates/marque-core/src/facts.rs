@@ -35,7 +35,7 @@ pub struct Past {
 }
 
 /// One use of a step.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PastCall {
     /// The arguments it was permitted with.
@@ -43,9 +43,12 @@ pub struct PastCall {
     pub args: Map<String, Value>,
     /// Whether its effect is known to have happened.
     pub committed: bool,
-    /// What it gave, from its result receipt.
+    /// What it gave, from its result receipt, if all of it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Value>,
+    /// The leaves that were disclosed of a result that is not known whole, by JSON pointer.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub disclosed: BTreeMap<String, Value>,
 }
 
 impl Past {

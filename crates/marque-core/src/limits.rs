@@ -6,6 +6,10 @@ pub const PLAN_BYTES: usize = 64 * 1024;
 pub const CALL_BYTES: usize = 64 * 1024;
 /// Bytes of a catalog's payload.
 pub const CATALOG_BYTES: usize = 256 * 1024;
+/// Bytes of a result receipt's payload, and of what is disclosed with it: a page of free text, or some thousand rows.
+pub const RECEIPT_BYTES: usize = 256 * 1024;
+/// Bytes of a disclosure's salt: nobody guesses a value by trying hashes (RFC 9901 §9.3).
+pub const SALT_BYTES: usize = 16;
 /// Bytes of an evidence file: plan, catalogs and assertion, each in base64url.
 pub const EVIDENCE_BYTES: usize = 2 * 1024 * 1024;
 /// Nesting of JSON. Constraints nest a handful of levels; more only costs stack.

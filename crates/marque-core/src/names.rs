@@ -24,6 +24,8 @@ pub const TYP_TXN: &str = "txntoken+jwt";
 pub const TYP_DPOP: &str = "dpop+jwt";
 /// JWS `typ` of a catalog.
 pub const TYP_CATALOG: &str = "marque-catalog+jwt";
+/// JWS `typ` of a result receipt.
+pub const TYP_RECEIPT: &str = "marque-receipt+jwt";
 /// JWS `typ` of the extension's request for a plan.
 pub const TYP_PLAN_REQUEST: &str = "marque-plan-request+jwt";
 /// JWS `typ` of the answer to it.

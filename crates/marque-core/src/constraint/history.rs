@@ -9,6 +9,7 @@ use crate::value::host;
 use iban::IbanLike;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// Where in a step's result: a JSON pointer (RFC 6901), in which one segment may be `*`, each element of a list.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -188,6 +189,13 @@ fn results<'w>(step: &str, world: &World<'w>) -> (Vec<&'w Value>, bool) {
     (found.into_iter().flatten().collect(), complete)
 }
 
+/// What was disclosed of the results of a step that are not known whole.
+fn disclosed<'w>(step: &str, world: &World<'w>) -> impl Iterator<Item = &'w BTreeMap<String, Value>> {
+    let past = world.facts.and_then(|facts| facts.past(step));
+    let committed = past.into_iter().flat_map(|past| past.committed_calls().0);
+    committed.filter(|call| call.result.is_none()).map(|call| &call.disclosed)
+}
+
 /// The rows of a list in all results of a step; none where a result lacks the list: nothing is counted as zero.
 fn rows<'w>(results: &[&'w Value], list: &str) -> Option<Vec<&'w Value>> {
     let lists = results.iter().map(|result| result.pointer(list).and_then(Value::as_array));
@@ -199,7 +207,8 @@ impl Ref {
         let (results, complete) = results(&self.step, world);
         let Some(reduce) = &self.reduce else {
             let values = results.iter().filter_map(|result| result.pointer(self.field.as_str()));
-            return Candidates { values: values.cloned().map(Candidate::Json).collect(), complete };
+            let leaves = disclosed(&self.step, world).filter_map(|leaves| leaves.get(self.field.as_str()));
+            return Candidates { values: values.chain(leaves).cloned().map(Candidate::Json).collect(), complete };
         };
         if !complete {
             return Candidates::UNKNOWN;
@@ -292,6 +301,7 @@ impl Rel {
 fn in_texts(step: &str, world: &World<'_>, is_found: impl Fn(&str) -> bool) -> Truth {
     let (results, complete) = results(step, world);
     let mut texts: Vec<&Value> = results;
+    texts.extend(disclosed(step, world).flat_map(BTreeMap::values));
     while let Some(value) = texts.pop() {
         match value {
             Value::String(text) if !world.work.spend(1 + text.len() as u64 / limits::BYTES_PER_WORK) => {

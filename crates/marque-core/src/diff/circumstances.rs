@@ -140,7 +140,7 @@ impl Circumstances {
         for (step, uses, args) in &self.used {
             let past = scene.facts.steps.entry(step.clone()).or_default();
             past.uses = past.uses.saturating_add(*uses);
-            let call = PastCall { args: args.clone(), committed: false, result: None };
+            let call = PastCall { args: args.clone(), ..PastCall::default() };
             let known = usize::try_from(*uses).unwrap_or(0).min(limits::SAMPLES);
             past.calls.extend(std::iter::repeat_n(call, known));
         }

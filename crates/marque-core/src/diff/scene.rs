@@ -113,7 +113,7 @@ impl Sketch<'_> {
             put(&mut self.result, &path("/text"), &text).then_some(())?;
         }
         let result = (!self.result.is_null()).then_some(self.result);
-        let call = PastCall { args: self.args, committed: true, result };
+        let call = PastCall { args: self.args, committed: true, result, ..PastCall::default() };
         Some(Past { uses: 1, committed: 1, calls: vec![call] })
     }
 }

@@ -14,6 +14,7 @@ mod json;
 mod jws;
 mod lint;
 mod plan;
+mod receipt;
 mod resolve;
 mod support;
 mod text;

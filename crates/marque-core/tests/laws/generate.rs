@@ -346,7 +346,7 @@ fn a_past(rng: &mut Rng) -> Past {
         .map(|_| {
             let spent = if rng.chance(95) { &spent[..4] } else { &spent[..] };
             let args = Map::from_iter([("a".to_owned(), rng.pick(spent).clone())]);
-            PastCall { args, committed: rng.chance(70), result: None }
+            PastCall { args, committed: rng.chance(70), ..PastCall::default() }
         })
         .collect();
     let committed = calls.iter().filter(|call| call.committed).count() as u64;

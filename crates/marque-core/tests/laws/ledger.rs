@@ -53,7 +53,7 @@ impl Ledger {
         let before = self.facts().clone();
         let past = self.facts().steps.entry(id.to_owned()).or_default();
         past.uses += 1;
-        past.calls.push(PastCall { args: call.args.clone(), committed: false, result: None });
+        past.calls.push(PastCall { args: call.args.clone(), ..PastCall::default() });
         assert_within(signed, id, &before, self.facts());
     }
 

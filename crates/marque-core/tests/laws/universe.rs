@@ -31,7 +31,7 @@ fn lines(text: &'static str) -> impl Iterator<Item = Value> {
 }
 
 fn committed(args: Value, result: Option<Value>) -> PastCall {
-    PastCall { args: object(args), committed: true, result }
+    PastCall { args: object(args), committed: true, result, ..PastCall::default() }
 }
 
 fn past(calls: Vec<PastCall>) -> Past {

@@ -97,6 +97,7 @@ pub struct CallEntry {
     pub then: Option<Then>,
     pub outcome: Option<Outcome>,
     pub gives: Option<Value>,
+    pub discloses: Option<BTreeMap<String, Value>>,
     pub name: Option<String>,
     #[serde(default, rename = "why")]
     _why: String,
@@ -128,6 +129,7 @@ pub struct LaterEntry {
     pub of: String,
     pub outcome: Option<Outcome>,
     pub gives: Option<Value>,
+    pub discloses: Option<BTreeMap<String, Value>>,
     #[serde(default, rename = "why")]
     _why: String,
 }

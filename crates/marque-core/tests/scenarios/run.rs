@@ -128,6 +128,7 @@ struct Use {
     args: Map<String, Value>,
     outcome: Outcome,
     result: Option<Value>,
+    disclosed: BTreeMap<String, Value>,
 }
 
 /// What happened so far.
@@ -203,7 +204,9 @@ impl<'s> Story<'s> {
             *self.named.get(&later.of).ok_or_else(|| format!("no permitted call has the name {:?}", later.of))?;
         let found = self.uses.get_mut(place).ok_or("no such use")?;
         match later.outcome {
-            None | Some(Outcome::Committed) if later.gives.is_none() && found.outcome == Outcome::Committed => {
+            None | Some(Outcome::Committed)
+                if later.gives.is_none() && later.discloses.is_none() && found.outcome == Outcome::Committed =>
+            {
                 return Err("nothing changes".into());
             }
             Some(Outcome::Reserved) => return Err("nothing becomes reserved later".into()),
@@ -213,6 +216,7 @@ impl<'s> Story<'s> {
         if later.gives.is_some() {
             found.result.clone_from(&later.gives);
         }
+        found.disclosed.extend(later.discloses.clone().unwrap_or_default());
         Ok(())
     }
 
@@ -284,7 +288,12 @@ impl<'s> Story<'s> {
             let committed = used.outcome == Outcome::Committed;
             past.uses += 1;
             past.committed += u64::from(committed);
-            past.calls.push(PastCall { args: used.args.clone(), committed, result: used.result.clone() });
+            past.calls.push(PastCall {
+                args: used.args.clone(),
+                committed,
+                result: used.result.clone(),
+                disclosed: used.disclosed.clone(),
+            });
         }
         Facts {
             steps,
@@ -334,7 +343,8 @@ impl<'s> Story<'s> {
     fn record(&mut self, entry: &CallEntry, call: Call, decision: Decision<'_>) -> Result<(), String> {
         let is_permit = matches!(decision, Decision::Permit(_));
         let is_step_up = matches!(decision, Decision::StepUp(_));
-        let says_outcome = entry.outcome.is_some() || entry.gives.is_some() || entry.name.is_some();
+        let gives = entry.gives.is_some() || entry.discloses.is_some();
+        let says_outcome = entry.outcome.is_some() || gives || entry.name.is_some();
         if (says_outcome && !is_permit) || (entry.then.is_some() && !is_step_up) {
             return Err("only a permitted call has an outcome, and only a step-up is approved".into());
         }
@@ -348,7 +358,8 @@ impl<'s> Story<'s> {
                 {
                     return Err(format!("another call has the name {name:?}"));
                 }
-                self.uses.push(Use { step: step.id.clone(), args, outcome, result });
+                let disclosed = entry.discloses.clone().unwrap_or_default();
+                self.uses.push(Use { step: step.id.clone(), args, outcome, result, disclosed });
                 self.approved.remove(&approval);
                 self.asked.remove(&approval);
                 Seen::Permitted { step, call }
