@@ -3,7 +3,7 @@
 use crate::clock::Clock;
 use crate::config::{Config, RealmConfig};
 use crate::keycloak::{Directory, Keycloak, RealmKeys};
-use crate::keys::{Keyring, SealingKey};
+use crate::keys::{Keyring, RecordSeal, SealingKey};
 use crate::store;
 use crate::{flows, http};
 use secrecy::ExposeSecret;
@@ -25,6 +25,8 @@ pub struct App {
     pub pool: PgPool,
     /// The time.
     pub clock: Clock,
+    /// What the ledger's records are sealed with.
+    pub records: RecordSeal,
 }
 
 /// One Marque issuer for one Keycloak realm. Nothing crosses from one realm to another.
@@ -73,7 +75,7 @@ impl App {
                 }),
             );
         }
-        Ok(Arc::new(Self { realms, pool, clock }))
+        Ok(Arc::new(Self { realms, pool, clock, records: sealing.records() }))
     }
 }
 

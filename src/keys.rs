@@ -3,6 +3,10 @@
 //! The private half is sealed with AES-256-GCM; realm, kind, key id and the public half are the
 //! additional data, so that a row whose public half or kind was changed cannot be opened.
 
+mod records;
+
+pub use records::{RecordPlace, RecordSeal};
+
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
@@ -69,8 +73,11 @@ pub enum KeyError {
     Crypto,
 }
 
-/// The key that seals the others.
-pub struct SealingKey(LessSafeKey);
+/// The key that seals the others, and what the ledger's records are sealed with.
+pub struct SealingKey {
+    key: LessSafeKey,
+    records: RecordSeal,
+}
 
 impl SealingKey {
     /// From 32 bytes in base64url.
@@ -79,7 +86,8 @@ impl SealingKey {
     /// When they are not.
     pub fn from_base64(text: &str) -> Result<Self, KeyError> {
         let bytes = Zeroizing::new(decode(text.trim()).ok_or(KeyError::SealingKey)?);
-        UnboundKey::new(&AES_256_GCM, &bytes).map(|key| Self(LessSafeKey::new(key))).map_err(|_| KeyError::SealingKey)
+        let key = UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| KeyError::SealingKey)?;
+        Ok(Self { key: LessSafeKey::new(key), records: RecordSeal::from_secret(&bytes) })
     }
 
     /// From a file that only this user can read; made on first use.
@@ -97,23 +105,36 @@ impl SealingKey {
         Self::from_base64(&Zeroizing::new(fs::read_to_string(path).map_err(failed)?))
     }
 
+    /// What the ledger's records are sealed with.
+    pub fn records(&self) -> RecordSeal {
+        self.records.clone()
+    }
+
     fn seal(&self, aad: &str, secret: &[u8]) -> Result<Vec<u8>, KeyError> {
-        let nonce = random::<NONCE_LEN>()?;
-        let mut sealed = secret.to_vec();
-        self.0
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad), &mut sealed)
-            .map_err(|_| KeyError::Crypto)?;
-        Ok([nonce.as_slice(), &sealed].concat())
+        seal_with(&self.key, aad, secret)
     }
 
     fn open(&self, aad: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-        let (nonce, body) = sealed.split_at_checked(NONCE_LEN)?;
-        let mut body = Zeroizing::new(body.to_vec());
-        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-        let length = self.0.open_in_place(nonce, Aad::from(aad), &mut body).ok()?.len();
-        body.truncate(length);
-        Some(body)
+        open_with(&self.key, aad, sealed)
     }
+}
+
+/// The nonce, then what was sealed with it.
+fn seal_with(key: &LessSafeKey, aad: &str, secret: &[u8]) -> Result<Vec<u8>, KeyError> {
+    let nonce = random::<NONCE_LEN>()?;
+    let mut sealed = secret.to_vec();
+    key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad), &mut sealed)
+        .map_err(|_| KeyError::Crypto)?;
+    Ok([nonce.as_slice(), &sealed].concat())
+}
+
+fn open_with(key: &LessSafeKey, aad: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let (nonce, body) = sealed.split_at_checked(NONCE_LEN)?;
+    let mut body = Zeroizing::new(body.to_vec());
+    let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+    let length = key.open_in_place(nonce, Aad::from(aad), &mut body).ok()?.len();
+    body.truncate(length);
+    Some(body)
 }
 
 /// A signing key as a row holds it.

@@ -9,6 +9,7 @@
 //!    for one call id.
 
 use super::authenticate_resource_server::ResourceServer;
+use super::ledger::Permitted;
 use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id};
 use crate::store::permits::NewPermit;
 use crate::{random, store};
@@ -16,8 +17,7 @@ use marque_core::call::Call;
 use marque_core::claims::TxnClaims;
 use marque_core::decide::{self, Decision};
 use marque_core::dpop::{self, Proof};
-use marque_core::envelope::{Envelope, EnvelopeStep};
-use marque_core::facts::{Facts, Past};
+use marque_core::envelope::EnvelopeStep;
 use marque_core::plan::{Class, Uses};
 use marque_core::reason::Reason;
 use marque_core::{jws, names};
@@ -71,6 +71,8 @@ pub struct Permit {
     pub expires_at: i64,
     /// `reserved`, or `uncounted` where there is nothing to settle.
     pub state: &'static str,
+    /// Its number among the intent's permits; none where nothing is counted.
+    pub seq: Option<u64>,
 }
 
 /// Evaluates a call.
@@ -145,7 +147,7 @@ async fn charge(
     if let Some(answer) = repeated(&mut tx, resource_server, evaluation, proof, intent_id, now).await? {
         return Ok(answer);
     }
-    let facts = facts(cx, &mut tx, intent_id, &claims.tctx.envelope).await?;
+    let facts = cx.facts(&mut tx, intent_id, &claims.tctx.envelope).await?;
     let step = match decide::decide(&claims.tctx.envelope, &evaluation.call, &facts, cx.now_secs()) {
         Decision::Permit(step) => step,
         Decision::StepUp(_) => return Ok(refused(Reason::StepUpRequired, intent)),
@@ -160,28 +162,10 @@ async fn charge(
     if !cx.use_once_in(&mut tx, "evaluation", &proof.jkt, &proof.jti, proof.over_at()).await? {
         return Ok(refused(Reason::ProofReplayed, intent));
     }
-    let permit = reserve(&mut tx, resource_server, evaluation, step, proof, intent_id, now).await?;
+    let permit = reserve(cx, &mut tx, resource_server, evaluation, (step, proof), intent_id).await?;
     let Some(permit) = permit else { return Ok(refused(Reason::UsesExhausted, intent)) };
     tx.commit().await?;
     Ok(Evaluated::Permit(permit))
-}
-
-/// What the ledger knows of an intent. It is locked until the transaction ends: what one call finds out of order,
-/// used up or within a budget, no other call changes meanwhile.
-async fn facts(
-    cx: Context<'_>,
-    tx: &mut PgConnection,
-    intent_id: Uuid,
-    envelope: &Envelope,
-) -> Result<Facts, FlowError> {
-    store::permits::lock_ledger(tx, intent_id).await?;
-    let used = store::permits::uses(tx, intent_id).await?;
-    let steps = used.into_iter().map(|(step, used)| (step, Past::counted(used.uses, used.committed))).collect();
-    let turns = match envelope.bounds.turns {
-        Some(_) => store::tokens::turns(tx, intent_id).await?,
-        None => 0,
-    };
-    Ok(Facts { steps, turns, blocked: cx.realm.config.blocked.clone(), ..Facts::default() })
 }
 
 /// The earlier permit for this call id; the same id for another call, or with another proof, is refused.
@@ -208,30 +192,31 @@ async fn repeated(
         call_digest,
         expires_at: earlier.expires_at.unix_timestamp(),
         state: "reserved",
+        seq: earlier.seq.map(i64::unsigned_abs),
     })))
 }
 
 /// Counts the use and keeps the permit; nothing if somebody else used the step up meanwhile.
 async fn reserve(
+    cx: Context<'_>,
     tx: &mut PgConnection,
     resource_server: &ResourceServer,
     evaluation: &Evaluation,
-    step: &EnvelopeStep,
-    proof: &Proof,
+    (step, proof): (&EnvelopeStep, &Proof),
     intent_id: Uuid,
-    now: OffsetDateTime,
 ) -> Result<Option<Permit>, FlowError> {
-    let (call_digest, expires_at) = (evaluation.call.digest(), now + RESERVATION);
-    let permit = |permit_id, state| Permit {
+    let now = cx.app.clock.now();
+    let (call_digest, expires_at, permit_id) = (evaluation.call.digest(), now + RESERVATION, random::id());
+    let permit = |state, seq| Permit {
         permit_id,
         intent_id,
         step: step.id.clone(),
         call_digest,
         expires_at: expires_at.unix_timestamp(),
         state,
+        seq,
     };
-    let permit_id = random::id();
-    let Uses::Count(allowed) = step.uses else { return Ok(Some(permit(permit_id, "uncounted"))) };
+    let Uses::Count(allowed) = step.uses else { return Ok(Some(permit("uncounted", None))) };
     if !store::permits::reserve_use(tx, intent_id, &step.id, allowed).await? {
         return Ok(None);
     }
@@ -242,9 +227,10 @@ async fn reserve(
         client_id: resource_server.client_id(),
         call_id: &evaluation.call_id,
         call_digest: call_digest.as_bytes(),
+        call: &cx.seal_call(Permitted { intent_id, permit_id, step_id: &step.id }, &evaluation.call)?,
         proof_jti: &proof.jti,
         expires_at,
     };
-    store::permits::insert(tx, &row, now).await?;
-    Ok(Some(permit(permit_id, "reserved")))
+    let seq = store::permits::insert(tx, &row, now).await?;
+    Ok(Some(permit("reserved", Some(seq))))
 }

@@ -1,4 +1,5 @@
-//! Housekeeping: forgets single-use ids, sign-ins and browser sessions whose time is over.
+//! Housekeeping: forgets single-use ids, sign-ins and browser sessions whose time is over, and says of reservations that
+//! nobody settled in time that what became of them is unknown.
 
 use crate::app::App;
 use crate::store;
@@ -25,6 +26,10 @@ pub async fn keep_forgetting(app: Arc<App>, mut stop: watch::Receiver<bool>) {
 async fn forget(app: &App) -> Result<(), store::StoreError> {
     let now = app.clock.now();
     let mut conn = app.pool.acquire().await?;
+    let unknown = store::permits::mark_unknown(&mut conn, now).await?;
+    if unknown > 0 {
+        tracing::warn!(unknown, "permits were not settled in time");
+    }
     store::replays::forget_expired(&mut conn, now).await?;
     store::logins::forget_expired(&mut conn, now).await?;
     store::receipt_sessions::forget_expired(&mut conn, now).await

@@ -11,6 +11,8 @@ pub mod follow_revocations;
 pub mod forget_expired;
 pub mod grant_intent;
 mod id_token;
+mod ledger;
+pub mod list_open_permits;
 pub mod metadata;
 pub mod open_keyring;
 pub mod publish_catalog;

@@ -1,60 +1,146 @@
-//! A resource server reports what became of a permitted call: the effect happened, or it did not.
+//! A resource server reports what became of a permitted call: the effect happened, or it did not, and what it gave.
 //!
-//! Only an open permit is settled, only by the resource server that was given it. One that is never
-//! settled goes on counting as used, because nobody knows whether its effect happened.
+//! 1. The permit is the resource server's own.
+//! 2. The receipt, if one came: signed by its registered key, about this very call, and the first for this permit.
+//! 3. What is open is settled, whether in time or not; what is settled stays so.
+//! 4. A released use is given back. What was committed keeps its receipt.
+//!
+//! One that is never settled goes on counting as used, because nobody knows whether its effect happened.
 
 use super::authenticate_resource_server::ResourceServer;
+use super::ledger::{KeptReceipt, Permitted};
 use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id};
 use crate::store;
+use crate::store::permits::Permit;
+use marque_core::canonical::Digest;
+use marque_core::jws::{self, KeySet};
+use marque_core::names;
 use marque_core::reason::Reason;
+pub use marque_core::receipt::Outcome;
+use marque_core::receipt::{Expected, Receipt};
+use sqlx::PgConnection;
+use uuid::Uuid;
 
-/// What became of the call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The effect happened: the use is spent.
-    Committed,
-    /// The effect surely did not happen: the use is given back.
-    Released,
+/// What became of a permit.
+#[derive(Clone, Debug)]
+pub struct Settlement {
+    /// The intent's id, as it came.
+    pub intent_id: String,
+    /// The permit's id, as it came.
+    pub permit_id: String,
+    /// How the call ended.
+    pub outcome: Outcome,
+    /// The result receipt, a compact JWS.
+    pub receipt: Option<String>,
+    /// What is disclosed of it.
+    pub disclosures: Vec<String>,
 }
 
-impl Outcome {
-    /// The word on the wire.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Committed => "committed",
-            Self::Released => "released",
-        }
-    }
-}
-
-/// Settles a permit. The same outcome again is answered again.
+/// Settles a permit. The same outcome again is answered again, and may bring a receipt that was missing, or disclose more.
 ///
 /// # Errors
-/// Conflict with reason `permit_not_open` for a permit that is unknown here, over, or settled differently.
+/// Conflict with reason `permit_not_open` for a permit that is unknown here or settled differently, or that has another
+/// receipt; `invalid_request` with reason `receipt_invalid` and what is wrong with the receipt.
 pub async fn settle_permit(
     cx: Context<'_>,
     resource_server: &ResourceServer,
-    intent_id: &str,
-    permit_id: &str,
-    outcome: Outcome,
+    settlement: &Settlement,
 ) -> Result<(), FlowError> {
-    let not_open =
-        || Refusal::new(OAuthError::Conflict, Reason::PermitNotOpen.meaning()).because(Reason::PermitNotOpen);
-    let (Some(intent), Some(id)) = (parse_intent_id(intent_id), parse_intent_id(permit_id)) else {
+    let (Some(intent_id), Some(permit_id)) =
+        (parse_intent_id(&settlement.intent_id), parse_intent_id(&settlement.permit_id))
+    else {
         return Err(not_open().into());
     };
-    let now = cx.app.clock.now();
     let mut tx = cx.app.pool.begin().await?;
-    let permit = store::permits::lock(&mut tx, intent, id, resource_server.client_id()).await?.ok_or_else(not_open)?;
-    match permit.state.as_str() {
-        state if state == outcome.word() => return Ok(()),
-        "reserved" if now < permit.expires_at || outcome == Outcome::Committed => {}
-        _ => return Err(not_open().into()),
-    }
-    store::permits::settle(&mut tx, intent, id, outcome.word(), now).await?;
-    if outcome == Outcome::Released {
-        store::permits::release_use(&mut tx, intent, &permit.step_id).await?;
+    let permit =
+        store::permits::lock(&mut tx, cx.realm_name(), intent_id, permit_id, resource_server.client_id()).await?;
+    let permit = permit.ok_or_else(not_open)?;
+    verify_receipt(cx, resource_server, settlement, &permit)?;
+    settle(cx, &mut tx, intent_id, &permit, settlement.outcome).await?;
+    if let Some(receipt) = &settlement.receipt {
+        let kept = KeptReceipt { receipt: receipt.clone(), disclosures: settlement.disclosures.clone() };
+        keep(cx, &mut tx, Permitted { intent_id, permit_id, step_id: &permit.step_id }, kept).await?;
     }
     tx.commit().await?;
     Ok(())
+}
+
+fn not_open() -> Refusal {
+    Refusal::new(OAuthError::Conflict, Reason::PermitNotOpen.meaning()).because(Reason::PermitNotOpen)
+}
+
+fn verify_receipt(
+    cx: Context<'_>,
+    resource_server: &ResourceServer,
+    settlement: &Settlement,
+    permit: &Permit,
+) -> Result<(), Refusal> {
+    let invalid = |what: String| Refusal::new(OAuthError::InvalidRequest, what).because(Reason::ReceiptInvalid);
+    let Some(compact) = &settlement.receipt else {
+        let is_bare = settlement.disclosures.is_empty();
+        return if is_bare {
+            Ok(())
+        } else {
+            Err(invalid("disclosures: nothing is disclosed without a receipt".into()))
+        };
+    };
+    let keys = KeySet::from_jwks(resource_server.jwks()).unwrap_or_default();
+    let verified = jws::verify(compact, names::TYP_RECEIPT, &keys);
+    let verified = verified.map_err(|error| invalid(format!("the receipt {error}")))?;
+    let receipt = Receipt::parse(&verified.payload).map_err(|error| invalid(format!("the receipt: {error}")))?;
+    let (Some(call_digest), Some(seq)) = (Digest::from_slice(&permit.call_digest), permit.seq) else {
+        return Err(not_open());
+    };
+    let expected = Expected {
+        client_id: resource_server.client_id(),
+        issuer: cx.issuer(),
+        permit_id: &settlement.permit_id,
+        intent_id: &settlement.intent_id,
+        step: &permit.step_id,
+        call_digest,
+        seq: seq.unsigned_abs(),
+        now: cx.now_secs(),
+    };
+    receipt.check(&expected).map_err(|error| invalid(format!("the receipt: {error}")))?;
+    if receipt.outcome != settlement.outcome {
+        return Err(invalid("the receipt: $.outcome: is not the outcome beside it".into()));
+    }
+    receipt.known(&settlement.disclosures).map(drop).map_err(|error| invalid(error.to_string()))
+}
+
+async fn settle(
+    cx: Context<'_>,
+    tx: &mut PgConnection,
+    intent_id: Uuid,
+    permit: &Permit,
+    outcome: Outcome,
+) -> Result<(), FlowError> {
+    match permit.state.as_str() {
+        state if state == outcome.code() => return Ok(()),
+        "reserved" | "unknown" => {}
+        _ => return Err(not_open().into()),
+    }
+    store::permits::settle(tx, intent_id, permit.permit_id, outcome.code(), cx.app.clock.now()).await?;
+    if outcome == Outcome::Released {
+        store::permits::release_use(tx, intent_id, &permit.step_id).await?;
+    }
+    Ok(())
+}
+
+/// A permit has one receipt; the same one again adds what is newly disclosed of it.
+async fn keep(
+    cx: Context<'_>,
+    tx: &mut PgConnection,
+    of: Permitted<'_>,
+    mut kept: KeptReceipt,
+) -> Result<(), FlowError> {
+    if let Some(sealed) = store::results::find(tx, of.intent_id, of.permit_id).await? {
+        let earlier = cx.open_receipt(of, &sealed).filter(|earlier| earlier.receipt == kept.receipt);
+        let earlier = earlier.ok_or_else(not_open)?;
+        let news: Vec<_> =
+            kept.disclosures.into_iter().filter(|disclosure| !earlier.disclosures.contains(disclosure)).collect();
+        kept.disclosures = [earlier.disclosures, news].concat();
+    }
+    let sealed = cx.seal_receipt(of, &kept)?;
+    Ok(store::results::keep(tx, of.intent_id, of.permit_id, &sealed, cx.app.clock.now()).await?)
 }

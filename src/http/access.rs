@@ -105,7 +105,7 @@ fn permitted(permit: &Permit) -> Value {
     json!({"decision": true, "context": {
         "permit": {
             "id": permit.permit_id, "call_digest": permit.call_digest, "expires_at": permit.expires_at,
-            "state": permit.state,
+            "state": permit.state, "seq": permit.seq,
         },
         "intent_id": permit.intent_id,
         "step": permit.step,

@@ -1,13 +1,16 @@
-//! `POST /results`: a resource server commits or releases a permit.
+//! `/results`: a resource server commits or releases a permit, and asks which ones are open.
 
 use super::error::HttpError;
 use super::extract::{InRealm, bearer, body_of_type};
 use crate::app::App;
 use crate::flows::authenticate_resource_server::authenticate_resource_server;
-use crate::flows::settle_permit::{Outcome, settle_permit};
+use crate::flows::list_open_permits::{OpenPermit, list_open_permits};
+use crate::flows::settle_permit::{Outcome, Settlement, settle_permit};
 use crate::flows::{OAuthError, Refusal};
 use axum::Json;
 use axum::extract::{Request, State};
+use axum::http::HeaderMap;
+use marque_core::canonical::Digest;
 use marque_core::{json, limits};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -18,14 +21,10 @@ use std::sync::Arc;
 struct Body {
     permit_id: String,
     intent_id: String,
-    outcome: Word,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Word {
-    Committed,
-    Released,
+    outcome: Outcome,
+    receipt: Option<String>,
+    #[serde(default)]
+    disclosures: Vec<String>,
 }
 
 /// Settles a permit.
@@ -34,11 +33,24 @@ pub async fn settle(realm: InRealm, State(app): State<Arc<App>>, request: Reques
     let resource_server = authenticate_resource_server(realm.context(), token.as_deref()).await?;
     let bytes = body_of_type(request, &app, "application/json").await?;
     let refused = |refused: json::Refused| Refusal::new(OAuthError::InvalidRequest, refused.to_string());
-    let body: Body = json::typed(json::parse_call(&bytes, limits::CALL_BYTES).map_err(refused)?).map_err(refused)?;
-    let outcome = match body.outcome {
-        Word::Committed => Outcome::Committed,
-        Word::Released => Outcome::Released,
-    };
-    settle_permit(realm.context(), &resource_server, &body.intent_id, &body.permit_id, outcome).await?;
-    Ok(Json(json!({"permit_id": body.permit_id, "state": outcome.word()})))
+    let body: Body = json::typed(json::parse_call(&bytes, limits::JWS_BYTES).map_err(refused)?).map_err(refused)?;
+    let Body { permit_id, intent_id, outcome, receipt, disclosures } = body;
+    let settlement = Settlement { intent_id, permit_id, outcome, receipt, disclosures };
+    settle_permit(realm.context(), &resource_server, &settlement).await?;
+    Ok(Json(json!({"permit_id": settlement.permit_id, "state": outcome.code()})))
+}
+
+/// Lists the resource server's own permits that are reserved or unknown.
+pub async fn list(realm: InRealm, headers: HeaderMap) -> Result<Json<Value>, HttpError> {
+    let resource_server = authenticate_resource_server(realm.context(), bearer(&headers)?).await?;
+    let open = list_open_permits(realm.context(), &resource_server).await?;
+    Ok(Json(json!({"permits": open.iter().map(shown).collect::<Vec<_>>()})))
+}
+
+fn shown(permit: &OpenPermit) -> Value {
+    json!({
+        "permit_id": permit.permit_id, "intent_id": permit.intent_id, "step": permit.step_id, "seq": permit.seq,
+        "call_id": permit.call_id, "call_digest": Digest::from_slice(&permit.call_digest), "state": permit.state,
+        "reserved_at": permit.reserved_at.unix_timestamp(),
+    })
 }

@@ -67,6 +67,7 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/catalogs", ResourceServer, || post(catalogs::publish)),
     route("POST", "/access/v1/evaluation", ResourceServer, || post(access::evaluate)),
     route("POST", "/results", ResourceServer, || post(results::settle)),
+    route("GET", "/results", ResourceServer, || get(results::list)),
     route("GET", "/revocations", ResourceServer, || get(revocations::follow)),
     route("GET", "/internal/plans/{intent_id}", Extension, || get(internal::show_plan)),
     route("GET", "/approve/{intent_id}", Browser, || page(approve::begin)),

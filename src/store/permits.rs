@@ -13,11 +13,13 @@ pub struct Permit {
     pub permit_id: Uuid,
     /// Which step it uses.
     pub step_id: String,
+    /// Its number among the intent's permits; none for permits of earlier versions.
+    pub seq: Option<i64>,
     /// Digest of the call it is for.
     pub call_digest: Vec<u8>,
     /// The proof that came with the call.
     pub proof_jti: String,
-    /// `reserved`, `committed` or `released`.
+    /// `reserved`, `committed`, `released` or `unknown`.
     pub state: String,
     /// Until when a result is expected.
     pub expires_at: OffsetDateTime,
@@ -37,6 +39,8 @@ pub struct NewPermit<'a> {
     pub call_id: &'a str,
     /// Digest of the call.
     pub call_digest: &'a [u8],
+    /// The call, sealed.
+    pub call: &'a [u8],
     /// The proof that came with the call.
     pub proof_jti: &'a str,
     /// Until when a result is expected.
@@ -105,12 +109,14 @@ pub async fn release_use(conn: &mut PgConnection, intent_id: Uuid, step_id: &str
         .map(drop)
 }
 
-/// Keeps a permit, reserved.
-pub async fn insert(conn: &mut PgConnection, permit: &NewPermit<'_>, now: OffsetDateTime) -> Result<(), StoreError> {
-    sqlx::query!(
+/// Keeps a permit, reserved. Returns its number. The caller holds the ledger's lock.
+pub async fn insert(conn: &mut PgConnection, permit: &NewPermit<'_>, now: OffsetDateTime) -> Result<u64, StoreError> {
+    let seq = sqlx::query_scalar!(
         "insert into permits (intent_id, permit_id, step_id, client_id, call_id, call_digest, proof_jti, state,
-             reserved_at, expires_at)
-         values ($1, $2, $3, $4, $5, $6, $7, 'reserved', $8, $9)",
+             reserved_at, expires_at, call, seq)
+         values ($1, $2, $3, $4, $5, $6, $7, 'reserved', $8, $9, $10,
+             (select coalesce(max(seq), 0) + 1 from permits where intent_id = $1))
+         returning seq as \"seq!\"",
         permit.intent_id,
         permit.permit_id,
         permit.step_id,
@@ -119,11 +125,89 @@ pub async fn insert(conn: &mut PgConnection, permit: &NewPermit<'_>, now: Offset
         permit.call_digest,
         permit.proof_jti,
         now,
-        permit.expires_at
+        permit.expires_at,
+        permit.call
     )
-    .execute(conn)
+    .fetch_one(conn)
+    .await?;
+    Ok(seq.unsigned_abs())
+}
+
+/// A call that may have had an effect, as it was kept.
+pub struct PastPermit {
+    /// The permit's id.
+    pub permit_id: Uuid,
+    /// The step it uses.
+    pub step_id: String,
+    /// `reserved`, `committed` or `unknown`.
+    pub state: String,
+    /// The call, sealed.
+    pub call: Option<Vec<u8>>,
+    /// Its receipt, sealed.
+    pub receipt: Option<Vec<u8>>,
+}
+
+/// The calls of some steps of an intent that may have had an effect, oldest first.
+pub async fn past(conn: &mut PgConnection, intent_id: Uuid, steps: &[String]) -> Result<Vec<PastPermit>, StoreError> {
+    sqlx::query_as!(
+        PastPermit,
+        "select p.permit_id, p.step_id, p.state, p.call, r.receipt as \"receipt?\"
+         from permits p left join results r using (intent_id, permit_id)
+         where p.intent_id = $1 and p.step_id = any($2) and p.state <> 'released' order by p.seq",
+        intent_id,
+        steps
+    )
+    .fetch_all(conn)
     .await
-    .map(drop)
+}
+
+/// A permit whose end nobody has told.
+pub struct OpenPermit {
+    /// The intent.
+    pub intent_id: Uuid,
+    /// The permit's id.
+    pub permit_id: Uuid,
+    /// The step it uses.
+    pub step_id: String,
+    /// Its number among the intent's permits; none for permits of earlier versions.
+    pub seq: Option<i64>,
+    /// The resource server's id of the call.
+    pub call_id: String,
+    /// Digest of the call.
+    pub call_digest: Vec<u8>,
+    /// `reserved` or `unknown`.
+    pub state: String,
+    /// When it was given.
+    pub reserved_at: OffsetDateTime,
+}
+
+/// A resource server's own permits whose end nobody has told, oldest first, up to a number.
+pub async fn open(
+    conn: &mut PgConnection,
+    realm: &str,
+    client_id: &str,
+    limit: i64,
+) -> Result<Vec<OpenPermit>, StoreError> {
+    sqlx::query_as!(
+        OpenPermit,
+        "select p.intent_id, permit_id, step_id, seq, call_id, call_digest, p.state, reserved_at
+         from permits p join intents i on i.intent_id = p.intent_id and i.realm = $1
+         where p.client_id = $2 and p.state in ('reserved', 'unknown') order by reserved_at limit $3",
+        realm,
+        client_id,
+        limit
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Marks the reservations that nobody settled in time.
+pub async fn mark_unknown(conn: &mut PgConnection, now: OffsetDateTime) -> Result<u64, StoreError> {
+    let marked =
+        sqlx::query!("update permits set state = 'unknown' where state = 'reserved' and expires_at <= $1", now)
+            .execute(conn)
+            .await?;
+    Ok(marked.rows_affected())
 }
 
 /// Holds other requests with the same call id until the transaction ends.
@@ -153,7 +237,7 @@ pub async fn find_by_call(
 ) -> Result<Option<Permit>, StoreError> {
     sqlx::query_as!(
         Permit,
-        "select permit_id, step_id, call_digest, proof_jti, state, expires_at from permits
+        "select permit_id, step_id, seq, call_digest, proof_jti, state, expires_at from permits
          where intent_id = $1 and client_id = $2 and call_id = $3",
         intent_id,
         client_id,
@@ -163,20 +247,24 @@ pub async fn find_by_call(
     .await
 }
 
-/// A resource server's own permit, locked.
+/// A resource server's own permit, locked. Client ids mean something within their realm only.
 pub async fn lock(
     conn: &mut PgConnection,
+    realm: &str,
     intent_id: Uuid,
     permit_id: Uuid,
     client_id: &str,
 ) -> Result<Option<Permit>, StoreError> {
     sqlx::query_as!(
         Permit,
-        "select permit_id, step_id, call_digest, proof_jti, state, expires_at from permits
-         where intent_id = $1 and permit_id = $2 and client_id = $3 for update",
+        "select permit_id, step_id, seq, call_digest, proof_jti, state, expires_at from permits
+         where intent_id = $1 and permit_id = $2 and client_id = $3
+             and exists (select 1 from intents i where i.intent_id = $1 and i.realm = $4)
+         for update",
         intent_id,
         permit_id,
-        client_id
+        client_id,
+        realm
     )
     .fetch_optional(conn)
     .await

@@ -123,6 +123,9 @@ async fn a_refused_call_is_an_answer_and_leaves_nothing() {
         .naming("context.location");
 }
 
+/// The version of the catalog that the stack's resource server has published.
+const PUBLISHED: u64 = 2;
+
 /// A catalog of the stack's resource server.
 fn catalog(stack: &Stack, version: u64, class: &str) -> Value {
     json!({
@@ -137,14 +140,14 @@ fn catalog(stack: &Stack, version: u64, class: &str) -> Value {
 /// Catalogs that are refused: what, status, error, place, body.
 fn bad_catalogs(stack: &Stack, key: &Key) -> Vec<(&'static str, u16, &'static str, &'static str, String)> {
     let signed = |catalog: &Value| key.sign(TYP_CATALOG, catalog);
-    let right = catalog(stack, 2, "change");
+    let right = catalog(stack, PUBLISHED + 1, "change");
     vec![
         ("nothing", 400, "invalid_request", "catalog", String::new()),
         ("no JWS", 400, "invalid_request", "catalog", "{}".into()),
         ("an unknown key", 400, "invalid_request", "catalog", Key::fresh().sign(TYP_CATALOG, &right)),
         ("another type", 400, "invalid_request", "catalog", key.sign("JWT", &right)),
         ("an unknown member", 400, "invalid_request", "$", signed(&changed(right.clone(), "/surprise", json!(1)))),
-        ("an unknown class", 400, "invalid_request", "class", signed(&catalog(stack, 2, "wish"))),
+        ("an unknown class", 400, "invalid_request", "class", signed(&catalog(stack, PUBLISHED + 1, "wish"))),
         (
             "another location",
             400,
@@ -166,7 +169,13 @@ fn bad_catalogs(stack: &Stack, key: &Key) -> Vec<(&'static str, u16, &'static st
             "$",
             signed(&changed(right.clone(), "/actions/a\u{0}b", right["actions"]["rotate_key"].clone())),
         ),
-        ("the same version with other octets", 409, "conflict", "$.version", signed(&catalog(stack, 1, "change"))),
+        (
+            "the same version with other octets",
+            409,
+            "conflict",
+            "$.version",
+            signed(&catalog(stack, PUBLISHED, "change")),
+        ),
         (
             "a version that no database holds",
             400,
@@ -174,7 +183,13 @@ fn bad_catalogs(stack: &Stack, key: &Key) -> Vec<(&'static str, u16, &'static st
             "$.version",
             signed(&changed(right.clone(), "/version", json!(u64::MAX))),
         ),
-        ("a severity that got milder", 409, "conflict", "$.actions.rotate_key", signed(&catalog(stack, 2, "read"))),
+        (
+            "a severity that got milder",
+            409,
+            "conflict",
+            "$.actions.rotate_key",
+            signed(&catalog(stack, PUBLISHED + 1, "read")),
+        ),
     ]
 }
 
@@ -187,7 +202,7 @@ async fn a_bad_catalog_is_refused_with_its_path_and_leaves_nothing() {
     let before = stack.row_counts().await;
     let key = Key::read(&stack.env.clients.rs.key);
     let signed = |catalog: &Value| key.sign(TYP_CATALOG, catalog);
-    let right = catalog(stack, 2, "change");
+    let right = catalog(stack, PUBLISHED + 1, "change");
     let publish = |what: &'static str, body: Vec<u8>| async move {
         let request = stack.http.post(stack.url("/catalogs")).bearer_auth(stack.access_token().await);
         Reply::to(what, request.header("content-type", "application/jose").body(body)).await
@@ -199,6 +214,6 @@ async fn a_bad_catalog_is_refused_with_its_path_and_leaves_nothing() {
     publish("too long", vec![b'a'; 600_000]).await.refused(413, "invalid_request");
     assert_eq!(stack.row_counts().await, before);
     let kept = publish("a right one", signed(&right).into_bytes()).await;
-    assert_eq!(kept.success(201)["version"], 2);
+    assert_eq!(kept.success(201)["version"], PUBLISHED + 1);
     assert_eq!(publish("the same again", signed(&right).into_bytes()).await.success(201), &kept.body);
 }

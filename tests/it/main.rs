@@ -19,6 +19,7 @@ mod grant;
 mod keycloak_away;
 mod keys;
 mod language;
+mod results;
 mod routes;
 mod rows;
 mod support;

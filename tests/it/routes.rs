@@ -22,6 +22,7 @@ const GOLDEN: &[(&str, &str, Caller)] = &[
     ("/catalogs", "POST", Caller::ResourceServer),
     ("/access/v1/evaluation", "POST", Caller::ResourceServer),
     ("/results", "POST", Caller::ResourceServer),
+    ("/results", "GET", Caller::ResourceServer),
     ("/revocations", "GET", Caller::ResourceServer),
     ("/internal/plans/{intent_id}", "GET", Caller::Extension),
     ("/approve/{intent_id}", "GET", Caller::Browser),

@@ -32,6 +32,11 @@ impl Digest {
         Self(bytes)
     }
 
+    /// Takes bytes as a digest, if they are 32.
+    pub fn from_slice(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
     /// The 32 bytes.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0

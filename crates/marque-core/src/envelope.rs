@@ -1,7 +1,7 @@
 //! The envelope: the steps that a token carries from the signed plan to the gate.
 
 use crate::canonical::Digest;
-use crate::constraint::{Arguments, TimeWindow};
+use crate::constraint::{Arguments, Constraint, TimeWindow};
 use crate::plan::{
     Approve, Blocked, Budget, Class, ResolvedPlan, Resource, ResourceId, Step, SubmittedPlan, SubmittedStep, Uses,
 };
@@ -135,6 +135,17 @@ fn others_of_group<'s>((id, group): Grouped<'s>, steps: impl Iterator<Item = Gro
     steps.filter(is_rival).map(|(other, _)| other.clone()).collect()
 }
 
+impl EnvelopeStep {
+    /// Ids of the steps that its resource and its arguments take values from.
+    fn sources(&self) -> impl Iterator<Item = &str> {
+        let resource = match &self.resource.id {
+            ResourceId::Bound(id) => Some(id),
+            ResourceId::Exact(_) => None,
+        };
+        self.args.values().chain(resource).flat_map(Constraint::sources)
+    }
+}
+
 impl Envelope {
     /// The whole of a resolved plan.
     ///
@@ -185,6 +196,14 @@ impl Envelope {
     /// SHA-256 over the canonical form.
     pub fn digest(&self) -> Digest {
         Digest::of_canonical(&serde_json::to_value(self).unwrap_or_default())
+    }
+
+    /// Ids of the steps of whose earlier calls a decision may need more than their number: what late-bound values come
+    /// from, and what a budget adds up.
+    pub fn remembered(&self) -> BTreeSet<&str> {
+        let sources = self.steps.iter().flat_map(EnvelopeStep::sources);
+        let added_up = self.bounds.budgets.iter().filter(|budget| budget.arg.is_some());
+        sources.chain(added_up.flat_map(|budget| budget.steps.iter().map(String::as_str))).collect()
     }
 
     /// The step of an id.

@@ -93,6 +93,8 @@ reasons! {
     LedgerUnavailable = "ledger_unavailable",
     /// The permit is unknown, over, or already committed or released.
     PermitNotOpen = "permit_not_open",
+    /// The result receipt is not signed by this resource server, or says something else than its permit.
+    ReceiptInvalid = "receipt_invalid",
     /// The exchange asks for more than its parent token holds.
     WiderThanParent = "wider_than_parent",
     /// Whether the exchange asks for more than its parent token holds cannot be told, so it is refused.

@@ -98,6 +98,9 @@ pub enum ReceiptError {
     /// Something was disclosed that the receipt does not name, or not in the one form.
     #[error("disclosures[{0}]: {1}")]
     Disclosure(usize, &'static str),
+    /// There are no random numbers.
+    #[error("there are no random numbers for salts")]
+    NoSalt,
     /// The result cannot be taken apart so that it can be put together again.
     #[error("{0}: has only the members 0, 1, …, which make up a list when its leaves are disclosed")]
     LooksLikeList(String),
@@ -262,19 +265,33 @@ fn list_names(count: usize) -> impl Iterator<Item = String> {
     (0..count).map(|index| index.to_string())
 }
 
-/// Takes a result apart into disclosures, one for each leaf, each with a salt of its own: at least
-/// [`limits::SALT_BYTES`] random bytes in base64url.
+/// One leaf of a result, ready to be disclosed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaf {
+    /// Where it is: a JSON pointer.
+    pub pointer: String,
+    /// What discloses it.
+    pub disclosure: String,
+}
+
+/// Takes a result apart into leaves, each with a salt of its own: at least [`limits::SALT_BYTES`] random bytes in base64url.
 ///
 /// # Errors
-/// When an object of the result would come back as a list.
-pub fn disclose(result: &Value, salts: impl FnMut() -> String) -> Result<(ReceiptResult, Vec<String>), ReceiptError> {
-    let mut leaves = Vec::new();
-    collect_leaves(String::new(), result, &mut leaves)?;
-    let salted = std::iter::repeat_with(salts).zip(leaves);
-    let written = salted.map(|(salt, (pointer, leaf))| encode(json!([salt, pointer, leaf]).to_string().as_bytes()));
-    let disclosures: Vec<String> = written.collect();
-    let hashes = disclosures.iter().map(|disclosure| Digest::of(disclosure.as_bytes())).collect();
-    Ok((ReceiptResult::Disclosures(hashes), disclosures))
+/// When an object of the result would come back as a list, or there is no salt.
+pub fn disclose(
+    result: &Value,
+    mut salt: impl FnMut() -> Option<String>,
+) -> Result<(ReceiptResult, Vec<Leaf>), ReceiptError> {
+    let mut found = Vec::new();
+    collect_leaves(String::new(), result, &mut found)?;
+    let mut leaves = Vec::with_capacity(found.len());
+    for (pointer, value) in found {
+        let salt = salt().ok_or(ReceiptError::NoSalt)?;
+        let disclosure = encode(json!([salt, pointer, value]).to_string().as_bytes());
+        leaves.push(Leaf { pointer, disclosure });
+    }
+    let hashes = leaves.iter().map(|leaf| Digest::of(leaf.disclosure.as_bytes())).collect();
+    Ok((ReceiptResult::Disclosures(hashes), leaves))
 }
 
 fn collect_leaves<'r>(

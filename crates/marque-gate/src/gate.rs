@@ -3,13 +3,15 @@
 use crate::action::ConcreteAction;
 use crate::caller::{Caller, TokenError, verify_token};
 use crate::config::GateConfig;
+use crate::ending::Ending;
 use crate::keys::KeySource;
-use crate::ledger::{Ledger, NoLedger, Outcome, Reservation, ReservationId, Reserved};
+use crate::ledger::{Ledger, NoLedger, Outcome, Reservation, Reserved};
 use crate::permit::Permit;
 use crate::refusal::Refusal;
 use crate::replay::{NotTaken, ReplayMemory};
 use crate::request::Presented;
 use crate::revocations::Revocations;
+use crate::signer::Signer;
 use marque_core::call::Call;
 use marque_core::canonical::Digest;
 use marque_core::claims::TxnClaims;
@@ -47,6 +49,7 @@ pub struct Gate {
     keys: Arc<dyn KeySource>,
     revocations: Revocations,
     ledger: Arc<dyn Ledger>,
+    signer: Option<Signer>,
     replay: ReplayMemory,
 }
 
@@ -62,13 +65,21 @@ impl Gate {
     pub fn new(config: GateConfig, keys: impl KeySource + 'static, revocations: Revocations) -> Self {
         let replay = ReplayMemory::new(config.replay_capacity);
         let id = new_id();
-        Self { id, config, keys: Arc::new(keys), revocations, ledger: Arc::new(NoLedger), replay }
+        Self { id, config, keys: Arc::new(keys), revocations, ledger: Arc::new(NoLedger), signer: None, replay }
     }
 
     /// The gate with a ledger for counted steps.
     #[must_use]
     pub fn with_ledger(mut self, ledger: impl Ledger + 'static) -> Self {
         self.ledger = Arc::new(ledger);
+        self
+    }
+
+    /// The gate with a key of the resource server, to sign result receipts with. Steps that take values from earlier results
+    /// need it.
+    #[must_use]
+    pub fn with_signer(mut self, signer: Signer) -> Self {
+        self.signer = Some(signer);
         self
     }
 
@@ -189,33 +200,34 @@ impl Gate {
         let call_id = Digest::of(format!("{}\0{}", self.id, caller.proof).as_bytes()).to_base64();
         let reserved = self.ledger.reserve(Reservation { caller, call: &call, call_id }).await?;
         let Some(step) = reserved_step(&reserved, caller, &call, now) else {
-            let id = ReservationId { permit_id: reserved.permit_id, intent_id: reserved.intent_id };
-            self.settle_reservation(&id, Outcome::Released).await;
+            self.settle_reservation(&reserved, Outcome::Released.into(), now).await;
             return Err(Refusal::new(Reason::LedgerUnavailable).because("the ledger answered for another call"));
         };
-        let id = ReservationId { permit_id: reserved.permit_id.clone(), intent_id: reserved.intent_id.clone() };
-        Ok(Permit::new(call, &caller.claims, (&step.id, step.class), Some(id)))
+        Ok(Permit::new(call, &caller.claims, (&step.id, step.class), Some(reserved)))
     }
 
-    /// Says how a permitted action ended. [`Outcome::Released`] only if it certainly had no effect.
-    /// Does nothing for a step that is not counted. A ledger that cannot be reached is logged: the
-    /// use then counts, and the reservation ends by itself.
-    pub async fn settle(&self, permit: Permit, outcome: Outcome) {
-        if let Some(id) = permit.reservation() {
-            self.settle_reservation(id, outcome).await;
+    /// Says how a permitted action ended: an [`Outcome`], or the [`CallResult`](crate::CallResult) that it gave.
+    /// [`Outcome::Released`] only if it certainly had no effect. Does nothing for a step that is not counted. A ledger that
+    /// cannot be reached is logged: the use then counts, and what became of it is unknown there. `now` is in seconds
+    /// since the Unix epoch.
+    pub async fn settle(&self, permit: Permit, ending: impl Into<Ending>, now: i64) {
+        if let Some(reserved) = permit.reservation() {
+            self.settle_reservation(reserved, ending.into(), now).await;
         }
     }
 
-    pub(crate) async fn settle_reservation(&self, id: &ReservationId, outcome: Outcome) {
-        if let Err(refusal) = self.ledger.settle(id, outcome).await {
-            let (permit, outcome) = (id.permit_id.as_str(), outcome.code());
-            tracing::error!(permit, intent = id.intent_id, outcome, %refusal, "a permit was not settled");
+    pub(crate) async fn settle_reservation(&self, reserved: &Reserved, ending: Ending, now: i64) {
+        let outcome = ending.outcome.code();
+        let settlement = ending.settlement(reserved, (self.signer.as_ref(), self.config.issuer()), now);
+        if let Err(refusal) = self.ledger.settle(reserved, settlement).await {
+            let (permit, intent) = (&reserved.permit_id, &reserved.intent_id);
+            tracing::error!(permit, intent, outcome, %refusal, "a permit was not settled");
         }
     }
 
     #[cfg_attr(not(feature = "tower"), expect(dead_code, reason = "only the layer can be broken off"))]
-    pub(crate) fn broken_off(&self, id: ReservationId) {
-        self.ledger.broken_off(id);
+    pub(crate) fn broken_off(&self, reserved: Reserved) {
+        self.ledger.broken_off(reserved);
     }
 }
 

@@ -10,13 +10,15 @@
 //! - 1xx, 3xx, 4xx: released, since such an answer says that nothing was done;
 //! - 5xx: committed, since the effect may have happened, and a use too few is better than a silent
 //!   double;
-//! - a handler that knows better puts an [`Outcome`] into its response's extensions;
+//! - a handler that knows better puts an [`Outcome`] into its response's extensions; one whose result later steps depend
+//!   on puts a [`CallResult`] there, which says that the action was done;
 //! - a call that is broken off (its connection closed, the handler panicked): as a 5xx.
 
 use crate::action::{Args, ConcreteAction};
 use crate::clock;
+use crate::ending::{CallResult, Ending};
 use crate::gate::Gate;
-use crate::ledger::{Outcome, ReservationId};
+use crate::ledger::{Outcome, Reserved};
 use crate::permit::Permit;
 use crate::refusal::Refusal;
 use crate::request::Presented;
@@ -162,7 +164,7 @@ where
             match shared.admit(request).await {
                 Ok((request, pending)) => {
                     let response = inner.call(request).await?;
-                    pending.settle(outcome(&response)).await;
+                    pending.settle(ending(&response)).await;
                     Ok(response)
                 }
                 Err(refusal) => {
@@ -185,7 +187,7 @@ impl Shared {
         let args = self.arguments(&parts, body).await?;
         let action = self.mapper.map(&parts, args)?;
         let permit = self.gate.authorize(caller, action, (self.clock)()).await?;
-        let pending = Unsettled { shared: self.clone(), reservation: permit.reservation().cloned() };
+        let pending = Unsettled { shared: self.clone(), reserved: permit.reservation().cloned() };
         tracing::debug!(step = permit.step(), intent = permit.intent_id(), call = %permit.call_digest(), "permitted");
         parts.extensions.insert(Slot(Arc::new(Mutex::new(Some(permit)))));
         Ok((http::Request::from_parts(parts, Body::empty()), pending))
@@ -225,36 +227,42 @@ fn is_json(parts: &Parts) -> bool {
     essence.trim().eq_ignore_ascii_case("application/json")
 }
 
-fn outcome(response: &Response) -> Outcome {
-    let by_status = match response.status() {
-        status if status.is_success() || status.is_server_error() => Outcome::Committed,
-        _ => Outcome::Released,
-    };
-    response.extensions().get::<Outcome>().copied().unwrap_or(by_status)
+fn ending(response: &Response) -> Ending {
+    let extensions = response.extensions();
+    if let Some(outcome) = extensions.get::<Outcome>() {
+        return (*outcome).into();
+    }
+    if let Some(result) = extensions.get::<CallResult>() {
+        return result.clone().into();
+    }
+    match response.status() {
+        status if status.is_success() || status.is_server_error() => Outcome::Committed.into(),
+        _ => Outcome::Released.into(),
+    }
 }
 
 /// A permitted call that has not ended. Dropped before it is settled, it was broken off.
 struct Unsettled {
     shared: Arc<Shared>,
-    reservation: Option<ReservationId>,
+    reserved: Option<Reserved>,
 }
 
 impl Unsettled {
-    async fn settle(mut self, outcome: Outcome) {
+    async fn settle(mut self, ending: Ending) {
         // While this is awaited the reservation stays in place: a connection that closes now must
         // not lose the outcome.
-        if let Some(id) = self.reservation.clone() {
-            self.shared.gate.settle_reservation(&id, outcome).await;
-            self.reservation = None;
+        if let Some(reserved) = self.reserved.clone() {
+            self.shared.gate.settle_reservation(&reserved, ending, (self.shared.clock)()).await;
+            self.reserved = None;
         }
     }
 }
 
 impl Drop for Unsettled {
     fn drop(&mut self) {
-        if let Some(id) = self.reservation.take() {
-            tracing::warn!(permit = id.permit_id, intent = id.intent_id, "a permitted call was broken off");
-            self.shared.gate.broken_off(id);
+        if let Some(reserved) = self.reserved.take() {
+            tracing::warn!(permit = reserved.permit_id, intent = reserved.intent_id, "a permitted call was broken off");
+            self.shared.gate.broken_off(reserved);
         }
     }
 }

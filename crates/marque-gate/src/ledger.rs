@@ -6,6 +6,7 @@ use crate::refusal::Refusal;
 use marque_core::call::Call;
 use marque_core::canonical::Digest;
 use marque_core::reason::Reason;
+pub use marque_core::receipt::Outcome;
 
 /// What a gate asks the ledger to reserve: one use for one call.
 #[derive(Debug)]
@@ -29,34 +30,26 @@ pub struct Reserved {
     pub step: String,
     /// The digest of the call that the ledger decided on.
     pub call_digest: Digest,
+    /// The permit's number among all permits of the intent.
+    pub seq: u64,
 }
 
-/// How a permitted action ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It happened, or may have happened: the use counts.
-    Committed,
-    /// It certainly did not happen: the use is free again.
-    Released,
-}
-
-impl Outcome {
-    /// The word on the wire.
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::Committed => "committed",
-            Self::Released => "released",
-        }
-    }
-}
-
-/// Which reservation to settle.
+/// A result receipt, signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReservationId {
-    /// The permit's id.
-    pub permit_id: String,
-    /// The intent's id.
-    pub intent_id: String,
+pub struct SignedReceipt {
+    /// The compact JWS.
+    pub receipt: String,
+    /// What is disclosed of its result.
+    pub disclosures: Vec<String>,
+}
+
+/// What the ledger is told about a permitted action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settlement {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The same under the resource server's signature, with what it gave.
+    pub receipt: Option<SignedReceipt>,
 }
 
 /// Counts uses. One ledger per intent serves all gates; the server's is reached with `remote`.
@@ -70,12 +63,12 @@ pub trait Ledger: Send + Sync {
     /// Says how a reserved use ended.
     ///
     /// # Errors
-    /// [`Reason::PermitNotOpen`] or [`Reason::LedgerUnavailable`].
-    fn settle<'a>(&'a self, id: &'a ReservationId, outcome: Outcome) -> Pending<'a, Result<(), Refusal>>;
+    /// [`Reason::PermitNotOpen`], [`Reason::ReceiptInvalid`] or [`Reason::LedgerUnavailable`].
+    fn settle<'a>(&'a self, reserved: &'a Reserved, settlement: Settlement) -> Pending<'a, Result<(), Refusal>>;
 
     /// Told when a permitted call was broken off, so that nobody waits for its end: the effect may
     /// have happened. Does not wait; what cannot be done is left to the reservation's own end.
-    fn broken_off(&self, id: ReservationId);
+    fn broken_off(&self, reserved: Reserved);
 }
 
 /// No ledger: every step that is counted is refused.
@@ -87,9 +80,9 @@ impl Ledger for NoLedger {
         Box::pin(std::future::ready(Err(Refusal::new(Reason::LedgerUnavailable))))
     }
 
-    fn settle<'a>(&'a self, _: &'a ReservationId, _: Outcome) -> Pending<'a, Result<(), Refusal>> {
+    fn settle<'a>(&'a self, _: &'a Reserved, _: Settlement) -> Pending<'a, Result<(), Refusal>> {
         Box::pin(std::future::ready(Err(Refusal::new(Reason::LedgerUnavailable))))
     }
 
-    fn broken_off(&self, _: ReservationId) {}
+    fn broken_off(&self, _: Reserved) {}
 }

@@ -17,7 +17,7 @@
 //! let action = ConcreteAction::new("rotate_key", "service_account", "svc-api", Args::parse(b"{}")?);
 //! let permit = gate.check(&request, action, now).await?;
 //! println!("rotating {} for {}", permit.resource().id, permit.subject());
-//! gate.settle(permit, Outcome::Committed).await;
+//! gate.settle(permit, Outcome::Committed, now).await;
 //! # Ok(()) }
 //! ```
 //!
@@ -35,6 +35,7 @@ mod caller;
 #[cfg(any(feature = "http", feature = "tower"))]
 mod clock;
 mod config;
+mod ending;
 mod gate;
 pub mod keys;
 #[cfg(feature = "tower")]
@@ -47,10 +48,12 @@ pub mod remote;
 mod replay;
 mod request;
 pub mod revocations;
+mod signer;
 
 pub use action::{Args, ConcreteAction};
 pub use caller::Caller;
 pub use config::{ConfigError, GateConfig};
+pub use ending::{CallResult, Ending};
 pub use gate::Gate;
 pub use keys::{FixedKeys, KeySource};
 pub use ledger::{Ledger, Outcome};
@@ -59,3 +62,4 @@ pub use permit::Permit;
 pub use refusal::Refusal;
 pub use request::Presented;
 pub use revocations::Revocations;
+pub use signer::Signer;

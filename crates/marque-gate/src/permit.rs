@@ -1,6 +1,6 @@
 //! The permit: the only key to a handler.
 
-use crate::ledger::ReservationId;
+use crate::ledger::Reserved;
 use marque_core::call::{Call, CallResource};
 use marque_core::canonical::Digest;
 use marque_core::claims::TxnClaims;
@@ -36,7 +36,7 @@ pub struct Permit {
     actors: Vec<String>,
     intent_id: String,
     transaction: String,
-    reservation: Option<ReservationId>,
+    reservation: Option<Reserved>,
 }
 
 /// Names the call by its digest: arguments may be confidential.
@@ -53,7 +53,7 @@ impl Permit {
         call: Call,
         claims: &TxnClaims,
         (step, class): (&str, Class),
-        reservation: Option<ReservationId>,
+        reservation: Option<Reserved>,
     ) -> Self {
         Self {
             call_digest: call.digest(),
@@ -128,7 +128,7 @@ impl Permit {
         self.reservation.as_ref().map(|reservation| reservation.permit_id.as_str())
     }
 
-    pub(crate) fn reservation(&self) -> Option<&ReservationId> {
+    pub(crate) fn reservation(&self) -> Option<&Reserved> {
         self.reservation.as_ref()
     }
 }

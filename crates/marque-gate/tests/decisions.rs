@@ -81,7 +81,7 @@ proptest! {
                     if permit.id().is_some() {
                         facts.steps.entry(permit.step().to_owned()).or_default().uses += 1;
                     }
-                    runtime.block_on(world.gate.settle(permit, Outcome::Committed));
+                    runtime.block_on(world.gate.settle(permit, Outcome::Committed, NOW));
                 }
                 Decision::StepUp(step_up) => prop_assert!(false, "no step asks again: {step_up:?}"),
                 Decision::Escalate(refusal) | Decision::Deny(refusal) => {

@@ -51,7 +51,7 @@ async fn permits_what_the_plan_states_with_its_arguments() {
     assert_eq!((permit.subject(), permit.intent_id()), ("alice", INTENT));
     assert_eq!(permit.call_digest(), change().digest());
     assert!(permit.id().is_some());
-    world.gate.settle(permit, Outcome::Committed).await;
+    world.gate.settle(permit, Outcome::Committed, NOW).await;
     assert_eq!(world.ledger.settled(), [("change".to_owned(), "committed")]);
 }
 
@@ -73,9 +73,9 @@ async fn a_released_use_is_free_again_and_a_committed_one_is_not() {
     let world = World::new();
     let permit = world.check(&steps(), &change()).await.unwrap();
     assert_eq!(reason(world.check(&steps(), &change()).await), Reason::UsesExhausted);
-    world.gate.settle(permit, Outcome::Released).await;
+    world.gate.settle(permit, Outcome::Released, NOW).await;
     let permit = world.check(&steps(), &change()).await.unwrap();
-    world.gate.settle(permit, Outcome::Committed).await;
+    world.gate.settle(permit, Outcome::Committed, NOW).await;
     assert_eq!(reason(world.check(&steps(), &change()).await), Reason::UsesExhausted);
 }
 
@@ -177,7 +177,7 @@ async fn refuses_a_proof_by_another_key_and_one_used_before() {
     assert_eq!(reason(outcome(&world, &stolen).await), Reason::ProofKeyMismatch);
     let request = presented(&token, &world.agent.proof(&claims));
     let permit = outcome(&world, &request).await.unwrap();
-    world.gate.settle(permit, Outcome::Released).await;
+    world.gate.settle(permit, Outcome::Released, NOW).await;
     assert_eq!(reason(outcome(&world, &request).await), Reason::ProofReplayed);
 }
 
@@ -259,13 +259,13 @@ async fn counted_reads_are_counted_and_uncounted_ones_never_ask() {
     let world = World::new();
     let peek = call("peek", "a", json!({}));
     let permit = world.check(&steps(), &peek).await.unwrap();
-    world.gate.settle(permit, Outcome::Committed).await;
+    world.gate.settle(permit, Outcome::Committed, NOW).await;
     assert_eq!(reason(world.check(&steps(), &peek).await), Reason::UsesExhausted);
     let asked = world.ledger.asked();
     for _ in 0..10 {
         let permit = world.check(&steps(), &call("look", "a", json!({}))).await.unwrap();
         assert_eq!(permit.id(), None);
-        world.gate.settle(permit, Outcome::Committed).await;
+        world.gate.settle(permit, Outcome::Committed, NOW).await;
     }
     assert_eq!(world.ledger.asked(), asked);
 }

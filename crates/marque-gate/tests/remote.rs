@@ -254,7 +254,7 @@ async fn reserves_and_settles_at_the_server() {
     standin.answers(vec![permit(), (200, json!({"permit_id": "p1", "state": "committed"}))]);
     let permit = check(&standin, &world, &gate).await.unwrap();
     assert_eq!((permit.id(), permit.step()), (Some("p1"), "change"));
-    gate.settle(permit, Outcome::Committed).await;
+    gate.settle(permit, Outcome::Committed, NOW).await;
     let heard = standin.heard();
     assert_eq!(heard[0].0, "/access/v1/evaluation");
     assert_eq!(heard[0].1["action"], json!({"name": "set", "properties": {"to": "x"}}));

@@ -21,7 +21,7 @@ use marque_demo::clients::{self, Answer, KeycloakTokens, SigningKey};
 use marque_demo::env::Env;
 use marque_gate::layer::{GateLayer, segments, unknown_route};
 use marque_gate::remote::Marque;
-use marque_gate::{Args, ConcreteAction, GateConfig, Outcome, Permit, Refusal};
+use marque_gate::{Args, CallResult, ConcreteAction, GateConfig, Outcome, Permit, Refusal};
 use serde_json::{Value, json};
 
 /// How long Marque and Keycloak may take until they accept the catalog.
@@ -48,6 +48,7 @@ async fn run() -> Result<()> {
     let config = GateConfig::new(&location, &env.marque.issuer, &env.marque.trust_domain)?;
     let marque = Marque::new(&config, KeycloakTokens::new(&env, &env.clients.rs)?)?;
     let (gate, _following) = marque.gate(config);
+    let gate = gate.with_signer(SigningKey::read(&env.clients.rs.key)?.signer(&env.clients.rs.client_id)?);
 
     let app = routes(GateLayer::new(Arc::new(gate), action));
     clients::serve(&location, app).await
@@ -87,14 +88,21 @@ fn is_name(text: &str) -> bool {
 /// What the resource server offers, in its own words. A change needs a higher version.
 fn catalog(client_id: &str, location: &str) -> Value {
     json!({
-        "iss": client_id, "version": 1, "location": location,
+        "iss": client_id, "version": 2, "location": location,
         "actions": {
             "list_service_accounts": {
                 "class": "read", "reversible": true, "resource": "environment", "args": {},
+                "results": {
+                    "/environment": {"type": "string", "source": "authoritative"},
+                    "/service_accounts": {"type": "array", "source": "authoritative"},
+                    "/service_accounts/*/id": {"type": "string", "source": "authoritative"},
+                    "/service_accounts/*/rotations": {"type": "integer", "source": "authoritative"},
+                },
                 "display": {"en": "List the service accounts of environment {resource}"},
             },
             "rotate_key": {
                 "class": "change", "reversible": false, "resource": "service_account", "args": {},
+                "results": {"/key": {"type": "string", "source": "authoritative"}},
                 "display": {"en": "Replace the key of service account {resource}; the old key stops working"},
             },
             "update_secret": {
@@ -152,7 +160,16 @@ struct Secret {
 }
 
 type Shared = State<Arc<Mutex<Vault>>>;
-type Answered = std::result::Result<Json<Value>, Problem>;
+type Answered = std::result::Result<Done, Problem>;
+
+/// What a permitted action gave: for the caller, and under the resource server's signature for later steps.
+struct Done(Value);
+
+impl axum::response::IntoResponse for Done {
+    fn into_response(self) -> axum::response::Response {
+        (axum::Extension(CallResult::whole(self.0.clone())), Json(self.0)).into_response()
+    }
+}
 
 impl Default for Vault {
     fn default() -> Self {
@@ -185,7 +202,7 @@ async fn list_service_accounts(State(vault): Shared, permit: Permit) -> Answered
     let vault = vault.lock().unwrap_or_else(PoisonError::into_inner);
     let describe = |(id, account): (&String, &Account)| json!({"id": id, "rotations": account.rotations});
     let accounts: Vec<Value> = vault.accounts.iter().map(describe).collect();
-    Ok(Json(json!({"environment": ENVIRONMENT, "service_accounts": accounts})))
+    Ok(Done(json!({"environment": ENVIRONMENT, "service_accounts": accounts})))
 }
 
 async fn rotate_key(State(vault): Shared, permit: Permit) -> Answered {
@@ -196,7 +213,7 @@ async fn rotate_key(State(vault): Shared, permit: Permit) -> Answered {
     account.key = key;
     account.rotations += 1;
     let rotations = account.rotations;
-    Ok(Json(json!({"service_account": permit.resource().id, "key": name_of(&key), "rotations": rotations})))
+    Ok(Done(json!({"service_account": permit.resource().id, "key": name_of(&key), "rotations": rotations})))
 }
 
 async fn update_secret(State(vault): Shared, permit: Permit) -> Answered {
@@ -207,7 +224,7 @@ async fn update_secret(State(vault): Shared, permit: Permit) -> Answered {
     secret.value = Some(value);
     secret.updates += 1;
     let updates = secret.updates;
-    Ok(Json(json!({"secret": permit.resource().id, "key": secret.value.map(|key| name_of(&key)), "updates": updates})))
+    Ok(Done(json!({"secret": permit.resource().id, "key": secret.value.map(|key| name_of(&key)), "updates": updates})))
 }
 
 /// A name for a key that says nothing about it.

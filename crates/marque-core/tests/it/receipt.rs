@@ -1,7 +1,7 @@
 //! Result receipts: bound to their permit, and whole or known in part.
 
 use marque_core::canonical::{Digest, encode};
-use marque_core::receipt::{Expected, Outcome, Receipt, ReceiptError, ReceiptResult, disclose};
+use marque_core::receipt::{Expected, Outcome, Receipt, ReceiptError, ReceiptResult};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -35,12 +35,21 @@ fn expected() -> Expected<'static> {
     }
 }
 
-fn salts() -> impl FnMut() -> String {
+fn salts() -> impl FnMut() -> Option<String> {
     let mut count = 0_u128;
     move || {
         count += 1;
-        encode(&count.to_be_bytes())
+        Some(encode(&count.to_be_bytes()))
     }
+}
+
+/// What `disclose` gives, without the pointers.
+fn disclose(
+    result: &Value,
+    salts: impl FnMut() -> Option<String>,
+) -> Result<(ReceiptResult, Vec<String>), ReceiptError> {
+    let (hashes, leaves) = marque_core::receipt::disclose(result, salts)?;
+    Ok((hashes, leaves.into_iter().map(|leaf| leaf.disclosure).collect()))
 }
 
 #[test]

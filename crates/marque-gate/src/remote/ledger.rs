@@ -2,7 +2,7 @@
 
 use super::{ANSWER, Marque, plainly};
 use crate::keys::Pending;
-use crate::ledger::{Ledger, Outcome, Reservation, ReservationId, Reserved};
+use crate::ledger::{Ledger, Outcome, Reservation, Reserved, Settlement};
 use crate::refusal::Refusal;
 use marque_core::canonical::Digest;
 use marque_core::decide::Nearest;
@@ -49,6 +49,8 @@ struct PermitAnswer {
     id: String,
     call_digest: Digest,
     state: PermitState,
+    #[serde(default)]
+    seq: u64,
 }
 
 #[derive(Deserialize, PartialEq)]
@@ -102,11 +104,17 @@ impl RemoteLedger {
         read_evaluation(&answer)
     }
 
-    async fn report(&self, id: &ReservationId, outcome: Outcome) -> Result<(), Refusal> {
-        let body = json!({"permit_id": id.permit_id, "intent_id": id.intent_id, "outcome": outcome.code()});
+    async fn report(&self, reserved: &Reserved, settlement: &Settlement) -> Result<(), Refusal> {
+        let Reserved { permit_id, intent_id, .. } = reserved;
+        let mut body = json!({"permit_id": permit_id, "intent_id": intent_id, "outcome": settlement.outcome.code()});
+        if let (Some(signed), Some(members)) = (&settlement.receipt, body.as_object_mut()) {
+            members.insert("receipt".into(), signed.receipt.as_str().into());
+            members.insert("disclosures".into(), signed.disclosures.clone().into());
+        }
         match self.post("/results", &body).await.map_err(unavailable)? {
             (200, _) => Ok(()),
             (409, _) => Err(Refusal::new(Reason::PermitNotOpen)),
+            (400, _) if settlement.receipt.is_some() => Err(Refusal::new(Reason::ReceiptInvalid)),
             (status, _) => Err(unavailable(format!("Marque answered {status}"))),
         }
     }
@@ -138,7 +146,7 @@ fn read_evaluation(answer: &[u8]) -> Result<Reserved, Refusal> {
     }
     match (context.permit, context.intent_id, context.step) {
         (Some(permit), Some(intent_id), Some(step)) if permit.state == PermitState::Reserved => {
-            Ok(Reserved { permit_id: permit.id, intent_id, step, call_digest: permit.call_digest })
+            Ok(Reserved { permit_id: permit.id, intent_id, step, call_digest: permit.call_digest, seq: permit.seq })
         }
         _ => Err(unavailable("it permitted without a reservation")),
     }
@@ -149,18 +157,20 @@ impl Ledger for RemoteLedger {
         Box::pin(async move { self.evaluate(&reservation).await })
     }
 
-    fn settle<'a>(&'a self, id: &'a ReservationId, outcome: Outcome) -> Pending<'a, Result<(), Refusal>> {
-        Box::pin(self.report(id, outcome))
+    fn settle<'a>(&'a self, reserved: &'a Reserved, settlement: Settlement) -> Pending<'a, Result<(), Refusal>> {
+        Box::pin(async move { self.report(reserved, &settlement).await })
     }
 
-    fn broken_off(&self, id: ReservationId) {
+    fn broken_off(&self, reserved: Reserved) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
         let ledger = self.clone();
         runtime.spawn(async move {
-            if let Err(refusal) = ledger.report(&id, Outcome::Committed).await {
-                tracing::error!(permit = id.permit_id, intent = id.intent_id, %refusal, "a permit was not settled");
+            let settlement = Settlement { outcome: Outcome::Committed, receipt: None };
+            if let Err(refusal) = ledger.report(&reserved, &settlement).await {
+                let (permit, intent) = (&reserved.permit_id, &reserved.intent_id);
+                tracing::error!(permit, intent, %refusal, "a permit was not settled");
             }
         });
     }

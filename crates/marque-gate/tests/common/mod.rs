@@ -14,7 +14,7 @@ use marque_core::json;
 use marque_core::jws::{self, KeySet};
 use marque_core::names::{TYP_DPOP, TYP_TXN};
 use marque_gate::keys::Pending;
-use marque_gate::ledger::{Ledger, Outcome, Reservation, ReservationId, Reserved};
+use marque_gate::ledger::{Ledger, Reservation, Reserved, Settlement, SignedReceipt};
 use marque_gate::revocations::FeedMessage;
 use marque_gate::{Args, ConcreteAction, FixedKeys, Gate, GateConfig, Presented, Reason, Refusal, Revocations};
 use serde_json::{Value, json};
@@ -237,6 +237,7 @@ struct Book {
     used: BTreeMap<String, u64>,
     permits: BTreeMap<String, String>,
     settled: Vec<(String, &'static str)>,
+    receipts: Vec<SignedReceipt>,
     asked: u32,
     call_ids: Vec<String>,
 }
@@ -264,6 +265,11 @@ impl MemoryLedger {
         self.0.lock().unwrap().settled.clone()
     }
 
+    /// The receipts that came, in order.
+    pub fn receipts(&self) -> Vec<SignedReceipt> {
+        self.0.lock().unwrap().receipts.clone()
+    }
+
     fn charge(&self, reservation: &Reservation<'_>) -> Result<Reserved, Refusal> {
         let mut book = self.0.lock().unwrap();
         book.asked += 1;
@@ -282,6 +288,7 @@ impl MemoryLedger {
             intent_id: reservation.caller.intent().id.clone(),
             step: step.id.clone(),
             call_digest: reservation.call.digest(),
+            seq: book.asked.into(),
         };
         match book.behaviour {
             Behaviour::Counts => {}
@@ -293,9 +300,9 @@ impl MemoryLedger {
         Ok(reserved)
     }
 
-    fn close(&self, id: &ReservationId, outcome: &'static str) {
+    fn close(&self, reserved: &Reserved, outcome: &'static str) {
         let mut book = self.0.lock().unwrap();
-        let step = book.permits.remove(&id.permit_id).unwrap();
+        let step = book.permits.remove(&reserved.permit_id).unwrap();
         if outcome == "released" {
             *book.used.get_mut(&step).unwrap() -= 1;
         }
@@ -308,13 +315,14 @@ impl Ledger for MemoryLedger {
         Box::pin(async move { self.charge(&reservation) })
     }
 
-    fn settle<'a>(&'a self, id: &'a ReservationId, outcome: Outcome) -> Pending<'a, Result<(), Refusal>> {
-        self.close(id, outcome.code());
+    fn settle<'a>(&'a self, reserved: &'a Reserved, settlement: Settlement) -> Pending<'a, Result<(), Refusal>> {
+        self.close(reserved, settlement.outcome.code());
+        self.0.lock().unwrap().receipts.extend(settlement.receipt);
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn broken_off(&self, id: ReservationId) {
-        self.close(&id, "broken_off");
+    fn broken_off(&self, reserved: Reserved) {
+        self.close(&reserved, "broken_off");
     }
 }
 
