@@ -3,6 +3,7 @@
 use crate::config::GateConfig;
 use crate::refusal::Refusal;
 use marque_core::call::{Call, CallResource};
+use marque_core::facts::Records;
 use marque_core::json;
 use marque_core::limits;
 use marque_core::reason::Reason;
@@ -59,6 +60,7 @@ pub struct ConcreteAction {
     name: String,
     resource: CallResource,
     args: Args,
+    records: Records,
 }
 
 impl ConcreteAction {
@@ -66,12 +68,21 @@ impl ConcreteAction {
     /// An argument is everything that has an influence on the effect: path and query included.
     pub fn new(name: &str, resource_type: &str, resource_id: &str, args: Args) -> Self {
         let resource = CallResource { kind: resource_type.into(), id: resource_id.into() };
-        Self { name: name.into(), resource, args }
+        Self { name: name.into(), resource, args, records: Records::new() }
+    }
+
+    /// The records of the resource server's own that the arguments name: by collection, then by id; `null` for one that does
+    /// not exist. Constraints of kind `attr` are about them.
+    #[must_use]
+    pub fn with_records(mut self, records: Records) -> Self {
+        self.records = records;
+        self
     }
 
     pub(crate) fn at(self, config: &GateConfig) -> Call {
         Call {
             environment: config.environment.clone(),
+            records: self.records,
             ..Call::new(&config.location, self.name, self.resource, self.args.0)
         }
     }

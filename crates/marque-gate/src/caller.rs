@@ -86,7 +86,8 @@ impl Caller {
         &self.url
     }
 
-    pub(crate) fn envelope(&self) -> &Envelope {
+    /// All that the token carries: the steps and what holds for all of them.
+    pub fn envelope(&self) -> &Envelope {
         &self.claims.tctx.envelope
     }
 

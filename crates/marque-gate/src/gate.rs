@@ -241,7 +241,7 @@ fn fitting_step<'e>(envelope: &'e Envelope, call: &Call, now: i64) -> Result<(&'
     match decide_offline(envelope, call, now) {
         Offline::Permit(step) => Ok((step, true)),
         Offline::AskLedger(step) => Ok((step, false)),
-        Offline::Refused(refusal) => Err(Refusal::new(refusal.reason).with_nearest(refusal.nearest)),
+        Offline::Refused(refusal) => Err(Refusal::new(refusal.reason).near(refusal.nearest)),
     }
 }
 

@@ -32,7 +32,9 @@ impl Refusal {
         self
     }
 
-    pub(crate) fn with_nearest(mut self, nearest: Option<Box<Nearest>>) -> Self {
+    /// The same refusal with the step that came closest: for ledgers.
+    #[must_use]
+    pub fn near(mut self, nearest: Option<Box<Nearest>>) -> Self {
         self.nearest = nearest;
         self
     }

@@ -1,12 +1,12 @@
 //! What all scenarios show together, and what they must.
 
-use crate::format::Scenario;
 use crate::run::Seen;
-use crate::tag::Tag;
 use marque_core::attenuate::StepRequest;
 use marque_core::constraint::Constraint;
 use marque_core::envelope::Envelope;
 use marque_core::reason::Reason;
+use marque_scenarios::format::Scenario;
+use marque_scenarios::tag::Tag;
 use serde_json::Value;
 use std::collections::BTreeSet;
 

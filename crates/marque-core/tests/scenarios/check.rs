@@ -1,12 +1,12 @@
 //! What is checked for every call beside what the scenario expects.
 
-use crate::format::Expect;
 use marque_core::call::Call;
 use marque_core::decide::{Decision, Refusal, decide, decide_offline};
 use marque_core::envelope::{Envelope, EnvelopeStep};
 use marque_core::facts::Facts;
 use marque_core::prepared::Prepared;
 use marque_core::reason::Reason;
+use marque_scenarios::format::Expect;
 use serde_json::{Map, Value, json};
 
 /// Whether an object has the members that are wanted; further ones do not matter.

@@ -2,11 +2,10 @@
 
 mod account;
 mod check;
-mod format;
 mod run;
-mod tag;
 
 use account::Account;
+use marque_scenarios::format;
 use std::collections::BTreeSet;
 
 /// Fewer scenarios than this prove too little.

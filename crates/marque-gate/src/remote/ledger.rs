@@ -129,6 +129,7 @@ fn evaluation_request(reservation: &Reservation<'_>) -> Value {
         "context": {
             "location": call.location, "txn_token": caller.token(), "dpop": caller.proof(),
             "method": caller.method(), "url": caller.url(), "call_id": call_id, "environment": call.environment,
+            "records": call.records,
         },
     })
 }
@@ -138,7 +139,7 @@ fn read_evaluation(answer: &[u8]) -> Result<Reserved, Refusal> {
     let Evaluation { decision, context } = json::typed(value).map_err(unavailable)?;
     if !decision {
         let reason = context.reason.ok_or_else(|| unavailable("it refused without a reason"))?;
-        let refusal = Refusal::new(reason).with_nearest(context.nearest);
+        let refusal = Refusal::new(reason).near(context.nearest);
         return Err(match context.error_description {
             Some(description) => refusal.because(description),
             None => refusal,
