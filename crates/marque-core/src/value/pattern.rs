@@ -13,6 +13,7 @@ use regex_syntax::ast::{
 };
 use regex_syntax::hir::translate::TranslatorBuilder;
 use regex_syntax::hir::{Class, Hir, HirKind};
+use regex_syntax::utf8::Utf8Sequences;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ struct Compiled {
     max_bytes: Option<usize>,
     example: String,
     hir: Hir,
+    states: u64,
 }
 
 impl Pattern {
@@ -53,19 +55,28 @@ impl Pattern {
         let mut example = String::new();
         write_example(&hir, &mut example);
         let max_bytes = hir.properties().maximum_len();
-        let compiled = Self(Arc::new(Compiled { text: pattern.to_owned(), regex, max_bytes, example, hir }));
+        let states = states(&hir);
+        let compiled = Self(Arc::new(Compiled { text: pattern.to_owned(), regex, max_bytes, example, hir, states }));
         if compiled.holds(&compiled.0.example) {
             return Ok(compiled);
         }
         Err("matches nothing, or nothing simple, that a person could read".into())
     }
 
-    /// Whether the whole value matches and is plain text (see [`text::check_plain`]). The work is linear in the
-    /// value's length. The engine keeps its scratch memory between calls.
+    /// Whether the whole value matches and is plain text (see [`text::check_plain`]). The time is linear in the
+    /// value's length: see [`Self::work`]. The engine keeps its scratch memory between calls.
     pub fn holds(&self, value: &str) -> bool {
         self.0.max_bytes.is_none_or(|most| value.len() <= most)
             && self.0.regex.is_match(value)
             && text::check_plain(value).is_ok()
+    }
+
+    /// Units of work that matching a value costs: in the worst case each state of the pattern is followed over each
+    /// byte. A value that is too long is not looked at.
+    pub fn work(&self, value: &str) -> u64 {
+        let is_looked_at = self.0.max_bytes.is_none_or(|most| value.len() <= most);
+        let bytes = if is_looked_at { 1 + value.len() as u64 } else { 0 };
+        bytes.saturating_mul(self.0.states) / limits::STATES_PER_WORK
     }
 
     /// Bytes of the longest value that matches; `None` if there is no longest.
@@ -227,6 +238,26 @@ fn write_example(hir: &Hir, example: &mut String) {
             example.extend(std::iter::repeat_n(once.as_str(), repetition.min as usize));
         }
         HirKind::Repetition(_) => {}
+    }
+}
+
+/// At most so many states has the pattern when it is compiled. The nesting is bounded by the parser.
+fn states(hir: &Hir) -> u64 {
+    let sum = |parts: &[Hir]| parts.iter().map(states).fold(1, u64::saturating_add);
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => 1,
+        HirKind::Literal(literal) => literal.0.len() as u64,
+        HirKind::Class(class) if ranges(class).iter().all(|(_, end)| end.is_ascii()) => 1,
+        HirKind::Class(class) => {
+            let of_range = |(start, end): (char, char)| Utf8Sequences::new(start, end).map(|bytes| bytes.len() as u64);
+            ranges(class).into_iter().flat_map(of_range).sum()
+        }
+        HirKind::Capture(group) => states(&group.sub).saturating_add(2),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => sum(parts),
+        HirKind::Repetition(repetition) => {
+            let times = u64::from(repetition.max.unwrap_or(repetition.min.saturating_add(1))).max(1);
+            states(&repetition.sub).saturating_add(1).saturating_mul(times)
+        }
     }
 }
 

@@ -260,7 +260,7 @@ fn assert_shows(decision: &Decision<'_>, call: &Call) {
     let Decision::StepUp(step_up) = decision else { return };
     assert_eq!(step_up.approval, call.approval());
     for (name, constraint) in &step_up.step.args {
-        let shown = step_up.values.iter().find(|late| late.argument == *name);
+        let shown = step_up.values.iter().find(|late| late.argument.as_ref() == Some(name));
         let is_late = constraint.needs_history() && call.args.contains_key(name);
         assert_eq!(shown.map(|late| &late.value), call.args.get(name).filter(|_| is_late), "{step_up:?}");
         assert!(shown.is_none_or(|late| late.sources.iter().all(|source| source == "s" || source == "t")));

@@ -6,7 +6,8 @@ use marque_core::attenuate::{StepRequest, attenuate, compare};
 use marque_core::call::{Call, CallResource};
 use marque_core::canonical::Digest;
 use marque_core::catalog::Catalog;
-use marque_core::decide::{Decision, Offline, Refusal, decide, decide_offline};
+use marque_core::constraint::Work;
+use marque_core::decide::{Decision, Offline, Refusal, decide, decide_offline, decide_within};
 use marque_core::envelope::{Envelope, EnvelopeStep};
 use marque_core::facts::{Facts, Past, PastCall};
 use marque_core::json::parse_call;
@@ -35,6 +36,8 @@ pub enum Seen {
 #[derive(Default)]
 pub struct Played {
     pub seen: Vec<Seen>,
+    /// Units of work of the dearest decision.
+    pub work: u64,
     pub failures: Vec<String>,
 }
 
@@ -232,7 +235,9 @@ impl<'s> Story<'s> {
             self.approved.insert(approval);
         }
         let facts = self.facts();
-        let decision = decide(&envelope, &call, &facts, self.now);
+        let work = Work::new(limits::DECISION_WORK);
+        let decision = decide_within(&envelope, &call, &facts, self.now, &work);
+        self.played.work = self.played.work.max(work.spent());
         check::expected(&entry.expect, &decision)?;
         self.check_offline(&envelope, &call, &decision)?;
         check::prepared(&envelope, &call, &facts, self.now)?;
