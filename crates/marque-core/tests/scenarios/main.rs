@@ -10,7 +10,7 @@ use account::Account;
 use std::collections::BTreeSet;
 
 /// So many times as much as the dearest decision of a scenario may a decision cost.
-const ROOM: u64 = 100;
+const ROOM: u64 = 1_000;
 /// Fewer scenarios than this prove too little.
 const LEAST: usize = 150;
 
