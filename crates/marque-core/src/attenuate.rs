@@ -7,6 +7,7 @@
 
 use crate::constraint::{
     Arguments, Comparison, TimeWindow, Work, argument_compare, arguments_compare, check_arguments, meet_arguments,
+    of_entries,
 };
 use crate::envelope::{Bounds, Envelope, EnvelopeStep};
 use crate::json::{self, Path, Refused};
@@ -113,6 +114,14 @@ impl StepRequest {
 /// When a request names a step the parent lacks, names one twice, or asks for something that the
 /// parent does not allow. A comparison that cannot be decided is an error too.
 pub fn attenuate(parent: &Envelope, requests: &[StepRequest]) -> Result<Envelope, Widening> {
+    attenuate_within(parent, requests, &Work::new(limits::ENVELOPE_WORK))
+}
+
+/// [`attenuate`] for some work: where it runs out, nothing can be compared any more.
+///
+/// # Errors
+/// As [`attenuate`].
+pub fn attenuate_within(parent: &Envelope, requests: &[StepRequest], work: &Work) -> Result<Envelope, Widening> {
     for (index, request) in requests.iter().enumerate() {
         if requests.iter().take(index).any(|earlier| earlier.id == request.id) {
             return Err(widening(format!("step {:?} is asked for twice", request.id)));
@@ -123,19 +132,19 @@ pub fn attenuate(parent: &Envelope, requests: &[StepRequest]) -> Result<Envelope
         request.check("$").map_err(|refused| widening(format!("step {:?}: {refused}", request.id)))?;
     }
     let asked = |step: &EnvelopeStep| {
-        requests.iter().find(|request| request.id == step.id).map(|request| narrow(step, request))
+        requests.iter().find(|request| request.id == step.id).map(|request| narrow(step, request, work))
     };
     let steps = parent.steps.iter().filter_map(asked).collect::<Result<_, _>>()?;
     Ok(Envelope { steps, bounds: parent.bounds.clone() })
 }
 
-fn narrow(parent: &EnvelopeStep, request: &StepRequest) -> Result<EnvelopeStep, Widening> {
+fn narrow(parent: &EnvelopeStep, request: &StepRequest, work: &Work) -> Result<EnvelopeStep, Widening> {
     let mut step = parent.clone();
-    narrow_arguments(&mut step, request)?;
+    narrow_arguments(&mut step, request, work)?;
     let what = |member: &str| format!("step {:?}, {member}", parent.id);
     if let Some(id) = &request.resource_id {
         let allowed = parent.resource.id.as_constraint();
-        let comparison = allowed.compare(&id.as_constraint());
+        let comparison = work.within(limits::COMPARISON_WORK, |work| allowed.compare_within(&id.as_constraint(), work));
         comparison.or_widening(&what("resource_id"), || allowed.expected().to_string())?;
         step.resource.id = id.clone();
     }
@@ -162,11 +171,12 @@ fn narrow(parent: &EnvelopeStep, request: &StepRequest) -> Result<EnvelopeStep, 
     Ok(step)
 }
 
-fn narrow_arguments(step: &mut EnvelopeStep, request: &StepRequest) -> Result<(), Widening> {
+fn narrow_arguments(step: &mut EnvelopeStep, request: &StepRequest, work: &Work) -> Result<(), Widening> {
     for (name, wanted) in &request.args {
         let what = format!("step {:?}, argument {name:?}", step.id);
         match step.args.get(name) {
-            Some(allowed) => argument_compare(allowed, wanted, &Work::new(limits::COMPARISON_WORK))
+            Some(allowed) => work
+                .within(limits::COMPARISON_WORK, |work| argument_compare(allowed, wanted, work))
                 .or_widening(&what, || allowed.expected().to_string())?,
             None if step.args.contains_key("*") => {}
             None => return Err(widening(format!("{what}: the parent allows the argument to be absent only"))),
@@ -189,18 +199,28 @@ pub fn covers(parent: &Envelope, child: &Envelope) -> bool {
 /// # Errors
 /// The first step and member that is wider, or cannot be compared.
 pub fn compare(parent: &Envelope, child: &Envelope) -> Result<(), Widening> {
+    compare_within(parent, child, &Work::new(limits::ENVELOPE_WORK))
+}
+
+/// [`compare`] for some work: where it runs out, nothing can be compared any more.
+///
+/// # Errors
+/// As [`compare`].
+pub fn compare_within(parent: &Envelope, child: &Envelope, work: &Work) -> Result<(), Widening> {
     parent.bounds.compare(&child.bounds)?;
     for step in &child.steps {
         let allowed = parent.step(&step.id);
         let allowed = allowed.ok_or_else(|| widening(format!("the parent has no step {:?}", step.id)))?;
-        allowed.compare(step)?;
+        allowed.compare(step, work)?;
     }
     Ok(())
 }
 
 impl EnvelopeStep {
     /// Whether every call that `child` permits is permitted by this step too.
-    fn compare(&self, child: &Self) -> Result<(), Widening> {
+    fn compare(&self, child: &Self, work: &Work) -> Result<(), Widening> {
+        let sets = self.after.len() + child.after.len() + self.excludes.len() + child.excludes.len();
+        work.spend(1 + of_entries(sets));
         let is_same = self.location == child.location
             && self.action == child.action
             && self.class == child.class
@@ -219,16 +239,18 @@ impl EnvelopeStep {
         }
         let resource = match (&self.resource.id, &child.resource.id) {
             (ResourceId::Exact(allowed), ResourceId::Exact(wanted)) => (allowed == wanted).into(),
-            (allowed, wanted) => allowed.as_constraint().compare(&wanted.as_constraint()),
+            (allowed, wanted) => work.within(limits::COMPARISON_WORK, |work| {
+                allowed.as_constraint().compare_within(&wanted.as_constraint(), work)
+            }),
         };
         let allowed = || format!("{:?}", self.resource.id);
         resource.or_widening(&format!("step {:?}, resource", child.id), allowed)?;
-        let arguments = arguments_compare(&self.args, &child.args, &Work::new(limits::COMPARISON_WORK));
+        let arguments = work.within(limits::COMPARISON_WORK, |work| arguments_compare(&self.args, &child.args, work));
         arguments.or_widening(&format!("step {:?}, arguments", child.id), || format!("{:?}", self.args))
     }
 
     /// The step that permits what both permit; `None` if there is no such call.
-    fn meet(&self, other: &Self) -> Option<Self> {
+    fn meet(&self, other: &Self, work: &Work) -> Option<Self> {
         let is_same = self.id == other.id
             && self.location == other.location
             && self.action == other.action
@@ -244,12 +266,12 @@ impl EnvelopeStep {
         };
         let id = match (&self.resource.id, &other.resource.id) {
             (one, another) if one == another => one.clone(),
-            (one, another) => ResourceId::Bound(one.as_constraint().meet(&another.as_constraint())),
+            (one, another) => ResourceId::Bound(one.as_constraint().meet_within(&another.as_constraint(), work)),
         };
         is_same.then_some(())?;
         Some(Self {
             resource: Resource { kind: self.resource.kind.clone(), id },
-            args: meet_arguments(&self.args, &other.args)?,
+            args: meet_arguments(&self.args, &other.args, work)?,
             uses: if self.uses.covers(other.uses) { other.uses } else { self.uses },
             after: self.after.union(&other.after).cloned().collect(),
             excludes: self.excludes.union(&other.excludes).cloned().collect(),
@@ -334,7 +356,8 @@ impl Envelope {
     /// The envelope that permits what both permit.
     #[must_use]
     pub fn meet(&self, other: &Self) -> Self {
-        let both = |step: &EnvelopeStep| other.step(&step.id).and_then(|theirs| step.meet(theirs));
+        let work = Work::new(limits::ENVELOPE_WORK);
+        let both = |step: &EnvelopeStep| other.step(&step.id).and_then(|theirs| step.meet(theirs, &work));
         Self { steps: self.steps.iter().filter_map(both).collect(), bounds: self.bounds.meet(&other.bounds) }
     }
 }

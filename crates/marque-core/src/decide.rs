@@ -6,7 +6,7 @@
 
 use crate::call::Call;
 use crate::canonical::Digest;
-use crate::constraint::{ArgumentFault, Constraint, Truth, Work, World, arguments_test};
+use crate::constraint::{ArgumentFault, Constraint, Truth, Work, World, arguments_test, of_entries};
 use crate::envelope::{Envelope, EnvelopeStep};
 use crate::facts::{Facts, Past};
 use crate::limits;
@@ -16,6 +16,7 @@ use crate::value::decimal::Decimal;
 use crate::value::instant::Moment;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
 /// The outcome.
@@ -45,8 +46,9 @@ pub struct StepUp<'e> {
 /// A value that was not in the plan, and where it came from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LateValue {
-    /// The argument.
-    pub argument: String,
+    /// The argument; absent for the id of the resource.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub argument: Option<String>,
     /// Its value.
     pub value: Value,
     /// The earlier steps it was taken from.
@@ -117,22 +119,35 @@ pub(crate) struct Case<'c> {
     pub(crate) call: &'c Call,
     pub(crate) facts: Option<&'c Facts>,
     pub(crate) now: i64,
-    pub(crate) work: Work,
+    pub(crate) work: &'c Work,
+    /// [`Call::approval`], once it was asked for: it takes the whole call.
+    approval: OnceCell<Digest>,
 }
 
 /// Decides one call. `now` is in seconds since the Unix epoch.
 pub fn decide<'e>(envelope: &'e Envelope, call: &Call, facts: &Facts, now: i64) -> Decision<'e> {
-    Case::new(envelope, call, Some(facts), now).decide(envelope)
+    decide_within(envelope, call, facts, now, &Work::new(limits::DECISION_WORK))
+}
+
+/// [`decide`] for some work: where it runs out, the call is refused for [`Reason::TooMuchWork`].
+pub fn decide_within<'e>(envelope: &'e Envelope, call: &Call, facts: &Facts, now: i64, work: &Work) -> Decision<'e> {
+    Case::new(envelope, call, Some(facts), now, work).decide(envelope)
 }
 
 /// Decides one call as far as it can be decided without the ledger. `now` is in seconds since the Unix epoch.
 pub fn decide_offline<'e>(envelope: &'e Envelope, call: &Call, now: i64) -> Offline<'e> {
-    Case::new(envelope, call, None, now).decide_offline(envelope)
+    Case::new(envelope, call, None, now, &Work::new(limits::DECISION_WORK)).decide_offline(envelope)
 }
 
 impl<'c> Case<'c> {
-    pub(crate) fn new(envelope: &'c Envelope, call: &'c Call, facts: Option<&'c Facts>, now: i64) -> Self {
-        Self { envelope, call, facts, now, work: Work::new(limits::DECISION_WORK) }
+    pub(crate) fn new(
+        envelope: &'c Envelope,
+        call: &'c Call,
+        facts: Option<&'c Facts>,
+        now: i64,
+        work: &'c Work,
+    ) -> Self {
+        Self { envelope, call, facts, now, work, approval: OnceCell::new() }
     }
 
     pub(crate) fn decide<'e>(&self, envelope: &'e Envelope) -> Decision<'e> {
@@ -185,7 +200,8 @@ impl<'c> Case<'c> {
         mut accept: impl FnMut(&'e EnvelopeStep, Verdict<'e>) -> bool,
     ) -> Result<&'e EnvelopeStep, (Fault<'e>, Option<&'e EnvelopeStep>)> {
         if let Some(reason) = self.refuses_all() {
-            return Err((Fault::of(reason), None));
+            let is_spent = reason == Reason::Blocked && self.work.left() == 0;
+            return Err((Fault::of(if is_spent { Reason::TooMuchWork } else { reason }), None));
         }
         let mut closest = (Fault::of(Reason::LocationNotInPlan), None);
         for step in steps {
@@ -209,11 +225,14 @@ impl<'c> Case<'c> {
             return Some(Reason::IntentExpired);
         }
         let later = self.facts.map_or(&[][..], |facts| &facts.blocked);
-        let is_blocked = bounds.blocked.iter().chain(later).any(|blocked| blocked.applies(self.call));
+        let is_blocked = bounds.blocked.iter().chain(later).any(|blocked| blocked.applies_within(self.call, self.work));
         is_blocked.then_some(Reason::Blocked)
     }
 
     fn judge<'s>(&self, step: &'s EnvelopeStep) -> Verdict<'s> {
+        if !self.work.spend(1) {
+            return Verdict::Fails(Fault::of(Reason::TooMuchWork));
+        }
         match self.fits(step) {
             Err(fault) => Verdict::Fails(fault),
             Ok(is_known) => self.admits(step, is_known),
@@ -228,7 +247,7 @@ impl<'c> Case<'c> {
         if step.action != self.call.action {
             return Err(Fault::of(Reason::ActionNotInPlan));
         }
-        let world = World { facts: self.facts, records: Some(&self.call.records), work: &self.work };
+        let world = World { facts: self.facts, records: Some(&self.call.records), work: self.work };
         let resource = self.resource(step, &world);
         if resource == Truth::Fails {
             return Err(Fault::of(Reason::ResourceNotInPlan));
@@ -280,6 +299,9 @@ impl<'c> Case<'c> {
             return if is_free { Verdict::Permits } else { Verdict::AskLedger };
         };
         let refused = |reason| Verdict::Fails(Fault::of(reason));
+        if !self.work.spend(self.room_cost(step, facts)) {
+            return refused(Reason::TooMuchWork);
+        }
         let budgets = self.envelope.bounds.budgets.iter().filter(|budget| budget.steps.contains(&step.id));
         let of_budget = |reason, budget: &Budget| {
             Verdict::Fails(Fault { reason, argument: budget.arg.as_deref().and_then(|arg| named(step, arg)) })
@@ -302,13 +324,21 @@ impl<'c> Case<'c> {
         if self.envelope.bounds.turns.is_some_and(|turns| facts.turns > turns) {
             return refused(Reason::TurnsExhausted);
         }
-        if step.approve == Approve::Plan || facts.approvals.contains(&self.call.approval()) {
+        if step.approve == Approve::Plan || facts.approvals.contains(self.approval()) {
             return Verdict::Permits;
         }
         if facts.step_ups >= self.envelope.bounds.max_step_ups {
             return refused(Reason::StepUpsExhausted);
         }
         Verdict::StepUp
+    }
+
+    /// What it costs to see whether there is room for a step: each entry of the past that its budgets add up.
+    pub(crate) fn room_cost(&self, step: &EnvelopeStep, facts: &Facts) -> u64 {
+        let of_past = |step: &String| 1 + facts.past(step).map_or(0, |past| past.calls.len());
+        let budgets = self.envelope.bounds.budgets.iter().filter(|budget| budget.steps.contains(&step.id));
+        let entries: usize = budgets.flat_map(|budget| budget.steps.iter().map(of_past)).sum();
+        of_entries(entries + self.envelope.bounds.budgets.len() + step.after.len() + step.excludes.len())
     }
 
     /// Whether something beside the uses has to be asked of the ledger.
@@ -336,13 +366,25 @@ impl<'c> Case<'c> {
         total.is_none_or(|total| total > budget.max.value())
     }
 
+    /// What a person approves of this call.
+    pub(crate) fn approval(&self) -> &Digest {
+        self.approval.get_or_init(|| self.call.approval())
+    }
+
     fn step_up<'e>(&self, step: &'e EnvelopeStep) -> StepUp<'e> {
-        let late = |(name, constraint): (&String, &Constraint)| {
-            let value = self.call.args.get(name)?.clone();
+        let late = |argument: Option<&String>, constraint: &Constraint, value: Value| {
             let sources: BTreeSet<_> = constraint.sources().into_iter().map(str::to_owned).collect();
-            (!sources.is_empty()).then(|| LateValue { argument: name.clone(), value, sources })
+            (!sources.is_empty()).then(|| LateValue { argument: argument.cloned(), value, sources })
         };
-        StepUp { step, approval: self.call.approval(), values: step.args.iter().filter_map(late).collect() }
+        let id = match &step.resource.id {
+            ResourceId::Bound(constraint) => late(None, constraint, self.call.resource.id.as_str().into()),
+            ResourceId::Exact(_) => None,
+        };
+        let arguments = step
+            .args
+            .iter()
+            .filter_map(|(name, constraint)| late(Some(name), constraint, self.call.args.get(name)?.clone()));
+        StepUp { step, approval: *self.approval(), values: id.into_iter().chain(arguments).collect() }
     }
 
     fn refused<'e>(&self, closest: (Fault<'e>, Option<&'e EnvelopeStep>)) -> Decision<'e> {
@@ -357,7 +399,8 @@ impl<'c> Case<'c> {
 
     /// What the step that came closest allows, and what the call or the past has instead.
     fn nearest(&self, fault: Fault<'_>, step: &EnvelopeStep) -> Nearest {
-        let facts = self.facts.cloned().unwrap_or_default();
+        let nothing = Facts::default();
+        let facts = self.facts.unwrap_or(&nothing);
         let bounds = &self.envelope.bounds;
         let mut argument = fault.argument.map(str::to_owned);
         let given = |name: &Option<String>| name.as_ref().and_then(|name| self.call.args.get(name)).cloned();
@@ -381,10 +424,8 @@ impl<'c> Case<'c> {
             }
             Reason::UsesExhausted => (json!(step.uses), json!(facts.uses(&step.id))),
             Reason::BudgetExhausted => {
-                let exceeded = bounds
-                    .budgets
-                    .iter()
-                    .find(|budget| budget.steps.contains(&step.id) && self.exceeds(budget, &facts));
+                let exceeded =
+                    bounds.budgets.iter().find(|budget| budget.steps.contains(&step.id) && self.exceeds(budget, facts));
                 (json!(exceeded), given(&argument).unwrap_or_default())
             }
             Reason::TurnsExhausted => (json!(bounds.turns), json!(facts.turns)),

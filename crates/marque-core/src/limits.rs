@@ -60,13 +60,34 @@ pub const STEP_UPS: u64 = 20;
 pub const DEFAULT_STEP_UPS: u64 = 5;
 /// Environments that a catalog may name.
 pub const ENVIRONMENTS: usize = 16;
-/// Units of work that one decision may cost: one for each constraint, list item, row or way to divide a text that is
-/// looked at, and one for each [`BYTES_PER_WORK`] of text. A large honest call takes some thousands.
-pub const DECISION_WORK: u64 = 200_000;
+/// Units of work that one decision may cost: one for each step, constraint, list item, row or way to divide a text that
+/// is looked at, and more where one of them takes longer: see the constants below. A unit takes some microsecond at
+/// most. The dearest decision of the scenarios takes 27, a list of a thousand items that each are one of a hundred some
+/// ten thousand.
+pub const DECISION_WORK: u64 = 50_000;
 /// Bytes of text that are looked at for one unit of work.
 pub const BYTES_PER_WORK: u64 = 32;
-/// Units of work that one comparison of two constraints may cost: one for each pair of parts that is looked at.
+/// Bytes of values that are compared with each other for one unit of work.
+pub const COMPARED_BYTES_PER_WORK: u64 = 1024;
+/// Entries of the past, of a list or of a step that are only walked over, for one unit of work.
+pub const ENTRIES_PER_WORK: u64 = 16;
+/// States of a pattern that are followed over one byte of a value, for one unit of work.
+pub const STATES_PER_WORK: u64 = 256;
+/// States of a pattern that are compiled for one unit of work.
+pub const COMPILED_STATES_PER_WORK: u64 = 4;
+/// Units of work that one comparison of two constraints, or of the arguments of two steps, may cost: one for each pair
+/// of parts that is looked at, and what testing their values costs.
 pub const COMPARISON_WORK: u64 = 20_000;
+/// Units of work that narrowing or comparing two envelopes may cost, all steps together.
+pub const ENVELOPE_WORK: u64 = 500_000;
+/// Units of work that the comparisons of one submission with what is blocked may cost.
+pub const SUBMISSION_WORK: u64 = 200_000;
+/// Units of work that looking for steps that another step makes redundant may cost; what is not looked at by then is
+/// not reported.
+pub const LINT_WORK: u64 = 2_000_000;
+/// Units of work that one difference of two envelopes may cost, examples included: without them it is told that there
+/// is a difference, and not shown.
+pub const DIFF_WORK: u64 = 20_000_000;
 /// Calls that are tried to show one difference of two plans by an example: enough for every pair of values of a step.
 pub const WITNESS_TRIES: u64 = 4_000;
 /// Values of one constraint that are tried to show a difference: its bounds, entries and shapes.
@@ -90,6 +111,11 @@ pub const PATTERN_CHARS: usize = 256;
 /// Bytes of a compiled pattern: bounds the memory of a policy and, since matching is linear in it, the work.
 /// It is counted while compiling, so that the answer does not depend on how fast a machine is.
 pub const PATTERN_BYTES: usize = 256 * 1024;
+/// States of a pattern that is kept as it was compiled, once a value was matched against it. A larger one is compiled
+/// each time: a plan of thousands of them would else hold thousands of times its own size.
+pub const PATTERN_KEPT_STATES: u64 = 128;
+/// Bytes of scratch memory that the engine of one pattern keeps.
+pub const PATTERN_CACHE_BYTES: usize = 32 * 1024;
 /// Nesting of a pattern, where a group, its alternatives, their parts and a repetition are a level each:
 /// some ten groups within each other.
 pub const PATTERN_NEST: u32 = 40;

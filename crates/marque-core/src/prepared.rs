@@ -1,9 +1,11 @@
 //! An envelope with an index: made once for a verified token, asked for each call.
 
 use crate::call::Call;
+use crate::constraint::Work;
 use crate::decide::{Case, Decision, Offline, decide, decide_offline};
 use crate::envelope::{Envelope, EnvelopeStep};
 use crate::facts::Facts;
+use crate::limits;
 use crate::plan::ResourceId;
 use std::collections::HashMap;
 
@@ -55,7 +57,7 @@ impl Prepared {
         &self.envelope
     }
 
-    /// The same as [`crate::decide::decide`].
+    /// The same as [`crate::decide::decide`]. A refusal costs at most twice its work: it looks at every step again.
     pub fn decide(&self, call: &Call, facts: &Facts, now: i64) -> Decision<'_> {
         let found = self.permitting(call, Some(facts), now);
         found.map_or_else(|| decide(&self.envelope, call, facts, now), Decision::Permit)
@@ -70,7 +72,8 @@ impl Prepared {
     /// The step that permits the call, if the index finds one; a refusal looks at every step.
     fn permitting(&self, call: &Call, facts: Option<&Facts>, now: i64) -> Option<&EnvelopeStep> {
         let index = self.index.as_ref()?;
-        Case::new(&self.envelope, call, facts, now).permitting(self.candidates(index, call))
+        Case::new(&self.envelope, call, facts, now, &Work::new(limits::DECISION_WORK))
+            .permitting(self.candidates(index, call))
     }
 
     /// The steps of the call's location and action whose id may be the call's, in the envelope's order.

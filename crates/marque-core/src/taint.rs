@@ -11,10 +11,19 @@ use crate::json::Refused;
 use crate::plan::SubmittedStep;
 use std::collections::BTreeMap;
 
-/// The steps that were looked at so far: their constraints, catalog entries and weakest sources.
+/// The steps that were looked at so far: their catalog entries, and the sources of what they are bound by.
 #[derive(Default)]
 pub struct Earlier<'p> {
-    steps: BTreeMap<&'p str, (&'p SubmittedStep, &'p CatalogAction, Source)>,
+    steps: BTreeMap<&'p str, Known<'p>>,
+}
+
+/// What is known of a step.
+struct Known<'p> {
+    action: &'p CatalogAction,
+    /// The weakest source of anything that the step is bound by.
+    weakest: Source,
+    /// The source of each argument: looked up, since steps may take values from each other many times over.
+    args: BTreeMap<&'p str, Source>,
 }
 
 impl<'p> Earlier<'p> {
@@ -24,10 +33,13 @@ impl<'p> Earlier<'p> {
     /// When it takes a value from a result that the catalog does not describe, or not as what it is taken for.
     pub fn push(&mut self, step: &'p SubmittedStep, action: &'p CatalogAction, path: &str) -> Result<(), Refused> {
         let mut weakest = self.source(&step.resource.id.as_constraint(), &format!("{path}.resource.id"))?;
+        let mut args = BTreeMap::new();
         for (name, constraint) in &step.args {
-            weakest = weakest.max(self.source(constraint, &format!("{path}.args.{name}"))?);
+            let source = self.source(constraint, &format!("{path}.args.{name}"))?;
+            weakest = weakest.max(source);
+            args.insert(name.as_str(), source);
         }
-        self.steps.insert(&step.id, (step, action, weakest));
+        self.steps.insert(&step.id, Known { action, weakest, args });
         Ok(())
     }
 
@@ -56,16 +68,14 @@ impl<'p> Earlier<'p> {
                 let column = self.field(&rule.step, &rule.field, path)?;
                 Ok(column.max(self.list(&rule.step, &rule.field, path)?))
             }
-            C::SameAs(rule) => match self.steps.get(rule.step.as_str()).and_then(|(step, ..)| step.args.get(&rule.arg))
-            {
-                Some(bound) => self.source(bound, path),
-                None => Ok(Source::ThirdParty),
-            },
+            C::SameAs(rule) => {
+                let step = self.steps.get(rule.step.as_str());
+                Ok(step.and_then(|step| step.args.get(rule.arg.as_str())).copied().unwrap_or(Source::ThirdParty))
+            }
             C::Extract(_) | C::Quote(_) => {
                 let step = constraint.sources().into_iter().find_map(|step| self.steps.get(step));
-                let is_text = |(_, action, _): &&(_, &CatalogAction, _)| {
-                    action.results.values().any(|result| result.kind == ResultKind::Text)
-                };
+                let is_text =
+                    |step: &&Known<'_>| step.action.results.values().any(|result| result.kind == ResultKind::Text);
                 match step.filter(is_text) {
                     Some(_) => Ok(Source::ThirdParty),
                     None => Err(Refused::at(path, "takes words from free text, and that step's result has none")),
@@ -112,7 +122,9 @@ impl<'p> Earlier<'p> {
 
     fn described(&self, step: &str, field: &str, path: &str) -> Result<Source, Refused> {
         let refused = |why: &str| Err(Refused::at(path, format!("the result of step {step:?} {why} {field:?}")));
-        let Some((_, action, weakest)) = self.steps.get(step) else { return refused("is not known, so neither is") };
+        let Some(Known { action, weakest, .. }) = self.steps.get(step) else {
+            return refused("is not known, so neither is");
+        };
         match action.result(field) {
             None => refused("has, as its catalog says, no field"),
             Some(result) if result.kind == ResultKind::Text => {

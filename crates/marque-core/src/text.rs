@@ -70,6 +70,14 @@ pub fn has_link(text: &str) -> bool {
     finder.links(&dotted).next().is_some()
 }
 
+/// Characters that [`has_link`] may look at in a text. For each one that may stand within an address it looks at what
+/// stands around it, as far as the next space.
+pub(crate) fn link_steps(text: &str) -> u64 {
+    let joins = |c: char| matches!(c, '.' | ':' | '@' | '\u{3002}' | '\u{ff0e}' | '\u{ff61}');
+    let of_word = |word: &str| (word.len() as u64).saturating_mul(word.chars().filter(|c| joins(*c)).count() as u64);
+    text.split(char::is_whitespace).map(of_word).fold(text.len() as u64, u64::saturating_add)
+}
+
 /// Whether something is joined by a dot or an @ sign, without which there is no address: most text is told by this.
 fn may_hold_address(text: &str) -> bool {
     let joins = |pair: &[u8]| matches!(pair, [b'.', after] if !after.is_ascii_whitespace() && *after != b'.');

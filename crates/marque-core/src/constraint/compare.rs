@@ -2,7 +2,7 @@
 
 use super::{
     AmountRange, Arguments, Attr, Constraint, DomainRule, Extract, Items, NumRange, Quote, Reduce, Ref, Rel, TextRule,
-    TimeWindow, True, Truth, Work, World,
+    TimeWindow, True, Truth, Work, World, of_entries, of_value,
 };
 use crate::limits;
 use crate::value::decimal::{Decimal, DecimalText};
@@ -54,7 +54,12 @@ impl Constraint {
 
     /// How `child` stands to this constraint as its parent.
     pub fn compare(&self, child: &Self) -> Comparison {
-        compare(self, child, &Work::new(limits::COMPARISON_WORK))
+        self.compare_within(child, &Work::new(limits::COMPARISON_WORK))
+    }
+
+    /// [`Self::compare`] for some work: where it runs out, it cannot be told.
+    pub fn compare_within(&self, child: &Self, work: &Work) -> Comparison {
+        compare(self, child, work)
     }
 }
 
@@ -96,14 +101,19 @@ pub fn argument_compare(parent: &Constraint, child: &Constraint, work: &Work) ->
 
 fn compare(parent: &Constraint, child: &Constraint, work: &Work) -> Comparison {
     use Constraint as C;
-    if !work.spend(1) {
+    // Both are walked through here, to see whether they are the same.
+    if !work.spend(1 + (parent.size().min(child.size())) / limits::ENTRIES_PER_WORK) {
         return Comparison::Undecidable;
     }
     if matches!(parent, C::Any(True)) || parent == child {
         return Comparison::Narrower;
     }
-    let by_values =
-        child.values().map(|values| Comparison::all(values.iter().map(|value| allows(parent, child, value, work))));
+    let values = child.values();
+    let listed = values.iter().flatten().map(of_value).fold(0, u64::saturating_add);
+    if !work.spend(listed) {
+        return Comparison::Undecidable;
+    }
+    let by_values = values.map(|values| Comparison::all(values.iter().map(|value| allows(parent, child, value, work))));
     match (parent, child) {
         _ if matches!(by_values, Some(Comparison::Narrower | Comparison::Wider)) => {
             by_values.unwrap_or(Comparison::Undecidable)
@@ -134,7 +144,7 @@ fn allows(parent: &Constraint, child: &Constraint, value: &Value, work: &Work) -
 
 /// A conjunction is narrower as soon as one of its parts is, or what its parts come to together.
 fn all_of(parent: &Constraint, parts: &[Constraint], work: &Work) -> Comparison {
-    let together = parts.iter().cloned().reduce(|met, part| met.meet(&part));
+    let together = parts.iter().cloned().reduce(|met, part| met.meet_within(&part, work));
     let together = together.filter(|met| !matches!(met, Constraint::All(_)));
     Comparison::any(parts.iter().chain(&together).map(|part| compare(parent, part, work)))
 }
@@ -150,6 +160,7 @@ fn plain(parent: &Constraint, child: &Constraint, work: &Work) -> Comparison {
         (C::Amount(amount), C::Obj(_)) => compare(&amount.as_object(), child, work),
         (C::Obj(_), C::Amount(amount)) => compare(parent, &amount.as_object(), work),
         (C::TimeWindow(parent), C::TimeWindow(child)) => parent.covers(child).into(),
+        (C::Domain(parent), C::Domain(child)) if !work.spend(parent.pairs(child)) => Comparison::Undecidable,
         (C::Domain(parent), C::Domain(child)) => parent.covers(child).into(),
         (C::Prefix(parent), C::Prefix(child)) => child.starts_with(parent.as_str()).into(),
         (C::Items(parent), C::Items(child)) if child.max <= parent.max => compare(&parent.of, &child.of, work),
@@ -172,7 +183,7 @@ fn pattern(parent: &Constraint, child: &Constraint) -> Comparison {
 
 fn late_bound(parent: &Constraint, child: &Constraint, work: &Work) -> Comparison {
     use Constraint as C;
-    if let (Some(parent), Some(child)) = (parent.range(), child.range()) {
+    if let (Some(parent), Some(child)) = (parent.range(work), child.range(work)) {
         return parent.covers(&child).into();
     }
     match (parent, child) {
@@ -257,6 +268,11 @@ impl TimeWindow {
 }
 
 impl DomainRule {
+    /// Units for comparing each entry with each of another rule.
+    pub(super) fn pairs(&self, other: &Self) -> u64 {
+        of_entries(self.any_of.len().saturating_mul(other.any_of.len()))
+    }
+
     fn covers(&self, child: &Self) -> bool {
         let below_too =
             |domain: &str| self.any_of.iter().any(|allowed| host::is_within(domain, allowed, self.subdomains));

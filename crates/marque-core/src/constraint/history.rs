@@ -1,15 +1,15 @@
 //! Values that are known only once earlier steps were done.
 
-use super::shape;
 use super::test::row_test;
 use super::{Compute, Constraint, Extract, Quote, Reduce, Ref, RefSet, Rel, SameAs, Truth, WordKind, Work, World};
+use super::{shape, work};
 use crate::limits;
 use crate::value::decimal::Decimal;
 use crate::value::host;
 use iban::IbanLike;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// Where in a step's result: a JSON pointer (RFC 6901), in which one segment may be `*`, each element of a list.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -75,23 +75,24 @@ impl Field {
 }
 
 /// What a late-bound value may be.
-struct Candidates {
-    values: Vec<Candidate>,
+struct Candidates<'w> {
+    values: Vec<Candidate<'w>>,
     /// Whether no other value can be right.
     complete: bool,
 }
 
-enum Candidate {
+#[derive(Clone, Copy)]
+enum Candidate<'w> {
     /// Exactly this value.
-    Json(Value),
+    Json(&'w Value),
     /// This number, however it is written.
     Number(Decimal),
 }
 
-impl Candidate {
+impl Candidate<'_> {
     fn is(&self, value: &Value) -> bool {
         match self {
-            Self::Json(wanted) => wanted == value,
+            Self::Json(wanted) => *wanted == value,
             Self::Number(wanted) => Decimal::of_value(value) == Some(*wanted),
         }
     }
@@ -113,14 +114,19 @@ impl Candidate {
     }
 }
 
-impl Candidates {
+impl<'w> Candidates<'w> {
     const UNKNOWN: Self = Self { values: Vec::new(), complete: false };
 
-    fn only(value: Option<Candidate>) -> Self {
+    fn only(value: Option<Candidate<'w>>) -> Self {
         Self { values: value.into_iter().collect(), complete: true }
     }
 
-    fn any(&self, is: impl Fn(&Candidate) -> bool) -> Truth {
+    /// Whether one of them is right; each is compared with as many bytes.
+    fn any(&self, bytes: u64, world: &World<'_>, is: impl Fn(&Candidate<'w>) -> bool) -> Truth {
+        let compared = (self.values.len() as u64).saturating_mul(work::bytes(&Value::Null) + bytes);
+        if !world.work.spend(compared / limits::COMPARED_BYTES_PER_WORK) {
+            return Truth::Unknown;
+        }
         match (self.values.iter().any(is), self.complete) {
             (true, _) => Truth::Holds,
             (false, true) => Truth::Fails,
@@ -129,7 +135,8 @@ impl Candidates {
     }
 
     /// The one number that it can only be.
-    fn number(&self) -> Option<Decimal> {
+    fn number(&self, world: &World<'_>) -> Option<Decimal> {
+        world.work.spend(work::of_entries(self.values.len())).then_some(())?;
         let mut numbers = self.values.iter().map(Candidate::number);
         let first = numbers.next()??;
         (self.complete && numbers.all(|other| other == Some(first))).then_some(first)
@@ -137,9 +144,9 @@ impl Candidates {
 }
 
 /// The one number that a constraint comes to whatever was done before, if there is one.
-pub(super) fn number(constraint: &Constraint) -> Option<Decimal> {
-    let work = Work::new(limits::COMPARISON_WORK);
-    candidates(constraint, &World { facts: None, records: None, work: &work }).number()
+pub(super) fn number(constraint: &Constraint, work: &Work) -> Option<Decimal> {
+    let world = World { facts: None, records: None, work };
+    candidates(constraint, &world).number(&world)
 }
 
 /// Tests the kinds that depend on earlier steps.
@@ -149,7 +156,7 @@ pub(super) fn test(constraint: &Constraint, value: &Value, world: &World<'_>) ->
         Constraint::Extract(rule) => value.as_str().map_or(Truth::Fails, |text| rule.test(text, world)),
         Constraint::Quote(rule) => value.as_str().map_or(Truth::Fails, |text| rule.test(text, world)),
         Constraint::Rel(rule) => rule.test(value, world),
-        _ => candidates(constraint, world).any(|candidate| candidate.is(value)),
+        _ => candidates(constraint, world).any(work::bytes(value), world, |candidate| candidate.is(value)),
     }
 }
 
@@ -160,16 +167,19 @@ pub(super) fn written_test(constraint: &Constraint, piece: &str, world: &World<'
         | Constraint::OneOf(_)
         | Constraint::Ref(_)
         | Constraint::SameAs(_)
-        | Constraint::Compute(_) => candidates(constraint, world).any(|candidate| candidate.is_written(piece)),
+        | Constraint::Compute(_) => {
+            let is_written = |candidate: &Candidate<'_>| candidate.is_written(piece);
+            candidates(constraint, world).any(piece.len() as u64, world, is_written)
+        }
         other => other.test(&Value::from(piece), world),
     }
 }
 
-fn candidates(constraint: &Constraint, world: &World<'_>) -> Candidates {
+fn candidates<'w>(constraint: &'w Constraint, world: &World<'w>) -> Candidates<'w> {
     match constraint {
-        Constraint::Const(value) => Candidates::only(Some(Candidate::Json(value.clone()))),
+        Constraint::Const(value) => Candidates::only(Some(Candidate::Json(value))),
         Constraint::OneOf(values) => {
-            Candidates { values: values.iter().cloned().map(Candidate::Json).collect(), complete: true }
+            Candidates { values: values.iter().map(Candidate::Json).collect(), complete: true }
         }
         Constraint::Ref(rule) => rule.candidates(world),
         Constraint::SameAs(rule) => rule.candidates(world),
@@ -183,6 +193,9 @@ fn candidates(constraint: &Constraint, world: &World<'_>) -> Candidates {
 /// The results of a step, oldest first, and whether they are all that there will be.
 fn results<'w>(step: &str, world: &World<'w>) -> (Vec<&'w Value>, bool) {
     let Some(past) = world.facts.and_then(|facts| facts.past(step)) else { return (Vec::new(), false) };
+    if !world.work.spend(work::of_entries(past.calls.len())) {
+        return (Vec::new(), false);
+    }
     let (calls, complete) = past.committed_calls();
     let found: Vec<Option<&Value>> = calls.map(|call| call.result.as_ref()).collect();
     let complete = complete && !found.is_empty() && found.iter().all(Option::is_some);
@@ -202,25 +215,38 @@ fn rows<'w>(results: &[&'w Value], list: &str) -> Option<Vec<&'w Value>> {
     Some(lists.collect::<Option<Vec<_>>>()?.into_iter().flatten().collect())
 }
 
+/// Units for following a pointer in some values.
+fn of_pointers(values: usize, pointer: &str) -> u64 {
+    (values as u64).saturating_mul(1 + work::of_text(pointer))
+}
+
 impl Ref {
-    fn candidates(&self, world: &World<'_>) -> Candidates {
+    fn candidates<'w>(&'w self, world: &World<'w>) -> Candidates<'w> {
         let (results, complete) = results(&self.step, world);
+        if !world.work.spend(of_pointers(results.len(), self.field.as_str())) {
+            return Candidates::UNKNOWN;
+        }
         let Some(reduce) = &self.reduce else {
             let values = results.iter().filter_map(|result| result.pointer(self.field.as_str()));
             let leaves = disclosed(&self.step, world).filter_map(|leaves| leaves.get(self.field.as_str()));
-            return Candidates { values: values.chain(leaves).cloned().map(Candidate::Json).collect(), complete };
+            return Candidates { values: values.chain(leaves).map(Candidate::Json).collect(), complete };
         };
         if !complete {
             return Candidates::UNKNOWN;
         }
         let (list, within) = self.field.split();
         let Some(rows) = rows(&results, list) else { return Candidates::only(None) };
+        let key = if let Reduce::Argmax(key) | Reduce::Argmin(key) = reduce { key } else { "" };
+        let of_row = of_pointers(1, within) + work::of_text(key);
         let mut counted = Vec::new();
         for row in rows {
+            if !world.work.spend(of_row) {
+                return Candidates::UNKNOWN;
+            }
             match row_test(&self.rows, row, world) {
-                Truth::Holds if world.work.spend(1) => counted.push(row),
+                Truth::Holds => counted.push(row),
                 Truth::Fails => {}
-                _ => return Candidates::UNKNOWN,
+                Truth::Unknown => return Candidates::UNKNOWN,
             }
         }
         Candidates::only(reduced(reduce, &counted, within))
@@ -228,8 +254,8 @@ impl Ref {
 }
 
 /// One value of a column; none where there is no such value or it is not clear which.
-fn reduced(reduce: &Reduce, rows: &[&Value], within: &str) -> Option<Candidate> {
-    let value = |row: &&Value| row.pointer(within).cloned().map(Candidate::Json);
+fn reduced<'w>(reduce: &Reduce, rows: &[&'w Value], within: &str) -> Option<Candidate<'w>> {
+    let value = |row: &&'w Value| row.pointer(within).map(Candidate::Json);
     match reduce {
         Reduce::Lookup => rows.first().filter(|_| rows.len() == 1).and_then(value),
         Reduce::First => rows.first().and_then(value),
@@ -254,10 +280,13 @@ fn extreme<'r, 'v>(rows: &'r [&'v Value], key: &str, beyond: fn(&Decimal, &Decim
 }
 
 impl SameAs {
-    fn candidates(&self, world: &World<'_>) -> Candidates {
+    fn candidates<'w>(&self, world: &World<'w>) -> Candidates<'w> {
         let Some(past) = world.facts.and_then(|facts| facts.past(&self.step)) else { return Candidates::UNKNOWN };
+        if !world.work.spend(work::of_entries(past.calls.len())) {
+            return Candidates::UNKNOWN;
+        }
         let (calls, complete) = past.committed_calls();
-        let values: Vec<_> = calls.filter_map(|call| call.args.get(&self.arg)).cloned().map(Candidate::Json).collect();
+        let values: Vec<_> = calls.filter_map(|call| call.args.get(&self.arg)).map(Candidate::Json).collect();
         Candidates { values, complete: complete && past.committed > 0 }
     }
 }
@@ -269,26 +298,39 @@ fn set_test(rule: &RefSet, value: &Value, world: &World<'_>) -> Truth {
         return Truth::Unknown;
     }
     let (list, within) = rule.field.split();
-    let column = rows(&results, list).map(|rows| rows.into_iter().map(|row| row.pointer(within)));
-    let Some(column) = column.and_then(|column| column.collect::<Option<Vec<&Value>>>()) else { return Truth::Fails };
-    if !world.work.spend((given.len() as u64).saturating_mul(column.len() as u64 + given.len() as u64)) {
+    let pointers = of_pointers(results.len(), list);
+    let Some(rows) = rows(&results, list) else { return Truth::Fails };
+    if !world.work.spend(pointers.saturating_add(of_pointers(rows.len(), within))) {
         return Truth::Unknown;
     }
-    let is_repeated = |(at, item): (usize, &Value)| given.iter().take(at).any(|earlier| earlier == item);
-    let same = given.iter().all(|item| column.contains(&item)) && column.iter().all(|wanted| given.contains(wanted));
-    (same && !given.iter().enumerate().any(is_repeated)).into()
+    let column: Option<Vec<&Value>> = rows.into_iter().map(|row| row.pointer(within)).collect();
+    let Some(column) = column else { return Truth::Fails };
+    // Each value is hashed once and compared once.
+    let bytes: u64 = given.iter().chain(column.iter().copied()).map(work::bytes).sum();
+    if !world.work.spend(given.len() as u64 + bytes / limits::BYTES_PER_WORK) {
+        return Truth::Unknown;
+    }
+    let (distinct, wanted): (HashSet<&Value>, HashSet<&Value>) = (given.iter().collect(), column.into_iter().collect());
+    (distinct.len() == given.len() && distinct == wanted).into()
 }
 
 impl Compute {
-    fn number(&self, world: &World<'_>) -> Option<Decimal> {
-        self.expr.value(&|name| candidates(self.vars.get(name)?, world).number())
+    fn number<'w>(&'w self, world: &World<'w>) -> Option<Decimal> {
+        // Each variable once, however often the expression names it.
+        let of_var = |(name, constraint): (&'w String, &'w Constraint)| {
+            world.work.spend(1).then_some(())?;
+            Some((name.as_str(), candidates(constraint, world).number(world)))
+        };
+        let vars: BTreeMap<&str, Option<Decimal>> = self.vars.iter().map(of_var).collect::<Option<_>>()?;
+        world.work.spend(limits::EXPR_NODES as u64 / limits::ENTRIES_PER_WORK).then_some(())?;
+        self.expr.value(&|name| *vars.get(name)?)
     }
 }
 
 impl Rel {
-    fn test(&self, value: &Value, world: &World<'_>) -> Truth {
+    fn test<'w>(&'w self, value: &Value, world: &World<'w>) -> Truth {
         let Some(number) = Decimal::of_value(value) else { return Truth::Fails };
-        let base = candidates(&self.base, world).number();
+        let base = candidates(&self.base, world).number(world);
         let bound = |change: Decimal| base.and_then(|base| base.checked_add(change));
         match (bound(self.min.value()), bound(self.max.value())) {
             (Some(least), Some(greatest)) => (least <= number && number <= greatest).into(),
@@ -297,17 +339,23 @@ impl Rel {
     }
 }
 
-/// Whether some text in the results of a step satisfies a test; unknown where it does not and results are missing.
-fn in_texts(step: &str, world: &World<'_>, is_found: impl Fn(&str) -> bool) -> Truth {
+/// Whether some text in the results of a step has a word in it, by a test; unknown where none has and results are
+/// missing.
+fn in_texts(step: &str, word: &str, world: &World<'_>, is_found: impl Fn(&str) -> bool) -> Truth {
     let (results, complete) = results(step, world);
     let mut texts: Vec<&Value> = results;
-    texts.extend(disclosed(step, world).flat_map(BTreeMap::values));
+    for leaves in disclosed(step, world) {
+        if !world.work.spend(work::of_entries(leaves.len())) {
+            return Truth::Unknown;
+        }
+        texts.extend(leaves.values());
+    }
     while let Some(value) = texts.pop() {
         match value {
-            Value::String(text) if !world.work.spend(1 + text.len() as u64 / limits::BYTES_PER_WORK) => {
-                return Truth::Unknown;
-            }
-            Value::String(text) if is_found(text) => return Truth::Holds,
+            Value::String(text) if !world.work.spend(1 + work::of_text(text)) => return Truth::Unknown,
+            Value::String(text) if text.len() >= word.len() && is_found(text) => return Truth::Holds,
+            Value::Array(items) if !world.work.spend(work::of_entries(items.len())) => return Truth::Unknown,
+            Value::Object(members) if !world.work.spend(work::of_entries(members.len())) => return Truth::Unknown,
             Value::Array(items) => texts.extend(items),
             Value::Object(members) => texts.extend(members.values()),
             _ => {}
@@ -321,7 +369,7 @@ impl Quote {
         if passage.trim().is_empty() || crate::text::check_free(passage).is_err() {
             return Truth::Fails;
         }
-        in_texts(&self.step, world, |text| text.contains(passage))
+        in_texts(&self.step, passage, world, |text| text.contains(passage))
     }
 }
 
@@ -330,7 +378,7 @@ impl Extract {
         if !self.kind.is(word) {
             return Truth::Fails;
         }
-        in_texts(&self.step, world, |text| {
+        in_texts(&self.step, word, world, |text| {
             text.match_indices(word).any(|(at, _)| self.kind.stands_alone(text, at, word))
         })
     }

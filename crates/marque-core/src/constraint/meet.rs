@@ -1,7 +1,8 @@
 //! What two constraints allow together.
 
 use super::{
-    AmountRange, Arguments, Constraint, DomainRule, Items, NumRange, TextRule, TimeWindow, Truth, Work, World,
+    AmountRange, Arguments, Comparison, Constraint, DomainRule, Items, NumRange, TextRule, TimeWindow, Truth, Work,
+    World,
 };
 use crate::limits;
 use crate::value::host;
@@ -13,13 +14,19 @@ impl Constraint {
     /// kind it is; else it is the conjunction.
     #[must_use]
     pub fn meet(&self, other: &Self) -> Self {
-        if self.covers(other) {
+        self.meet_within(other, &Work::new(limits::COMPARISON_WORK))
+    }
+
+    /// [`Self::meet`] for some work: where it runs out, it is the conjunction.
+    #[must_use]
+    pub fn meet_within(&self, other: &Self, work: &Work) -> Self {
+        if self.compare_within(other, work) == Comparison::Narrower {
             return other.clone();
         }
-        if other.covers(self) {
+        if other.compare_within(self, work) == Comparison::Narrower {
             return self.clone();
         }
-        self.in_one_kind(other).unwrap_or_else(|| self.and(other))
+        self.in_one_kind(other, work).unwrap_or_else(|| self.and(other))
     }
 
     fn and(&self, other: &Self) -> Self {
@@ -30,34 +37,33 @@ impl Constraint {
         Self::All([parts(self), parts(other)].concat())
     }
 
-    fn in_one_kind(&self, other: &Self) -> Option<Self> {
+    fn in_one_kind(&self, other: &Self, work: &Work) -> Option<Self> {
         match (self, other) {
-            (Self::OneOf(values), rule) | (rule, Self::OneOf(values)) => rule.chosen(values).map(Self::OneOf),
+            (Self::OneOf(values), rule) | (rule, Self::OneOf(values)) => rule.chosen(values, work).map(Self::OneOf),
             (Self::Text(a), Self::Text(b)) => {
                 Some(Self::Text(TextRule { max: a.max.min(b.max), urls: a.urls && b.urls }))
             }
             (Self::Num(a), Self::Num(b)) => a.meet(b).map(Self::Num),
             (Self::Amount(a), Self::Amount(b)) if a.currency == b.currency => a.meet(b).map(Self::Amount),
             (Self::TimeWindow(a), Self::TimeWindow(b)) => a.meet(b).map(Self::TimeWindow),
-            (Self::Domain(a), Self::Domain(b)) => a.meet(b).map(Self::Domain),
+            (Self::Domain(a), Self::Domain(b)) if work.spend(a.pairs(b)) => a.meet(b).map(Self::Domain),
             (Self::Items(a), Self::Items(b)) => {
-                Some(Self::Items(Items { of: Box::new(a.of.meet(&b.of)), max: a.max.min(b.max) }))
+                Some(Self::Items(Items { of: Box::new(a.of.meet_within(&b.of, work)), max: a.max.min(b.max) }))
             }
             (Self::Items(list), Self::Each(of)) | (Self::Each(of), Self::Items(list)) => {
-                Some(Self::Items(Items { of: Box::new(list.of.meet(of)), max: list.max }))
+                Some(Self::Items(Items { of: Box::new(list.of.meet_within(of, work)), max: list.max }))
             }
-            (Self::Each(a), Self::Each(b)) => Some(Self::Each(Box::new(a.meet(b)))),
-            (Self::Obj(a), Self::Obj(b)) => meet_arguments(a, b).map(Self::Obj),
+            (Self::Each(a), Self::Each(b)) => Some(Self::Each(Box::new(a.meet_within(b, work)))),
+            (Self::Obj(a), Self::Obj(b)) => meet_arguments(a, b, work).map(Self::Obj),
             _ => None,
         }
     }
 
     /// The values that satisfy the constraint; `None` if there are none, or if it depends on what is not known here.
-    fn chosen(&self, values: &[Value]) -> Option<Vec<Value>> {
-        let work = Work::new(limits::COMPARISON_WORK);
+    fn chosen(&self, values: &[Value], work: &Work) -> Option<Vec<Value>> {
         let mut chosen = Vec::new();
         for value in values {
-            match self.test(value, &World { facts: None, records: None, work: &work }) {
+            match self.test(value, &World { facts: None, records: None, work }) {
                 Truth::Holds => chosen.push(value.clone()),
                 Truth::Fails => {}
                 Truth::Unknown => return None,
@@ -68,12 +74,12 @@ impl Constraint {
 }
 
 /// The arguments that both allow; `None` if no call has them: one demands what the other forbids.
-pub fn meet_arguments(a: &Arguments, b: &Arguments) -> Option<Arguments> {
+pub fn meet_arguments(a: &Arguments, b: &Arguments, work: &Work) -> Option<Arguments> {
     let mut met = Arguments::new();
     for name in a.keys().chain(b.keys().filter(|name| !a.contains_key(*name))) {
         let (ours, theirs) = (a.get(name), b.get(name));
         let both = match (ours, theirs) {
-            (Some(x), Some(y)) => Some(meet_argument(x, y)),
+            (Some(x), Some(y)) => Some(meet_argument(x, y, work)),
             (Some(only), None) if b.contains_key("*") => Some(only.clone()),
             (None, Some(only)) if a.contains_key("*") => Some(only.clone()),
             (Some(Constraint::Optional(_)), None) | (None, Some(Constraint::Optional(_))) => None,
@@ -87,8 +93,8 @@ pub fn meet_arguments(a: &Arguments, b: &Arguments) -> Option<Arguments> {
     Some(met)
 }
 
-fn meet_argument(x: &Constraint, y: &Constraint) -> Constraint {
-    let met = x.required().meet(y.required());
+fn meet_argument(x: &Constraint, y: &Constraint, work: &Work) -> Constraint {
+    let met = x.required().meet_within(y.required(), work);
     match (x, y) {
         (Constraint::Optional(_), Constraint::Optional(_)) => Constraint::Optional(Box::new(met)),
         _ => met,

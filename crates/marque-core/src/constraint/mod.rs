@@ -15,12 +15,15 @@ mod history;
 mod meet;
 mod shape;
 mod test;
+mod work;
 
 pub use check::{check_arguments, check_currency};
 pub use compare::{Comparison, argument_compare, arguments_compare};
 pub use history::Field;
 pub use meet::meet_arguments;
-pub use test::{ArgumentFault, Truth, Work, World, arguments_test};
+pub use test::{ArgumentFault, Truth, World, arguments_test};
+pub use work::Work;
+pub(crate) use work::{of_entries, of_value};
 
 use crate::timestamp::Timestamp;
 use crate::value::decimal::DecimalText;

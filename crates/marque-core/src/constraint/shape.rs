@@ -1,6 +1,9 @@
 //! What a constraint comes to, whatever its kind: a few values, a range of numbers, a longest text.
 
-use super::{Arguments, Comparison, Constraint, DomainRule, Extract, Fmt, NumRange, TextRule, WordKind, fmt, history};
+use super::work::bytes;
+use super::{
+    Arguments, Comparison, Constraint, DomainRule, Extract, Fmt, NumRange, TextRule, WordKind, Work, fmt, history,
+};
 use crate::limits;
 use crate::value::decimal::{Decimal, DecimalText};
 use crate::value::host;
@@ -14,6 +17,17 @@ const IBAN_CHARS: u64 = 34;
 const DATE_CHARS: u64 = 10;
 
 impl Constraint {
+    /// How large it is: its parts and their entries, and the parts' names.
+    pub(super) fn size(&self) -> u64 {
+        let own = match self {
+            Self::Const(value) => bytes(value) / limits::BYTES_PER_WORK,
+            Self::OneOf(values) => values.iter().map(bytes).sum::<u64>() / limits::BYTES_PER_WORK,
+            Self::Domain(rule) => rule.any_of.len() as u64,
+            _ => 0,
+        };
+        self.parts().into_iter().map(Self::size).fold(1 + own, u64::saturating_add)
+    }
+
     /// All values that satisfy the constraint, and perhaps some more; `None` where they are too many or not known.
     pub(super) fn values(&self) -> Option<Vec<Value>> {
         let values = match self {
@@ -30,12 +44,12 @@ impl Constraint {
     }
 
     /// The range, if the constraint holds for the numbers within it and nothing else.
-    pub(super) fn range(&self) -> Option<NumRange> {
+    pub(super) fn range(&self, work: &Work) -> Option<NumRange> {
         let (least, greatest) = match self {
             Self::Num(range) => return Some(range.clone()),
-            Self::Compute(_) => history::number(self).map(|number| (number, number))?,
+            Self::Compute(_) => history::number(self, work).map(|number| (number, number))?,
             Self::Rel(rule) => {
-                let base = history::number(&rule.base)?;
+                let base = history::number(&rule.base, work)?;
                 (base.checked_add(rule.min.value())?, base.checked_add(rule.max.value())?)
             }
             _ => return None,

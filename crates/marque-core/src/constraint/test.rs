@@ -1,7 +1,8 @@
 //! Does a value satisfy a constraint?
 
 use super::{
-    AmountRange, Arguments, Attr, Constraint, DomainRule, Items, NumRange, TextRule, TimeWindow, True, history,
+    AmountRange, Arguments, Attr, Constraint, DomainRule, Items, NumRange, TextRule, TimeWindow, True, Work, history,
+    work,
 };
 use crate::facts::{Facts, Records};
 use crate::limits;
@@ -10,7 +11,6 @@ use crate::value::decimal::Decimal;
 use crate::value::instant::Moment;
 use crate::value::{host, path};
 use serde_json::{Map, Value};
-use std::cell::Cell;
 
 /// Whether something holds, as far as can be told from what is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,31 +57,6 @@ impl Truth {
     }
 }
 
-/// A counted limit of work, so that no plan and no call costs more than it may.
-#[derive(Debug)]
-pub struct Work {
-    left: Cell<u64>,
-}
-
-impl Work {
-    /// So many units.
-    pub const fn new(units: u64) -> Self {
-        Self { left: Cell::new(units) }
-    }
-
-    /// Takes some units; false once they are used up.
-    pub fn spend(&self, units: u64) -> bool {
-        let left = self.left.get().checked_sub(units);
-        self.left.set(left.unwrap_or(0));
-        left.is_some()
-    }
-
-    /// Units that are left.
-    pub fn left(&self) -> u64 {
-        self.left.get()
-    }
-}
-
 /// What is known while a value is tested.
 #[derive(Clone, Copy, Debug)]
 pub struct World<'w> {
@@ -103,22 +78,42 @@ impl Constraint {
     /// Whether a text could be read by somebody as one that satisfies the constraint. [`Self::test`] refuses a path or
     /// an address that is not in the one form everybody reads alike; where satisfying it forbids, that is no way out.
     pub fn may_hold(&self, text: &str) -> bool {
+        self.may_hold_within(text, &Work::new(limits::DECISION_WORK))
+    }
+
+    /// [`Self::may_hold`] for some work: where it runs out, the text may be one.
+    pub(crate) fn may_hold_within(&self, text: &str, work: &Work) -> bool {
+        if !work.spend(self.test_cost(&Value::Null) + work::of_text(text)) {
+            return true;
+        }
         match self {
             Self::Prefix(prefix) => path::may_be_under(text, prefix),
             Self::Domain(rule) => host::host_of(text).is_none() || rule.holds(text),
-            Self::All(parts) => parts.iter().all(|part| part.may_hold(text)),
-            Self::Either(parts) => parts.iter().any(|part| part.may_hold(text)),
-            other => {
-                let work = Work::new(limits::DECISION_WORK);
-                other.test(&Value::from(text), &World { facts: None, records: None, work: &work }) != Truth::Fails
-            }
+            Self::All(parts) => parts.iter().all(|part| part.may_hold_within(text, work)),
+            Self::Either(parts) => parts.iter().any(|part| part.may_hold_within(text, work)),
+            other => other.test(&Value::from(text), &World { facts: None, records: None, work }) != Truth::Fails,
         }
+    }
+
+    /// What testing a value costs, its parts not counted.
+    fn test_cost(&self, value: &Value) -> u64 {
+        let text = value.as_str().map_or(0, work::of_text);
+        1 + text
+            + match self {
+                Self::Const(_) => work::of_comparing(1, value),
+                Self::OneOf(allowed) => work::of_comparing(allowed.len(), value),
+                Self::Pattern(pattern) => value.as_str().map_or(0, |value| pattern.work(value)),
+                Self::Amount(_) => value.get("value").and_then(Value::as_str).map_or(0, work::of_text),
+                Self::Domain(rule) => work::of_comparing(rule.any_of.len(), value),
+                Self::Prefix(prefix) => work::of_text(prefix),
+                Self::Text(rule) => value.as_str().map_or(0, |value| rule.link_cost(value)),
+                _ => 0,
+            }
     }
 
     /// Whether a value satisfies the constraint in a world.
     pub fn test(&self, value: &Value, world: &World<'_>) -> Truth {
-        let bytes = value.as_str().map_or(0, str::len) as u64;
-        if !world.work.spend(1 + bytes / limits::BYTES_PER_WORK) {
+        if !world.work.spend(self.test_cost(value)) {
             return Truth::Unknown;
         }
         match self {
@@ -152,6 +147,12 @@ impl Constraint {
 }
 
 impl TextRule {
+    /// What looking for links costs. A text that is too long is not looked at.
+    fn link_cost(&self, value: &str) -> u64 {
+        let is_looked_at = !self.urls && value.len() as u64 / 4 <= self.max;
+        if is_looked_at { work::of_links(value) } else { 0 }
+    }
+
     fn holds(&self, value: &Value) -> bool {
         value.as_str().is_some_and(|value| {
             value.chars().count() as u64 <= self.max
@@ -227,6 +228,9 @@ impl Attr {
 /// Whether the values at some JSON pointers of a row satisfy their constraints; one that is not there does not.
 pub(super) fn row_test(wanted: &Arguments, row: &Value, world: &World<'_>) -> Truth {
     let at = |pointer: &String, constraint: &Constraint| {
+        if !world.work.spend(1 + work::of_text(pointer)) {
+            return Truth::Unknown;
+        }
         row.pointer(pointer).map_or(Truth::Fails, |value| constraint.test(value, world))
     };
     Truth::all(wanted.iter().map(|(pointer, constraint)| at(pointer, constraint)))
@@ -264,6 +268,8 @@ pub fn arguments_test<'a>(
 ) -> Result<(), ArgumentFault<'a>> {
     let mut fault: Option<ArgumentFault<'a>> = None;
     let mut present = 0;
+    // Where that is too much, whatever is tested next is unknown; what is absent was not tested.
+    world.work.spend(work::of_entries(wanted.len()));
     for (name, constraint) in wanted.iter().filter(|(name, _)| *name != "*") {
         let found = match given.get(name) {
             Some(value) => {

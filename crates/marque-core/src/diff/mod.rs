@@ -17,7 +17,7 @@ use crate::envelope::{Envelope, EnvelopeStep};
 use crate::{limits, timestamp};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use witness::{Focus, Search};
+use witness::{Focus, Search, find_within};
 
 /// How two envelopes differ.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -57,9 +57,16 @@ impl Diff {
 
 /// Compares two envelopes in both directions.
 pub fn diff(a: &Envelope, b: &Envelope) -> Diff {
+    diff_within(a, b, &Work::new(limits::DIFF_WORK))
+}
+
+/// [`diff`] for some work: where it runs out, what is left cannot be compared and has no example.
+pub fn diff_within(a: &Envelope, b: &Envelope, work: &Work) -> Diff {
     let renamed = renamed(a, b);
     let reversed: Vec<(String, String)> = renamed.iter().map(|(one, other)| (other.clone(), one.clone())).collect();
-    Diff { first: beyond(a, b, &renamed), second: beyond(b, a, &reversed), renamed }
+    let half = work.left() / 2;
+    let first = work.within(half, |work| beyond(a, b, &renamed, work));
+    Diff { first, second: beyond(b, a, &reversed, work), renamed }
 }
 
 /// Steps that only one of them has by name, and that are the same otherwise.
@@ -81,10 +88,10 @@ fn renamed(a: &Envelope, b: &Envelope) -> Vec<(String, String)> {
 }
 
 /// What `own` permits and `other` does not.
-fn beyond(own: &Envelope, other: &Envelope, renamed: &[(String, String)]) -> Vec<Difference> {
-    let mut found = of_bounds(own, other);
+fn beyond(own: &Envelope, other: &Envelope, renamed: &[(String, String)], work: &Work) -> Vec<Difference> {
+    let mut found = of_bounds(own, other, work);
     for step in own.steps.iter().filter(|step| renamed.iter().all(|(name, _)| *name != step.id)) {
-        found.extend(of_step(own, step, other));
+        found.extend(of_step(own, step, other, work));
     }
     found
 }
@@ -104,16 +111,22 @@ impl<'f> Finding<'f> {
     }
 
     /// Looks for an example among the calls of some steps.
-    fn with(self, step: Option<&str>, own: &Envelope, steps: &[&EnvelopeStep], other: &Envelope) -> Difference {
+    fn with(
+        self,
+        step: Option<&str>,
+        (own, steps): (&Envelope, &[&EnvelopeStep]),
+        other: &Envelope,
+        work: &Work,
+    ) -> Difference {
         let tries = Work::new(limits::WITNESS_TRIES);
-        let find = |focus| steps.iter().find_map(|step| Search::new(own, other, step, &tries).find(focus));
+        let find = |focus| steps.iter().find_map(|step| Search::new(own, other, step, &tries, work).find(focus));
         let witness = self.focus.and_then(find);
         let Self { member, here, there, comparison, .. } = self;
         Difference { step: step.map(str::to_owned), member, here, there, comparison, witness }
     }
 }
 
-fn of_bounds(own: &Envelope, other: &Envelope) -> Vec<Difference> {
+fn of_bounds(own: &Envelope, other: &Envelope, work: &Work) -> Vec<Difference> {
     let (mine, theirs) = (&own.bounds, &other.bounds);
     let instant = |at: Option<i64>| json!(at.map(|at| timestamp::format(at).unwrap_or_default()));
     let mut found = Vec::new();
@@ -139,10 +152,10 @@ fn of_bounds(own: &Envelope, other: &Envelope) -> Vec<Difference> {
         found.push(Finding::new("blocked", Value::Null, json!(blocked), Some(Focus::Blocked(blocked))));
     }
     let steps: Vec<&EnvelopeStep> = own.steps.iter().collect();
-    found.into_iter().map(|finding| finding.with(None, own, &steps, other)).collect()
+    found.into_iter().map(|finding| finding.with(None, (own, &steps), other, work)).collect()
 }
 
-fn of_step(own: &Envelope, step: &EnvelopeStep, other: &Envelope) -> Vec<Difference> {
+fn of_step(own: &Envelope, step: &EnvelopeStep, other: &Envelope, work: &Work) -> Vec<Difference> {
     let whole = |member: &str, there: Value| {
         let here =
             json!({"location": step.location, "action": step.action, "resource": step.resource, "args": step.args});
@@ -153,23 +166,25 @@ fn of_step(own: &Envelope, step: &EnvelopeStep, other: &Envelope) -> Vec<Differe
         Some(theirs) if theirs.location != step.location || theirs.action != step.action => {
             vec![whole("action", json!({"location": theirs.location, "action": theirs.action}))]
         }
-        Some(theirs) => of_members(step, theirs),
+        Some(theirs) => of_members(step, theirs, work),
     };
     let mut found: Vec<Difference> =
-        findings.into_iter().map(|finding| finding.with(Some(&step.id), own, &[step], other)).collect();
+        findings.into_iter().map(|finding| finding.with(Some(&step.id), (own, &[step]), other, work)).collect();
     // Where nothing shows one of them alone, a call may still show that there is a difference.
     if found.iter().all(|difference| difference.witness.is_none())
         && let Some(first) = found.first_mut()
     {
-        first.witness = find(own, step, other);
+        first.witness = find_within(own, step, other, work);
     }
     found
 }
 
 /// The members of a step of which `own` permits more than `other`, a step of the same action.
-fn of_members<'f>(own: &'f EnvelopeStep, other: &'f EnvelopeStep) -> Vec<Finding<'f>> {
+fn of_members<'f>(own: &'f EnvelopeStep, other: &'f EnvelopeStep, work: &Work) -> Vec<Finding<'f>> {
     let (kind, theirs) = (&own.resource.kind, &other.resource.kind);
-    let id = other.resource.id.as_constraint().compare(&own.resource.id.as_constraint());
+    let id = work.within(limits::COMPARISON_WORK, |work| {
+        other.resource.id.as_constraint().compare_within(&own.resource.id.as_constraint(), work)
+    });
     let resource = Comparison::from(kind == theirs).and(id);
     let mut found = Vec::new();
     if own.class != other.class {
@@ -179,7 +194,7 @@ fn of_members<'f>(own: &'f EnvelopeStep, other: &'f EnvelopeStep) -> Vec<Finding
         let finding = Finding::new("resource", json!(own.resource), json!(other.resource), Some(Focus::Resource));
         found.push(Finding { comparison: resource, ..finding });
     }
-    found.extend(of_arguments(&own.args, &other.args));
+    found.extend(of_arguments(&own.args, &other.args, work));
     let members = [
         ("uses", other.uses.covers(own.uses), json!(own.uses), json!(other.uses), Focus::Uses),
         ("after", other.after.is_subset(&own.after), json!(own.after), json!(other.after), Focus::After),
@@ -211,7 +226,7 @@ fn of_members<'f>(own: &'f EnvelopeStep, other: &'f EnvelopeStep) -> Vec<Finding
     found
 }
 
-fn of_arguments<'f>(own: &'f Arguments, other: &'f Arguments) -> Vec<Finding<'f>> {
+fn of_arguments<'f>(own: &'f Arguments, other: &'f Arguments, work: &Work) -> Vec<Finding<'f>> {
     let names: BTreeSet<&'f String> = own.keys().chain(other.keys()).collect();
     let one = |args: &'f Arguments, name: &'f str| {
         let named = args.get_key_value(name).into_iter();
@@ -227,8 +242,8 @@ fn of_arguments<'f>(own: &'f Arguments, other: &'f Arguments) -> Vec<Finding<'f>
             // What is open beside the argument is compared on its own.
             let (parent, child) = (one(other, name), one(own, name));
             let (has_parent, has_child) = (theirs.is_some(), mine.is_some());
-            let work = Work::new(limits::COMPARISON_WORK);
-            arguments_compare(&closed(parent, !has_parent), &closed(child, !has_child && has_parent), &work)
+            let (parent, child) = (closed(parent, !has_parent), closed(child, !has_child && has_parent));
+            work.within(limits::COMPARISON_WORK, |work| arguments_compare(&parent, &child, work))
         };
         let stated = |constraint: Option<&Constraint>| json!(constraint.map(Constraint::expected));
         let focus = if mine.is_some() || !own.contains_key("*") { name.as_str() } else { "*" };

@@ -4,7 +4,7 @@
 use super::scene::{self, Needed, Scene, Segment};
 use crate::constraint::{
     AmountRange, Arguments, Attr, Compute, Constraint, DomainRule, Fmt, Items, NumRange, Reduce, Ref, RefSet, Rel,
-    SameAs, TextRule, TimeWindow, WordKind,
+    SameAs, TextRule, TimeWindow, WordKind, Work, of_entries, of_value,
 };
 use crate::envelope::Envelope;
 use crate::limits;
@@ -32,11 +32,18 @@ impl Sample {
     }
 
     /// Whether the value satisfies a constraint, once what it needs is there.
-    pub(super) fn holds(&self, constraint: &Constraint) -> bool {
+    pub(super) fn holds(&self, constraint: &Constraint, work: &Work) -> bool {
         match &self.value {
             None => matches!(constraint, Constraint::Optional(_)),
-            Some(value) => Scene::of(&self.needed).is_some_and(|scene| scene.holds(constraint, value)),
+            Some(_) if !work.spend(1 + self.cost()) => false,
+            Some(value) => Scene::of(&self.needed)
+                .is_some_and(|scene| work.within(limits::DECISION_WORK, |work| scene.holds(constraint, value, work))),
         }
+    }
+
+    /// Units for copying it.
+    pub(super) fn cost(&self) -> u64 {
+        self.value.as_ref().map_or(0, of_value) + self.needed.len() as u64
     }
 }
 
@@ -47,6 +54,8 @@ pub(super) struct Source<'s> {
     pub(super) envelope: &'s Envelope,
     /// Values that what comes from results may have.
     pub(super) near: &'s [Value],
+    /// What may be looked at: steps may take values from each other many times over.
+    pub(super) work: &'s Work,
 }
 
 /// A number that is good for text too.
@@ -60,6 +69,9 @@ impl Source<'_> {
     /// Samples within the constraint and just beyond it, the simplest first.
     pub(super) fn samples(&self, constraint: &Constraint) -> Vec<Sample> {
         use Constraint as C;
+        if !self.work.spend(1 + of_entries(self.near.len())) {
+            return Vec::new();
+        }
         let mut samples = match constraint {
             C::Const(value) => plain([value.clone()]),
             C::OneOf(values) => plain(values.iter().cloned()),
@@ -87,13 +99,14 @@ impl Source<'_> {
             C::Quote(rule) => self.quoted(&rule.step, None),
             C::Any(_) => plain(anything()),
         };
+        let made = samples.iter().map(Sample::cost).fold(0, u64::saturating_add);
         samples.truncate(limits::SAMPLES);
-        samples
+        if self.work.spend(made) { samples } else { Vec::new() }
     }
 
     /// The samples that satisfy the constraint.
     fn within(&self, constraint: &Constraint) -> Vec<Sample> {
-        self.samples(constraint).into_iter().filter(|sample| sample.holds(constraint)).collect()
+        self.samples(constraint).into_iter().filter(|sample| sample.holds(constraint, self.work)).collect()
     }
 
     fn lists(&self, of: &Constraint, rule: &Items) -> Vec<Sample> {

@@ -3,7 +3,6 @@
 use crate::call::Call;
 use crate::constraint::{Constraint, Field, Truth, Work, World};
 use crate::facts::{Facts, Past, PastCall, Records};
-use crate::limits;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -85,9 +84,8 @@ impl Scene {
     }
 
     /// Whether a value satisfies a constraint here.
-    pub(super) fn holds(&self, constraint: &Constraint, value: &Value) -> bool {
-        let work = Work::new(limits::DECISION_WORK);
-        let world = World { facts: Some(&self.facts), records: Some(&self.records), work: &work };
+    pub(super) fn holds(&self, constraint: &Constraint, value: &Value, work: &Work) -> bool {
+        let world = World { facts: Some(&self.facts), records: Some(&self.records), work };
         constraint.test(value, &world) == Truth::Holds
     }
 

@@ -5,7 +5,7 @@ use super::samples::{Sample, Source};
 use super::scene::Scene;
 use crate::call::{Call, CallResource};
 use crate::constraint::{Constraint, Work};
-use crate::decide::{Decision, Refusal, decide};
+use crate::decide::{Decision, Refusal, decide, decide_within};
 use crate::envelope::{Envelope, EnvelopeStep};
 use crate::explain::Outcome;
 use crate::facts::Facts;
@@ -117,16 +117,29 @@ pub(super) struct Search<'e> {
     pub(super) other: &'e Envelope,
     pub(super) step: &'e EnvelopeStep,
     tries: &'e Work,
+    /// What all examples of one difference may cost together.
+    work: &'e Work,
 }
 
 /// Looks for a call of a step that `own` permits and `other` does not.
 pub fn find(own: &Envelope, step: &EnvelopeStep, other: &Envelope) -> Option<Witness> {
-    Search::new(own, other, step, &Work::new(limits::WITNESS_TRIES)).find(Focus::Step)
+    find_within(own, step, other, &Work::new(limits::DIFF_WORK))
+}
+
+/// [`find`] for some work: where it runs out, none is found.
+pub fn find_within(own: &Envelope, step: &EnvelopeStep, other: &Envelope, work: &Work) -> Option<Witness> {
+    Search::new(own, other, step, &Work::new(limits::WITNESS_TRIES), work).find(Focus::Step)
 }
 
 impl<'e> Search<'e> {
-    pub(super) fn new(own: &'e Envelope, other: &'e Envelope, step: &'e EnvelopeStep, tries: &'e Work) -> Self {
-        Self { own, other, step, tries }
+    pub(super) fn new(
+        own: &'e Envelope,
+        other: &'e Envelope,
+        step: &'e EnvelopeStep,
+        tries: &'e Work,
+        work: &'e Work,
+    ) -> Self {
+        Self { own, other, step, tries, work }
     }
 
     /// Looks for a call that shows it: one that the other envelope refuses for just that.
@@ -188,10 +201,10 @@ impl<'e> Search<'e> {
         same: Option<&Constraint>,
         focus: Focus<'_>,
     ) -> Slot<'e> {
-        let there = Source { envelope: self.other, near: &[] };
+        let there = Source { envelope: self.other, near: &[], work: self.work };
         let theirs: Vec<Sample> = rivals.iter().flat_map(|rival| there.samples(rival)).collect();
         let near: Vec<Value> = theirs.iter().filter_map(|sample| sample.value.clone()).collect();
-        let here = Source { envelope: self.own, near: &near };
+        let here = Source { envelope: self.own, near: &near, work: self.work };
         // First what lies at the other's bounds: an example just beyond them says most.
         let mut samples: Vec<Sample> = theirs.into_iter().chain(here.samples(constraint)).collect();
         samples.extend(near.iter().map(|value| Sample { value: Some(value.clone()), needed: Vec::new() }));
@@ -199,7 +212,7 @@ impl<'e> Search<'e> {
         let mut allowed: Vec<Sample> = Vec::new();
         for sample in samples {
             let is_id = argument.is_some() || sample.value.as_ref().is_some_and(Value::is_string);
-            if is_id && !allowed.contains(&sample) && sample.holds(constraint) {
+            if is_id && !allowed.contains(&sample) && sample.holds(constraint, self.work) {
                 allowed.push(sample);
             }
         }
@@ -208,7 +221,7 @@ impl<'e> Search<'e> {
             Focus::Argument(name) => argument == Some(name),
             _ => false,
         };
-        let is_common = |sample: &Sample| same.is_some_and(|same| sample.holds(same));
+        let is_common = |sample: &Sample| same.is_some_and(|same| sample.holds(same, self.work));
         allowed.sort_by_key(|sample| is_common(sample) == is_shown);
         Slot { argument, samples: allowed }
     }
@@ -233,8 +246,11 @@ impl<'e> Search<'e> {
         if circumstances.is_asked && self.step.approve == Approve::StepUp {
             facts.approvals.insert(call.approval());
         }
-        let here = Answer::from(decide(self.own, &call, &facts, now));
-        let there = Answer::from(decide(self.other, &call, &facts, now));
+        let answer = |envelope| {
+            let decided = |work: &Work| Answer::from(decide_within(envelope, &call, &facts, now, work));
+            self.work.within(limits::DECISION_WORK, decided)
+        };
+        let (here, there) = (answer(self.own), answer(self.other));
         (here.outcome.reach() > there.outcome.reach()).then_some(Witness { call, facts, now, here, there })
     }
 }
@@ -259,7 +275,7 @@ impl Trial<'_, '_> {
     }
 
     fn vary_two(&self, base: &[&Sample], place: usize, circumstances: &Circumstances) -> Option<Witness> {
-        let has_tries = |_: &Vec<&Sample>| self.search.tries.left() > 0;
+        let has_tries = |_: &Vec<&Sample>| self.search.tries.left() > 0 && self.search.work.left() > 0;
         self.exchanges(base, place).take_while(has_tries).find_map(|first| {
             let mut others = (0..self.slots.len()).filter(|beside| *beside != place);
             others.find_map(|beside| {
@@ -279,6 +295,8 @@ impl Trial<'_, '_> {
 
     fn attempt(&self, picked: &[&Sample], circumstances: &Circumstances) -> Option<Witness> {
         self.search.tries.spend(1).then_some(())?;
+        let copied = picked.iter().map(|sample| sample.cost()).fold(0, u64::saturating_add);
+        self.search.work.spend(1 + copied).then_some(())?;
         let mut scene = Scene::of(picked.iter().flat_map(|sample| &sample.needed))?;
         circumstances.prepare(&mut scene);
         let is_open = |(slot, sample): (&Slot<'_>, &&Sample)| slot.argument == Some("*") && sample.value.is_some();
@@ -287,6 +305,8 @@ impl Trial<'_, '_> {
         names.into_iter().find_map(|further| {
             let call = self.call(picked, further, circumstances)?;
             let witness = self.search.decide(call, &scene, circumstances)?;
+            // Here the work of the search may have run out, and not that of a decision.
+            (witness.there.reason != Some(Reason::TooMuchWork)).then_some(())?;
             self.focus.is_shown_by(&witness.there).then_some(witness)
         })
     }

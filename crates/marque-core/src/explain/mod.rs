@@ -7,7 +7,7 @@ pub use depends::{Dependence, Origin};
 
 use crate::call::Call;
 use crate::constraint::{Arguments, Constraint, Truth, Work, World};
-use crate::decide::{Case, Decision, adds_up, decide};
+use crate::decide::{Case, Decision, adds_up, decide_within};
 use crate::envelope::{Envelope, EnvelopeStep};
 use crate::facts::Facts;
 use crate::plan::{Approve, Uses};
@@ -137,13 +137,21 @@ impl From<Truth> for Held {
 
 /// Explains the decision on one call. `now` is in seconds since the Unix epoch.
 pub fn explain(envelope: &Envelope, call: &Call, facts: &Facts, now: i64) -> Explanation {
-    let (outcome, reason, step) = match decide(envelope, call, facts, now) {
+    explain_within(envelope, call, facts, now, &Work::new(2 * limits::DECISION_WORK))
+}
+
+/// [`explain`] for some work: half of it for the decision, the rest for the checks. Where that runs out, what is not
+/// checked is unknown.
+pub fn explain_within(envelope: &Envelope, call: &Call, facts: &Facts, now: i64, work: &Work) -> Explanation {
+    let half = work.left() / 2;
+    let decision = work.within(half, |work| decide_within(envelope, call, facts, now, work));
+    let (outcome, reason, step) = match decision {
         Decision::Permit(step) => (Outcome::Permit, None, Some(step.id.clone())),
         Decision::StepUp(asked) => (Outcome::StepUp, Some(Reason::StepUpRequired), Some(asked.step.id.clone())),
         Decision::Escalate(refusal) => (Outcome::Escalate, Some(refusal.reason), refusal.nearest.map(|near| near.step)),
         Decision::Deny(refusal) => (Outcome::Deny, Some(refusal.reason), refusal.nearest.map(|near| near.step)),
     };
-    let asked = Question { envelope, call, facts, now };
+    let asked = Question { case: Case::new(envelope, call, Some(facts), now, work), envelope, call, facts, now };
     let steps = envelope.steps.iter().map(|step| asked.step(step)).collect();
     Explanation { outcome, reason, step, checks: asked.before_all(), steps }
 }
@@ -178,6 +186,7 @@ impl StepExplanation {
 }
 
 struct Question<'q> {
+    case: Case<'q>,
     envelope: &'q Envelope,
     call: &'q Call,
     facts: &'q Facts,
@@ -194,7 +203,13 @@ impl Question<'_> {
         });
         let blocked = bounds.blocked.iter().chain(&self.facts.blocked).map(|blocked| {
             let got = json!({"action": self.call.action, "resource": self.call.resource});
-            Check::new(Subject::Blocked, !blocked.applies(self.call), Reason::Blocked, json!(blocked), got)
+            Check::new(
+                Subject::Blocked,
+                !blocked.applies_within(self.call, self.case.work),
+                Reason::Blocked,
+                json!(blocked),
+                got,
+            )
         });
         expiry.into_iter().chain(blocked).collect()
     }
@@ -220,15 +235,13 @@ impl Question<'_> {
     }
 
     fn resource(&self, step: &EnvelopeStep) -> Check {
-        let case = Case::new(self.envelope, self.call, Some(self.facts), self.now);
-        let held = self.with_world(|world| case.resource(step, world));
+        let held = self.case.resource(step, &self.world());
         let (expected, got) = (json!(step.resource), json!(self.call.resource));
         Check::new(Subject::Resource, held, Reason::ResourceNotInPlan, expected, got)
     }
 
-    fn with_world<T>(&self, test: impl FnOnce(&World<'_>) -> T) -> T {
-        let work = Work::new(limits::DECISION_WORK);
-        test(&World { facts: Some(self.facts), records: Some(&self.call.records), work: &work })
+    fn world(&self) -> World<'_> {
+        World { facts: Some(self.facts), records: Some(&self.call.records), work: self.case.work }
     }
 
     fn arguments(&self, wanted: &Arguments) -> Vec<Check> {
@@ -236,9 +249,7 @@ impl Question<'_> {
         let named = wanted.iter().filter(|(name, _)| *name != "*").map(|(name, constraint)| {
             let (expected, got) = (constraint.expected(), given.get(name).cloned().unwrap_or_default());
             let (held, reason) = match given.get(name) {
-                Some(value) => {
-                    (self.with_world(|world| constraint.test(value, world)).into(), Reason::ArgumentMismatch)
-                }
+                Some(value) => (constraint.test(value, &self.world()).into(), Reason::ArgumentMismatch),
                 None => (Held::from(matches!(constraint, Constraint::Optional(_))), Reason::ArgumentMissing),
             };
             Check::new(Subject::Argument, held, reason, expected, got).of(name)
@@ -296,13 +307,12 @@ impl Question<'_> {
     }
 
     fn budgets(&self, step: &EnvelopeStep) -> Vec<Check> {
-        let case = Case::new(self.envelope, self.call, Some(self.facts), self.now);
+        let is_known = self.case.work.spend(self.case.room_cost(step, self.facts));
         let budgets = self.envelope.bounds.budgets.iter().filter(|budget| budget.steps.contains(&step.id));
         let check = |budget: &crate::plan::Budget| {
-            let held = match (case.exceeds(budget, self.facts), adds_up(budget, self.facts)) {
-                (_, false) => Held::Unknown,
-                (true, true) => Held::No,
-                (false, true) => Held::Yes,
+            let held = match is_known && adds_up(budget, self.facts) {
+                false => Held::Unknown,
+                true => (!self.case.exceeds(budget, self.facts)).into(),
             };
             let of_step = |id: &String| (id.clone(), json!(self.facts.uses(id)));
             let got = match &budget.arg {
@@ -315,7 +325,7 @@ impl Question<'_> {
     }
 
     fn step_up(&self) -> Check {
-        let held = self.facts.approvals.contains(&self.call.approval());
+        let held = self.facts.approvals.contains(self.case.approval());
         let most = self.envelope.bounds.max_step_ups;
         let is_spent = self.facts.step_ups >= most;
         let reason = if is_spent { Reason::StepUpsExhausted } else { Reason::StepUpRequired };

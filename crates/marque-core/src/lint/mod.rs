@@ -11,6 +11,8 @@ mod step;
 pub use rule::Rule;
 
 use crate::catalog::{Catalog, CatalogAction};
+use crate::constraint::Work;
+use crate::limits;
 use crate::plan::{Class, SubmittedPlan, SubmittedStep};
 use serde::Serialize;
 use serde_json::Value;
@@ -33,13 +35,18 @@ pub struct Finding {
 
 /// Finds where a plan is wide, with what the catalogs of some of its locations say. In the plan's order.
 pub fn lint(plan: &SubmittedPlan, catalogs: &[Catalog]) -> Vec<Finding> {
+    lint_within(plan, catalogs, &Work::new(limits::LINT_WORK))
+}
+
+/// [`lint`] for some work, which looking for redundant steps costs: where it runs out, no more of them are found.
+pub fn lint_within(plan: &SubmittedPlan, catalogs: &[Catalog], work: &Work) -> Vec<Finding> {
     let mut report = Report::default();
     let steps: Vec<Described<'_>> = plan.steps.iter().map(|step| Described::new(step, catalogs)).collect();
     plan::check(plan, &steps, &mut report);
     for (index, step) in steps.iter().enumerate() {
         step::check(step, &format!("$.steps[{index}]"), &mut report);
     }
-    plan::check_together(plan, &steps, &mut report);
+    plan::check_together(plan, &steps, &mut report, work);
     report.findings
 }
 

@@ -2,9 +2,9 @@
 
 use super::step::DAY_SECS;
 use super::{Described, Report, Rule};
-use crate::attenuate::covers;
+use crate::attenuate::compare_within;
 use crate::catalog::Source;
-use crate::constraint::{AmountRange, Constraint};
+use crate::constraint::{AmountRange, Constraint, Work};
 use crate::envelope::{Bounds, Envelope, EnvelopeStep};
 use crate::plan::{Class, Mode, SubmittedPlan, Uses};
 use crate::taint::Earlier;
@@ -85,18 +85,19 @@ fn amount(constraint: &Constraint) -> Option<&AmountRange> {
     }
 }
 
-pub(super) fn check_together(plan: &SubmittedPlan, steps: &[Described<'_>], report: &mut Report) {
-    redundant(plan, report);
+pub(super) fn check_together(plan: &SubmittedPlan, steps: &[Described<'_>], report: &mut Report, work: &Work) {
+    redundant(plan, report, work);
     asks_again(steps, report);
 }
 
 /// Steps of one action where another allows at least as much in one call.
-fn redundant(plan: &SubmittedPlan, report: &mut Report) {
+fn redundant(plan: &SubmittedPlan, report: &mut Report, work: &Work) {
     let written = Envelope::as_written(plan, 0);
     let one = |step: &EnvelopeStep| {
         let step = EnvelopeStep { id: String::new(), uses: Uses::Count(1), ..step.clone() };
         Envelope { steps: vec![step], bounds: Bounds::default() }
     };
+    let covers = |wide: &Envelope, narrow: &Envelope| compare_within(wide, narrow, work).is_ok();
     let singles: Vec<Envelope> = written.steps.iter().map(one).collect();
     for (index, (step, narrow)) in written.steps.iter().zip(&singles).enumerate() {
         let covering = written.steps.iter().zip(&singles).enumerate().find(|(other, (_, wide))| {

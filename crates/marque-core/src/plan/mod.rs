@@ -7,7 +7,7 @@ pub use resolved::{Agent, CatalogRef, Limits, ResolvedPlan, Step, User};
 pub use submitted::{SubmittedLimits, SubmittedPlan, SubmittedStep, UserRef};
 
 use crate::call::Call;
-use crate::constraint::{Constraint, Truth, World};
+use crate::constraint::{Constraint, Truth, Work, World};
 use crate::json::{self, Path, Refused};
 #[cfg(feature = "schema")]
 use crate::schema;
@@ -79,10 +79,10 @@ impl ResourceId {
     }
 
     /// Whether a concrete id is not certainly another one: for what is blocked, not knowing is enough.
-    fn may_hold(&self, id: &str) -> bool {
+    fn may_hold(&self, id: &str, work: &Work) -> bool {
         match self {
             Self::Exact(exact) => exact == id,
-            Self::Bound(constraint) => constraint.may_hold(id),
+            Self::Bound(constraint) => constraint.may_hold_within(id, work),
         }
     }
 
@@ -289,9 +289,14 @@ pub struct BlockedResource {
 impl Blocked {
     /// Whether everything that is stated applies to a call.
     pub fn applies(&self, call: &Call) -> bool {
+        self.applies_within(call, &Work::new(limits::DECISION_WORK))
+    }
+
+    /// [`Self::applies`] for some work: where it runs out, it applies.
+    pub(crate) fn applies_within(&self, call: &Call, work: &Work) -> bool {
         let resource = self.resource.as_ref().is_none_or(|blocked| {
             blocked.kind.as_ref().is_none_or(|kind| *kind == call.resource.kind)
-                && blocked.id.as_ref().is_none_or(|id| id.may_hold(&call.resource.id))
+                && blocked.id.as_ref().is_none_or(|id| id.may_hold(&call.resource.id, work))
         });
         self.action.as_ref().is_none_or(|action| *action == call.action)
             && self.location.as_ref().is_none_or(|location| *location == call.location)

@@ -3,7 +3,7 @@
 mod prerequisites;
 
 use crate::catalog::{ArgumentKind, Catalog, CatalogAction, Source};
-use crate::constraint::Constraint;
+use crate::constraint::{Comparison, Constraint, Work};
 use crate::json::Refused;
 use crate::plan::{
     Agent, Approve, Blocked, Class, Limits, Mode, ResolvedPlan, ResourceId, Step, SubmittedPlan, SubmittedStep, User,
@@ -59,7 +59,15 @@ fn rejection(reason: Reason, path: impl Into<String>, message: impl Into<String>
 /// # Errors
 /// When the plan names another agent, ends too late or in the past, names something blocked, or a
 /// step is not what the resource server's catalog describes.
-pub fn resolve(mut plan: SubmittedPlan, with: &Completion<'_>) -> Result<ResolvedPlan, Rejection> {
+pub fn resolve(plan: SubmittedPlan, with: &Completion<'_>) -> Result<ResolvedPlan, Rejection> {
+    resolve_within(plan, with, &Work::new(limits::SUBMISSION_WORK))
+}
+
+/// [`resolve`] for some work: where it runs out, the plan is refused for [`Reason::TooMuchWork`].
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_within(mut plan: SubmittedPlan, with: &Completion<'_>, work: &Work) -> Result<ResolvedPlan, Rejection> {
     if plan.agent != with.client_id {
         return Err(rejection(Reason::PlanInvalid, "$.agent", "is not the client that submits the plan"));
     }
@@ -71,7 +79,7 @@ pub fn resolve(mut plan: SubmittedPlan, with: &Completion<'_>) -> Result<Resolve
         prerequisites::add(&mut plan, with.catalogs)?;
     }
     let steps = resolve_steps(&plan, stated, with.catalogs)?;
-    refuse_blocked(&steps, &blocked)?;
+    refuse_blocked(&steps, &blocked, work)?;
     let max_step_ups = step_ups(&plan, &steps)?;
     let used = |catalog: &&Catalog| steps.iter().any(|step| step.location == catalog.document().location);
     let mut catalogs: Vec<_> = with.catalogs.iter().filter(used).map(Catalog::reference).collect();
@@ -127,10 +135,14 @@ fn step_ups(plan: &SubmittedPlan, steps: &[Step]) -> Result<Option<u64>, Rejecti
     }
 }
 
-fn refuse_blocked(steps: &[Step], blocked: &[Blocked]) -> Result<(), Rejection> {
+fn refuse_blocked(steps: &[Step], blocked: &[Blocked], work: &Work) -> Result<(), Rejection> {
     for (index, step) in steps.iter().enumerate() {
-        if blocked.iter().any(|blocked| blocked.covers(step)) {
-            return Err(rejection(Reason::Blocked, format!("$.steps[{index}]"), "every call of it is blocked"));
+        let refused = |reason, message: &str| Err(rejection(reason, format!("$.steps[{index}]"), message));
+        if blocked.iter().any(|blocked| blocked.covers(step, work)) {
+            return refused(Reason::Blocked, "every call of it is blocked");
+        }
+        if work.left() == 0 {
+            return refused(Reason::TooMuchWork, "comparing the plan with what is blocked is too much work");
         }
     }
     Ok(())
@@ -138,9 +150,13 @@ fn refuse_blocked(steps: &[Step], blocked: &[Blocked]) -> Result<(), Rejection> 
 
 impl Blocked {
     /// Whether everything that a step could permit is blocked.
-    fn covers(&self, step: &Step) -> bool {
+    fn covers(&self, step: &Step, work: &Work) -> bool {
+        work.spend(1);
         let resource = self.resource.as_ref().is_none_or(|blocked| {
-            let id = |id: &ResourceId| id.as_constraint().covers(&step.resource.id.as_constraint());
+            let id = |id: &ResourceId| {
+                let comparison = id.as_constraint().compare_within(&step.resource.id.as_constraint(), work);
+                comparison == Comparison::Narrower
+            };
             blocked.kind.as_ref().is_none_or(|kind| *kind == step.resource.kind) && blocked.id.as_ref().is_none_or(id)
         });
         self.action.as_ref().is_none_or(|action| *action == step.action)

@@ -18,10 +18,10 @@ pub(super) fn add(plan: &mut SubmittedPlan, catalogs: &[Catalog]) -> Result<(), 
         let action = catalog.and_then(|catalog| catalog.action(&step.action));
         for required in action.map_or(&[][..], |action| &action.requires) {
             add_read(plan, stated, &step, required);
-        }
-        if plan.steps.len() > limits::STEPS {
-            let message = format!("is more than {} steps with the reads that permissive mode adds", limits::STEPS);
-            return Err(rejection(Reason::PlanInvalid, "$.steps", message));
+            if plan.steps.len() > limits::STEPS {
+                let message = format!("is more than {} steps with the reads that permissive mode adds", limits::STEPS);
+                return Err(rejection(Reason::PlanInvalid, "$.steps", message));
+            }
         }
         next += 1;
     }

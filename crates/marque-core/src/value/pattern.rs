@@ -13,8 +13,9 @@ use regex_syntax::ast::{
 };
 use regex_syntax::hir::translate::TranslatorBuilder;
 use regex_syntax::hir::{Class, Hir, HirKind};
+use regex_syntax::utf8::Utf8Sequences;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A compiled pattern. Clones share it.
 #[derive(Clone, Debug)]
@@ -23,10 +24,12 @@ pub struct Pattern(Arc<Compiled>);
 #[derive(Debug)]
 struct Compiled {
     text: String,
-    regex: Regex,
+    /// Made when a value is first matched, if it is small enough to be kept; `None` if it cannot be made any more.
+    regex: OnceLock<Option<Regex>>,
     max_bytes: Option<usize>,
     example: String,
     hir: Hir,
+    states: u64,
 }
 
 impl Pattern {
@@ -49,23 +52,44 @@ impl Pattern {
             .build()
             .translate(pattern, &ast)
             .map_err(|error| format!("is no pattern: {}, at byte {}", error.kind(), error.span().start.offset))?;
+        // Not kept: a plan may have thousands of patterns, and most calls are for a few of them.
         let regex = compile(pattern)?;
+        // Only now: the compiled size bounds the length.
         let mut example = String::new();
         write_example(&hir, &mut example);
-        let max_bytes = hir.properties().maximum_len();
-        let compiled = Self(Arc::new(Compiled { text: pattern.to_owned(), regex, max_bytes, example, hir }));
-        if compiled.holds(&compiled.0.example) {
-            return Ok(compiled);
+        let is_simple = regex.is_match(&example) && text::check_plain(&example).is_ok();
+        if !is_simple {
+            return Err("matches nothing, or nothing simple, that a person could read".into());
         }
-        Err("matches nothing, or nothing simple, that a person could read".into())
+        let (max_bytes, states) = (hir.properties().maximum_len(), states(&hir));
+        let (text, regex) = (pattern.to_owned(), OnceLock::new());
+        Ok(Self(Arc::new(Compiled { text, regex, max_bytes, example, hir, states })))
     }
 
-    /// Whether the whole value matches and is plain text (see [`text::check_plain`]). The work is linear in the
-    /// value's length. The engine keeps its scratch memory between calls.
+    /// Whether the whole value matches and is plain text (see [`text::check_plain`]). The time is linear in the
+    /// value's length: see [`Self::work`]. The engine of a small pattern is kept, with its scratch memory.
     pub fn holds(&self, value: &str) -> bool {
         self.0.max_bytes.is_none_or(|most| value.len() <= most)
-            && self.0.regex.is_match(value)
+            && self.matches(value)
             && text::check_plain(value).is_ok()
+    }
+
+    fn matches(&self, value: &str) -> bool {
+        let compiled = || compile(&self.0.text).ok();
+        if self.0.states > limits::PATTERN_KEPT_STATES {
+            return compiled().is_some_and(|regex| regex.is_match(value));
+        }
+        self.0.regex.get_or_init(compiled).as_ref().is_some_and(|regex| regex.is_match(value))
+    }
+
+    /// Units of work that matching a value costs: in the worst case the pattern is compiled, and each of its states is
+    /// followed over each byte. A value that is too long is not looked at.
+    pub fn work(&self, value: &str) -> u64 {
+        if self.0.max_bytes.is_some_and(|most| value.len() > most) {
+            return 0;
+        }
+        let steps = (value.len() as u64).saturating_mul(self.0.states);
+        self.0.states / limits::COMPILED_STATES_PER_WORK + steps / limits::STATES_PER_WORK
     }
 
     /// Bytes of the longest value that matches; `None` if there is no longest.
@@ -115,7 +139,7 @@ fn compile(pattern: &str) -> Result<Regex, String> {
     let nest_limit = limits::PATTERN_NEST + 8;
     RegexBuilder::new(&format!(r"\A(?:{pattern})\z"))
         .size_limit(limits::PATTERN_BYTES)
-        .dfa_size_limit(limits::PATTERN_BYTES)
+        .dfa_size_limit(limits::PATTERN_CACHE_BYTES)
         .nest_limit(nest_limit)
         .build()
         .map_err(|_| format!("is more than {} bytes when it is compiled: repeat less", limits::PATTERN_BYTES))
@@ -227,6 +251,26 @@ fn write_example(hir: &Hir, example: &mut String) {
             example.extend(std::iter::repeat_n(once.as_str(), repetition.min as usize));
         }
         HirKind::Repetition(_) => {}
+    }
+}
+
+/// At most so many states has the pattern when it is compiled. The nesting is bounded by the parser.
+fn states(hir: &Hir) -> u64 {
+    let sum = |parts: &[Hir]| parts.iter().map(states).fold(1, u64::saturating_add);
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => 1,
+        HirKind::Literal(literal) => literal.0.len() as u64,
+        HirKind::Class(class) if ranges(class).iter().all(|(_, end)| end.is_ascii()) => 1,
+        HirKind::Class(class) => {
+            let of_range = |(start, end): (char, char)| Utf8Sequences::new(start, end).map(|bytes| bytes.len() as u64);
+            ranges(class).into_iter().flat_map(of_range).sum()
+        }
+        HirKind::Capture(group) => states(&group.sub).saturating_add(2),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => sum(parts),
+        HirKind::Repetition(repetition) => {
+            let times = u64::from(repetition.max.unwrap_or(repetition.min.saturating_add(1))).max(1);
+            states(&repetition.sub).saturating_add(1).saturating_mul(times)
+        }
     }
 }
 

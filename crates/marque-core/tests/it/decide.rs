@@ -3,9 +3,10 @@
 use crate::support::{FILES, MAIL, NOW, envelope, object};
 use marque_core::call::{Call, CallResource};
 use marque_core::canonical::{Digest, canonical};
+use marque_core::constraint::Constraint;
 use marque_core::decide::{Decision, Refusal, decide};
 use marque_core::envelope::Envelope;
-use marque_core::facts::{Facts, Past};
+use marque_core::facts::{Facts, Past, PastCall};
 use marque_core::reason::Reason;
 use serde_json::{Value, json};
 
@@ -312,4 +313,40 @@ fn a_call_digest_is_of_action_resource_and_arguments() {
     ] {
         assert_ne!(digest(change), digest(json!({})));
     }
+}
+
+#[test]
+fn a_step_up_shows_a_resource_that_was_bound_late() {
+    let mut late = step("s", json!({"mode": {"const": "append"}, "text": {"text": {"max": 5}}}), json!(2));
+    late["resource"]["id"] = json!({"ref": {"step": "r", "field": "/id"}});
+    late["approve"] = json!("step_up");
+    let mut envelope = envelope(json!([late]));
+    envelope.bounds.max_step_ups = 1;
+    let past =
+        PastCall { args: object(json!({})), committed: true, result: Some(json!({"id": "a"})), ..PastCall::default() };
+    let facts =
+        Facts { steps: [("r".into(), Past { uses: 1, committed: 1, calls: vec![past] })].into(), ..Facts::default() };
+    match decide(&envelope, &call(json!({})), &facts, NOW) {
+        Decision::StepUp(asked) => assert_eq!(json!(asked.values), json!([{"value": "a", "sources": ["r"]}])),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_template_joins_no_pieces_into_a_link() {
+    let holds = |template: &str, slot: Value, other: Value, text: &str| {
+        let rule = json!({"fmt": {"template": template, "slots": {"a": slot, "b": other}}});
+        serde_json::from_value::<Constraint>(rule).unwrap().holds(&json!(text))
+    };
+    let word = || json!({"text": {"max": 30}});
+    assert!(holds("{a}.{b}", word(), word(), "One. Two"));
+    assert!(!holds("{a}.{b}", word(), word(), "evil.com"), "neither piece is a link, and together they are");
+    assert!(!holds("{a}:{b}", word(), word(), "javascript:alert"));
+    assert!(!holds("Hi {a}@{b}", word(), word(), "Hi bob@evil.com"));
+    assert!(!holds("{a}.{b}", json!({"pattern": "[a-z]+"}), json!({"pattern": "[a-z]+"}), "evil.com"));
+    // Where the template or one slot has the link, whoever signs it sees that there may be one.
+    assert!(holds("https://x.example/{a}/{b}", word(), word(), "https://x.example/1/2"));
+    assert!(holds("{a}: {b}", word(), json!({"text": {"max": 30, "urls": true}}), "Look: https://x.example"));
+    assert!(holds("{a} to {b}", word(), json!({"domain": {"any_of": ["x.example"]}}), "Mail to a@x.example"));
+    assert!(holds("{a} and {b}", json!({"const": "x.example"}), word(), "x.example and more"));
 }

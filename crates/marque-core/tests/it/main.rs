@@ -10,6 +10,7 @@ mod dpop;
 mod evidence;
 mod explain;
 mod generated;
+mod hostile;
 mod json;
 mod jws;
 mod lint;

@@ -259,8 +259,11 @@ fn said(decision: &Decision<'_>) -> Said {
 fn assert_shows(decision: &Decision<'_>, call: &Call) {
     let Decision::StepUp(step_up) = decision else { return };
     assert_eq!(step_up.approval, call.approval());
+    let shown = step_up.values.iter().find(|late| late.argument.is_none());
+    let is_late = step_up.step.resource.id.as_constraint().needs_history();
+    assert_eq!(shown.and_then(|late| late.value.as_str()), is_late.then_some(call.resource.id.as_str()));
     for (name, constraint) in &step_up.step.args {
-        let shown = step_up.values.iter().find(|late| late.argument == *name);
+        let shown = step_up.values.iter().find(|late| late.argument.as_ref() == Some(name));
         let is_late = constraint.needs_history() && call.args.contains_key(name);
         assert_eq!(shown.map(|late| &late.value), call.args.get(name).filter(|_| is_late), "{step_up:?}");
         assert!(shown.is_none_or(|late| late.sources.iter().all(|source| source == "s" || source == "t")));

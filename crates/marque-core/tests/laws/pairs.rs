@@ -255,7 +255,7 @@ fn arguments_keep_the_laws_when_they_are_nested() {
         let narrower = arguments_compare(&parent, &child, &Work::new(limits::COMPARISON_WORK)) == Comparison::Narrower;
         figures.count("pairs");
         figures.count(if narrower { "narrower" } else { "not narrower" });
-        let met = meet_arguments(&parent, &child);
+        let met = meet_arguments(&parent, &child, &Work::new(limits::COMPARISON_WORK));
         let known = rng.pick(&pool().worlds);
         for _ in 0..3 {
             let mut given = given(&mut rng, &child, known);

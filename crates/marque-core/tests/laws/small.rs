@@ -200,7 +200,7 @@ fn arguments_keep_the_laws_over_a_small_universe() {
                 comparison != Comparison::Narrower || as_objects,
                 "objects follow the same rules: {parent:?} {child:?}"
             );
-            match meet_arguments(parent, child) {
+            match meet_arguments(parent, child, &Work::new(limits::COMPARISON_WORK)) {
                 None => assert!(allowed.and(wanted).is_empty(), "{parent:?} and {child:?} have calls in common"),
                 Some(met) => {
                     assert_eq!(bits(&met), allowed.and(wanted), "{met:?} is what {parent:?} and {child:?} allow")

@@ -8,6 +8,8 @@ use account::Account;
 use marque_scenarios::format;
 use std::collections::BTreeSet;
 
+/// So many times as much as the dearest decision of a scenario may a decision cost.
+const ROOM: u64 = 1_000;
 /// Fewer scenarios than this prove too little.
 const LEAST: usize = 150;
 
@@ -15,6 +17,7 @@ const LEAST: usize = 150;
 fn every_scenario_comes_out_as_it_says() {
     let catalogs = format::catalogs();
     let (mut account, mut names, mut failures) = (Account::default(), BTreeSet::new(), Vec::new());
+    let mut work = 0;
     for (file_name, file) in format::files() {
         assert!(!file.topic.is_empty() && !file.scenarios.is_empty(), "{file_name}.yaml is empty");
         for scenario in &file.scenarios {
@@ -27,9 +30,11 @@ fn every_scenario_comes_out_as_it_says() {
             }
             failures.extend(played.failures.iter().map(|why| format!("{file_name}: {}\n    {why}", scenario.name)));
             account.add(scenario, &played.seen);
+            work = work.max(played.work);
         }
     }
-    println!("{} scenarios", names.len());
+    println!("{} scenarios, at most {work} units of work for a decision", names.len());
+    assert!(work * ROOM <= marque_core::limits::DECISION_WORK, "{work} units of work");
     let missing = account.missing();
     println!("{}", missing.join("\n"));
     assert!(failures.is_empty(), "{} of {} scenarios:\n{}", failures.len(), names.len(), failures.join("\n"));

@@ -4,9 +4,11 @@ use crate::check;
 use marque_core::attenuate::{StepRequest, compare};
 use marque_core::call::Call;
 use marque_core::catalog::Catalog;
-use marque_core::decide::{Decision, Offline, Refusal, decide, decide_offline};
+use marque_core::constraint::Work;
+use marque_core::decide::{Decision, Offline, Refusal, decide, decide_offline, decide_within};
 use marque_core::envelope::{Envelope, EnvelopeStep};
 use marque_core::facts::Facts;
+use marque_core::limits;
 use marque_core::plan::{Approve, ResolvedPlan};
 use marque_core::reason::Reason;
 use marque_scenarios::book::Book;
@@ -29,6 +31,8 @@ pub enum Seen {
 #[derive(Default)]
 pub struct Played {
     pub seen: Vec<Seen>,
+    /// Units of work of the dearest decision.
+    pub work: u64,
     pub failures: Vec<String>,
 }
 
@@ -129,7 +133,12 @@ impl<'s> Story<'s> {
         };
         self.book.begin(entry, Some(&call));
         let facts = self.book.facts();
-        let decision = decide(&envelope, &call, &facts, self.now);
+        let work = Work::new(limits::DECISION_WORK);
+        let decision = decide_within(&envelope, &call, &facts, self.now, &work);
+        // A story may tell of a call that is too much work.
+        if work.left() > 0 {
+            self.played.work = self.played.work.max(work.spent());
+        }
         check::expected(&entry.expect, &decision)?;
         self.check_offline(&envelope, &call, &decision)?;
         check::prepared(&envelope, &call, &facts, self.now)?;

@@ -1,0 +1,183 @@
+//! Hostile plans cost bounded memory: what the heap holds at its fullest is a multiple of the input's size that is
+//! stated here. An allocator belongs to a whole program, so these tests are one of their own. What is counted is counted
+//! for each thread, since tests run side by side.
+
+use marque_core::call::{Call, CallResource};
+use marque_core::constraint::Constraint;
+use marque_core::decide::decide;
+use marque_core::diff::diff;
+use marque_core::envelope::Envelope;
+use marque_core::explain::explain;
+use marque_core::facts::Facts;
+use marque_core::json::parse_call;
+use marque_core::limits;
+use marque_core::lint::lint;
+use marque_core::plan::SubmittedPlan;
+use serde_json::{Value, json};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::hint::black_box;
+
+thread_local! {
+    static HELD: Cell<usize> = const { Cell::new(0) };
+    static MOST: Cell<usize> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn took(bytes: usize) {
+    let held = HELD.get().wrapping_add(bytes);
+    HELD.set(held);
+    MOST.set(MOST.get().max(held));
+}
+
+fn gave(bytes: usize) {
+    HELD.set(HELD.get().wrapping_sub(bytes));
+}
+
+// SAFETY: every call goes as it came to the system's allocator.
+#[allow(unsafe_code, reason = "an allocator cannot be written without")]
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        took(layout.size());
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // Old and new are held together while one is copied to the other.
+        took(size);
+        gave(layout.size());
+        unsafe { System.realloc(place, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        gave(layout.size());
+        unsafe { System.dealloc(place, layout) }
+    }
+}
+
+/// Bytes that the heap held at its fullest while something was done, beyond what it held before.
+fn most<T>(done: impl FnOnce() -> T) -> (T, usize) {
+    let before = HELD.get();
+    MOST.set(before);
+    let result = black_box(done());
+    (result, MOST.get() - before)
+}
+
+const LOCATION: &str = "http://localhost:7502";
+
+fn step(id: &str, args: &Value) -> Value {
+    json!({"id": id, "location": LOCATION, "action": "a", "resource": {"type": "t", "id": "r"}, "args": args})
+}
+
+fn plan(steps: &[Value]) -> Vec<u8> {
+    let plan = json!({"version": 1, "purpose": "p", "agent": "a", "user": {"sub": "u"}, "mode": "strict",
+        "limits": {"lifetime_secs": 60, "max_hops": 0}, "steps": steps});
+    plan.to_string().into_bytes()
+}
+
+/// Plans of nearly 64 KiB, each of them full of one thing.
+fn hostile() -> Vec<(&'static str, Vec<u8>)> {
+    let full = |of: &dyn Fn(usize) -> Value| {
+        let mut steps: Vec<Value> = Vec::new();
+        let mut size = plan(&[]).len();
+        for at in 0..limits::STEPS {
+            let next = of(at);
+            size += next.to_string().len() + 1;
+            if size > limits::PLAN_BYTES {
+                break;
+            }
+            steps.push(next);
+        }
+        plan(&steps)
+    };
+    let many = |at: usize, rule: &dyn Fn(usize) -> Value| {
+        let args = (0..limits::ARGUMENTS).map(|arg| (format!("{arg:02}"), rule(at * limits::ARGUMENTS + arg)));
+        step(&format!("s{at}"), &Value::Object(args.collect()))
+    };
+    let patterns = |wide: &'static str| move |n: usize| json!({"pattern": format!("{wide}{n}")});
+    vec![
+        ("long ids", full(&|at| step(&format!("{at:0512}"), &json!({})))),
+        ("steps", full(&|at| step(&format!("s{at}"), &json!({})))),
+        ("arguments", full(&|at| many(at, &|_| json!({"any": true})))),
+        ("nesting", full(&|at| many(at, &|_| json!({"each": {"each": {"each": {"each": {"any": true}}}}})))),
+        ("alternatives", full(&|at| many(at, &|_| json!({"one_of": (0..100).collect::<Vec<u32>>()})))),
+        ("texts", full(&|at| many(at, &|_| json!({"const": "t".repeat(1000)})))),
+        ("numbers", full(&|at| many(at, &|_| json!({"num": {"max": "9".repeat(28)}})))),
+        ("small patterns", full(&|at| many(at, &|n| json!({"pattern": format!("[a-z]{{1,8}}-{n}")})))),
+        ("dense patterns", full(&|at| many(at, &|n| json!({"pattern": format!("([ab]{{0,15}}|a{{0,14}})*c{n}")})))),
+        ("repeated patterns", full(&|at| many(at, &patterns("a{1000}")))),
+        ("wide patterns", full(&|at| many(at, &patterns("[^a]{90}")))),
+        ("nested patterns", full(&|at| many(at, &patterns("((a+)+)+")))),
+        ("one pattern", full(&|at| many(at, &|_| json!({"pattern": "a{1000}"})))),
+        (
+            "groups",
+            full(&|at| {
+                let mut grouped = step(&format!("{at:0100}"), &json!({}));
+                grouped["group"] = json!("g");
+                grouped
+            }),
+        ),
+    ]
+}
+
+/// What is done with a plan, and how many times its input's size the heap may hold for it at its fullest.
+const READ: usize = 100;
+const CARRY: usize = 160;
+const DECIDE: usize = 2;
+const MATCH: usize = 1_200;
+const EXPLAIN: usize = 320;
+const LINT: usize = 400;
+const DIFFER: usize = 400;
+
+#[test]
+fn what_the_heap_holds_is_a_multiple_of_the_input() {
+    let args = (0..limits::ARGUMENTS).map(|arg| (format!("{arg:02}"), json!("a".repeat(900))));
+    let resource = CallResource { kind: "t".into(), id: "r".into() };
+    let call = Call::new(LOCATION, "a", resource, args.collect());
+    let (call_bytes, facts) = (call.document().to_string().len(), Facts::default());
+    for (name, bytes) in hostile() {
+        let both = bytes.len() + call_bytes;
+        let bounded = |what: &str, held: usize, input: usize, times: usize| {
+            println!("{name}: {what}, {held} bytes, {} times", held / input);
+            assert!(held <= times * input, "{name}: {what} holds {held} bytes, more than {times} times {input}");
+        };
+        let (plan, held) = most(|| SubmittedPlan::parse(&bytes).unwrap());
+        bounded("reading", held, bytes.len(), READ);
+        let (envelope, held) = most(|| Envelope::as_written(&plan, 0));
+        bounded("carrying", held, bytes.len(), CARRY);
+        let is_pattern = name.contains("pattern");
+        let ((), held) = most(|| drop(black_box(decide(&envelope, &call, &facts, 0))));
+        bounded("deciding", held, both, if is_pattern { MATCH } else { DECIDE });
+        if is_pattern {
+            // As if many calls came one after the other: what was compiled is kept.
+            let value = json!("a".repeat(900));
+            let constraints = || envelope.steps.iter().flat_map(|step| step.args.values());
+            let (matched, held) = most(|| constraints().filter(|constraint| constraint.holds(&value)).count());
+            bounded("matching", held, bytes.len(), MATCH);
+            assert!(matched <= constraints().count());
+        }
+        let ((), held) = most(|| drop(black_box(explain(&envelope, &call, &facts, 0))));
+        bounded("explaining", held, both, EXPLAIN);
+        let ((), held) = most(|| drop(black_box(lint(&plan, &[]))));
+        bounded("linting", held, bytes.len(), LINT);
+        let ((), held) = most(|| drop(black_box(diff(&envelope, &Envelope::default()))));
+        bounded("differing", held, bytes.len(), DIFFER);
+    }
+}
+
+#[test]
+fn what_is_refused_is_not_kept() {
+    let deep = "[".repeat(limits::PLAN_BYTES);
+    let ((), held) = most(|| drop(black_box(SubmittedPlan::parse(deep.as_bytes()))));
+    assert!(held < limits::PLAN_BYTES, "{held}");
+    let wide = format!("[{}0]", "0,".repeat(limits::CALL_BYTES / 2 - 10));
+    let ((), held) = most(|| drop(black_box(parse_call(wide.as_bytes(), limits::CALL_BYTES))));
+    assert!(held < 40 * limits::CALL_BYTES, "{held}");
+    let huge = format!("\"{}\"", "((a{1000}){1000}){1000}");
+    let ((), held) = most(|| drop(black_box(serde_json::from_str::<Constraint>(&format!("{{\"pattern\":{huge}}}")))));
+    assert!(held < 8 * limits::PATTERN_BYTES, "{held}");
+}
