@@ -22,4 +22,5 @@ mod language;
 mod results;
 mod routes;
 mod rows;
+mod scenarios;
 mod support;

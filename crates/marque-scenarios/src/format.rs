@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-type Object = Map<String, Value>;
+pub type Object = Map<String, Value>;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -146,8 +146,8 @@ pub struct HopEntry {
     _why: String,
 }
 
-/// A step request, without the member that is the same for all.
-pub struct Asked(pub StepRequest);
+/// A step request, without the member that is the same for all: as it is read, and as it is sent.
+pub struct Asked(pub StepRequest, pub Object);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -216,7 +216,8 @@ impl<'de> Deserialize<'de> for Asked {
         if members.insert("type".into(), DETAIL_STEP.into()).is_some() {
             return Err(D::Error::custom("a request has no type here"));
         }
-        typed(Value::Object(members)).map(Self).map_err(D::Error::custom)
+        let request = typed(Value::Object(members.clone())).map_err(D::Error::custom)?;
+        Ok(Self(request, members))
     }
 }
 

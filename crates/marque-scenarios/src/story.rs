@@ -130,7 +130,15 @@ pub fn arguments(entry: &CallEntry) -> Result<String, String> {
 
 /// The call as it is sent; the arguments are read from their JSON as strictly as a gate reads them: the inner error.
 pub fn read(entry: &CallEntry, envelope: &Envelope) -> Result<Result<Call, String>, String> {
-    let (location, text) = (location(entry, envelope)?, arguments(entry)?);
+    read_at(entry, &location(entry, envelope)?)
+}
+
+/// [`read`], where it is known where the call is sent.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_at(entry: &CallEntry, location: &str) -> Result<Result<Call, String>, String> {
+    let text = arguments(entry)?;
     let args = match parse_call(text.as_bytes(), limits::CALL_BYTES) {
         Ok(Value::Object(args)) => args,
         Ok(_) => return Ok(Err("the arguments are no object".into())),

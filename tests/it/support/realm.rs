@@ -4,7 +4,7 @@ use super::keys::{Client, Key, now};
 use super::plans::THIRD;
 use super::stack::Stack;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -230,6 +230,19 @@ impl Admin {
             let answer = self.http.delete(url).bearer_auth(&self.token).send().await.unwrap();
             assert_eq!(answer.status(), 204, "Keycloak removes a client");
         }
+    }
+
+    /// Adds words to a client's attribute.
+    pub async fn add_words(&self, client_id: &str, attribute: &str, words: &BTreeSet<&str>) {
+        let list = self.http.get(format!("{}?clientId={client_id}", self.clients)).bearer_auth(&self.token);
+        let mut found: Vec<Value> = list.send().await.unwrap().json().await.unwrap();
+        let mut client = found.remove(0);
+        let given = client["attributes"][attribute].as_str().unwrap_or_default().to_owned();
+        let all: BTreeSet<&str> = given.split_whitespace().chain(words.iter().copied()).collect();
+        client["attributes"][attribute] = all.into_iter().collect::<Vec<_>>().join(" ").into();
+        let url = format!("{}/{}", self.clients, client["id"].as_str().unwrap());
+        let answer = self.http.put(url).bearer_auth(&self.token).json(&client).send().await.unwrap();
+        assert_eq!(answer.status(), 204, "Keycloak changes a client: {}", answer.text().await.unwrap());
     }
 
     pub async fn add_client(&self, client: &Value) {
