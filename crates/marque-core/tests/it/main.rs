@@ -13,6 +13,7 @@ mod generated;
 mod json;
 mod jws;
 mod lint;
+mod once;
 mod plan;
 mod resolve;
 mod support;
