@@ -4,6 +4,7 @@
 SHELL := /bin/bash
 DEMO := target/debug/demo
 JAR := keycloak-extension/target/marque-keycloak.jar
+BENCH := --release --manifest-path benches/Cargo.toml --target-dir target/bench-build
 JAR_SOURCES := keycloak-extension/pom.xml $(shell find keycloak-extension/src/main keycloak-theme -type f)
 
 # Queries are checked against the committed description of the database, not against a running one.
@@ -41,7 +42,8 @@ test:
 
 # Measures Marque beside its peers; needs cargo alone. See docs/performance.md.
 bench:
-	@cargo run --release --manifest-path benches/Cargo.toml --target-dir target/bench-build
+	@cargo build $(BENCH) --package marque-bench
+	@cargo run $(BENCH) --package marque-bench-peers
 
 # Longer than make test does it: a minute for each target, going on from what earlier runs found.
 fuzz: | setup

@@ -18,6 +18,7 @@ use marque_core::plan::{ResolvedPlan, SubmittedPlan};
 use marque_core::reason::Reason;
 use marque_core::resolve::{Completion, Rejection, resolve};
 use marque_core::{json, limits, names};
+use serde::Deserialize;
 use serde_json::Value;
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
@@ -101,8 +102,27 @@ fn check_idempotency_key(key: &str) -> Result<(), Refusal> {
     Err(Refusal::new(OAuthError::InvalidRequest, "Idempotency-Key must be 1 to 512 printable ASCII characters"))
 }
 
+/// One `authorization_details` object, whose type is still to be compared.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Detail {
+    #[serde(rename = "type")]
+    kind: String,
+    plan: SubmittedPlan,
+}
+
 /// One `authorization_details` object of our type, and its plan.
 fn read(details: &str) -> Result<SubmittedPlan, Refusal> {
+    match json::read_once::<[Detail; 1]>(details.as_bytes(), DETAILS_BYTES) {
+        Some(([Detail { kind, plan }], _)) if kind == names::DETAIL_PLAN => plan
+            .checked()
+            .map_err(|error| bad_input(OAuthError::InvalidAuthorizationDetails, &error).because(Reason::PlanInvalid)),
+        _ => read_step_by_step(details),
+    }
+}
+
+/// [`read`] for what has something wrong: tells what and where.
+fn read_step_by_step(details: &str) -> Result<SubmittedPlan, Refusal> {
     let refused = |refused: &json::Refused| bad_input(OAuthError::InvalidAuthorizationDetails, refused);
     let value = json::parse_plan(details.as_bytes(), DETAILS_BYTES)
         .map_err(|error| refused(&error).because(Reason::PlanInvalid))?;

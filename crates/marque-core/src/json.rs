@@ -9,9 +9,13 @@
 //! and everything else that RFC 8259 does not allow.
 
 mod exact;
+mod once;
+mod page;
 
 pub(crate) use exact::Exact;
+pub use once::read_once;
 
+use crate::canonical::canonical;
 use crate::{limits, text};
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
@@ -98,6 +102,20 @@ impl Refused {
 /// The first offence in document order.
 pub fn parse_plan(bytes: &[u8], max_bytes: usize) -> Result<Value, Refused> {
     parse(bytes, max_bytes, Profile::Plan)
+}
+
+/// Reads a typed shape of what will be signed, and the document's canonical form (RFC 8785): [`parse_plan`], [`typed`]
+/// and [`canonical`] together, in one pass where nothing is wrong.
+///
+/// # Errors
+/// As [`parse_plan`], then as [`typed`].
+pub fn read_plan<T: DeserializeOwned>(bytes: &[u8], max_bytes: usize) -> Result<(T, Vec<u8>), Refused> {
+    if let Some(read) = read_once(bytes, max_bytes) {
+        return Ok(read);
+    }
+    let value = parse_plan(bytes, max_bytes)?;
+    let canonical = canonical(&value);
+    Ok((typed(value)?, canonical))
 }
 
 /// Parses the arguments of a concrete call: fractions are allowed up to

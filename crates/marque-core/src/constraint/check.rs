@@ -41,14 +41,14 @@ impl Constraint {
 
     /// Walks the whole constraint once, so that what follows cannot be long.
     fn check_size(&self, path: Path<'_>) -> Result<(), Refused> {
-        let mut level = vec![self];
-        let mut parts = 0;
-        for _ in 0..limits::CONSTRAINT_DEPTH {
-            parts += level.len();
-            level = level.into_iter().flat_map(Self::parts).collect();
+        let mut level = self.parts();
+        let mut parts = 1;
+        for _ in 1..limits::CONSTRAINT_DEPTH {
             if level.is_empty() {
                 break;
             }
+            parts += level.len();
+            level = level.into_iter().flat_map(Self::parts).collect();
         }
         let (depth, most) = (limits::CONSTRAINT_DEPTH, limits::CONSTRAINT_PARTS);
         if !level.is_empty() || parts > most {

@@ -165,11 +165,10 @@ impl ResolvedPlan {
     /// # Errors
     /// With the path of the offence; `$` if the bytes are not the canonical ones.
     pub fn from_canonical(bytes: &[u8]) -> Result<Self, Refused> {
-        let value = json::parse_plan(bytes, limits::EVIDENCE_BYTES)?;
-        if canonical(&value) != bytes {
+        let (plan, canonical) = json::read_plan::<Self>(bytes, limits::EVIDENCE_BYTES)?;
+        if canonical != bytes {
             return Err(Refused::at("$", "is not in canonical form (RFC 8785)"));
         }
-        let plan: Self = json::typed(value)?;
         if plan.canonical() != bytes {
             return Err(Refused::at("$", "states a default that the resolved form leaves out, or the reverse"));
         }

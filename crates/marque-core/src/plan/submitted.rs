@@ -3,6 +3,7 @@
 use super::{
     Approve, Blocked, Budget, Delegate, Mode, Resource, ResourceId, Uses, Version, chars, count, identifier, location,
 };
+use crate::canonical::Digest;
 use crate::constraint::{Arguments, Constraint, SameAs, TimeWindow, check_arguments, check_currency};
 use crate::json::{self, Path, Refused};
 #[cfg(feature = "schema")]
@@ -148,7 +149,21 @@ impl SubmittedPlan {
     /// # Errors
     /// The first offence, with its JSON path.
     pub fn parse(bytes: &[u8]) -> Result<Self, Refused> {
-        Self::from_value(json::parse_plan(bytes, limits::PLAN_BYTES)?)
+        Self::parse_canonical(bytes).map(|(plan, _)| plan)
+    }
+
+    /// Reads a plan from the bytes an agent sent, with the digest of its canonical form: the same for every way to write
+    /// the plan. It is not the digest that a person signs, which is the resolved plan's.
+    ///
+    /// # Errors
+    /// The first offence, with its JSON path.
+    pub fn parse_with_digest(bytes: &[u8]) -> Result<(Self, Digest), Refused> {
+        Self::parse_canonical(bytes).map(|(plan, canonical)| (plan, Digest::of(&canonical)))
+    }
+
+    fn parse_canonical(bytes: &[u8]) -> Result<(Self, Vec<u8>), Refused> {
+        let (plan, canonical) = json::read_plan::<Self>(bytes, limits::PLAN_BYTES)?;
+        Ok((plan.checked()?, canonical))
     }
 
     /// Reads a plan from a strictly parsed value.
@@ -156,9 +171,16 @@ impl SubmittedPlan {
     /// # Errors
     /// The first offence, with its JSON path.
     pub fn from_value(value: Value) -> Result<Self, Refused> {
-        let plan: Self = json::typed(value)?;
-        plan.check()?;
-        Ok(plan)
+        json::typed::<Self>(value)?.checked()
+    }
+
+    /// The plan, if it makes sense: every other function here has asked this already.
+    ///
+    /// # Errors
+    /// The first offence, with its JSON path.
+    pub fn checked(self) -> Result<Self, Refused> {
+        self.check()?;
+        Ok(self)
     }
 
     fn check(&self) -> Result<(), Refused> {
@@ -167,10 +189,12 @@ impl SubmittedPlan {
         self.user.check()?;
         count("$.steps", self.steps.len(), limits::STEPS)?;
         let mut earlier = BTreeMap::new();
+        let mut known_location = None;
         for (index, step) in self.steps.iter().enumerate() {
             let steps = Path::At("$.steps");
             let path = steps.item(index);
-            step.check(path)?;
+            step.check(path, known_location)?;
+            known_location = Some(step.location.as_str());
             step.check_sources(path, &earlier)?;
             if earlier.insert(step.id.as_str(), step).is_some() {
                 return Err(Refused::at(path.member("id"), "another step has this id"));
@@ -281,11 +305,14 @@ fn most<'p>(path: impl Into<Path<'p>>, count: usize, most: usize) -> Result<(), 
 }
 
 impl SubmittedStep {
-    fn check(&self, path: Path<'_>) -> Result<(), Refused> {
+    /// `known_location` was checked before: most plans have few locations, and reading a URI is dear.
+    fn check(&self, path: Path<'_>, known_location: Option<&str>) -> Result<(), Refused> {
         identifier(path.member("id"), &self.id)?;
         identifier(path.member("action"), &self.action)?;
         identifier(path.member("resource.type"), &self.resource.kind)?;
-        location(path.member("location"), &self.location)?;
+        if known_location != Some(self.location.as_str()) {
+            location(path.member("location"), &self.location)?;
+        }
         self.resource.id.check(path.member("resource.id"))?;
         check_arguments(path.member("args"), &self.args)?;
         self.group.iter().try_for_each(|group| identifier(path.member("group"), group))?;

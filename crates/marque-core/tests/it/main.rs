@@ -14,6 +14,7 @@ mod hostile;
 mod json;
 mod jws;
 mod lint;
+mod once;
 mod plan;
 mod receipt;
 mod resolve;

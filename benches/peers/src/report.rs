@@ -1,7 +1,7 @@
 //! What is printed, and what is written for others to read.
 
-use crate::harness::{Spread, Timing};
-use crate::plan::Failure;
+use bench_harness::measure::{Spread, Timing};
+use bench_harness::plan::Failure;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;

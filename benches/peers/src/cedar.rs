@@ -2,8 +2,8 @@
 //! and an argument that no policy names passes unseen. Its request is prepared beforehand, the characters of the note
 //! counted by the caller.
 
-use crate::contender::Contender;
-use crate::plan::{Call, Failure, KIND, LOCATION, NOTE_CHARS, Step};
+use bench_harness::contender::Contender;
+use bench_harness::plan::{Call, Failure, KIND, LOCATION, NOTE_CHARS, Step};
 use cedar_policy::{
     Authorizer, Context, Decision, Entities, EntityId, EntityTypeName, EntityUid, PolicySet, Request,
     RestrictedExpression,

@@ -3,8 +3,8 @@
 //! authorizer for every decision, since an authorizer cannot be asked about a second call. Its rules are parsed
 //! beforehand.
 
-use crate::contender::Contender;
-use crate::plan::{Call, Failure, KIND, LOCATION, NOTE_CHARS, Step};
+use bench_harness::contender::Contender;
+use bench_harness::plan::{Call, Failure, KIND, LOCATION, NOTE_CHARS, Step};
 use biscuit_auth::builder::{AuthorizerBuilder, BiscuitBuilder, Fact, Term, fact, int, set, string};
 use biscuit_auth::{AuthorizerLimits, Biscuit as Token, KeyPair, PublicKey};
 use std::time::Duration;

@@ -2,6 +2,7 @@
 //! whatever else the machine does meets them all alike. What is measured is the thread's own processor time: waiting for
 //! a processor that others use is not the operation's.
 
+use crate::plan::Failure;
 use rustix::time::{ClockId, clock_gettime};
 use std::hint::black_box;
 
@@ -17,33 +18,47 @@ fn processor_time() -> f64 {
 }
 
 /// One way to answer a question, with whatever it needs prepared.
-pub struct Operation<'a> {
+pub struct Operation {
     /// Name and version.
     pub name: &'static str,
-    /// Runs the operation so many times and says how many nanoseconds that took.
-    batch: Box<dyn FnMut(u64) -> f64 + 'a>,
+    batch: Batch,
 }
 
-impl<'a> Operation<'a> {
+/// Runs the operation so many times and says how many nanoseconds that took.
+type Batch = Box<dyn FnMut(u64) -> Result<f64, Failure>>;
+
+impl Operation {
     /// `operation` is what is measured, dropping what it returns included.
-    pub fn new<T>(name: &'static str, mut operation: impl FnMut() -> T + 'a) -> Self {
-        let batch = move |count| {
+    pub fn new<T>(name: &'static str, mut operation: impl FnMut() -> T + 'static) -> Self {
+        Self::elsewhere(name, move |count| {
             let start = processor_time();
             for _ in 0..count {
                 black_box(operation());
             }
-            processor_time() - start
-        };
+            Ok(processor_time() - start)
+        })
+    }
+
+    /// An operation that another program runs and measures: `batch` asks it to run so many.
+    pub fn elsewhere(name: &'static str, batch: impl FnMut(u64) -> Result<f64, Failure> + 'static) -> Self {
         Self { name, batch: Box::new(batch) }
     }
 
+    /// Runs it so many times and says how many nanoseconds that took.
+    ///
+    /// # Errors
+    /// When another program should run it and does not.
+    pub fn run(&mut self, count: u64) -> Result<f64, Failure> {
+        (self.batch)(count)
+    }
+
     /// How many operations take [`BATCH`]. Warms the caches on the way.
-    fn batch_size(&mut self) -> u64 {
+    fn batch_size(&mut self) -> Result<u64, Failure> {
         let mut count = 1;
         loop {
-            let took = (self.batch)(count);
+            let took = self.run(count)?;
             if took >= BATCH / 2.0 {
-                return (count as f64 * BATCH / took).ceil() as u64;
+                return Ok((count as f64 * BATCH / took).ceil() as u64);
             }
             count *= 2;
         }
@@ -59,8 +74,11 @@ pub struct Timing {
 }
 
 /// Measures operations beside each other.
-pub fn measure(mut operations: Vec<Operation<'_>>) -> Vec<Timing> {
-    let sizes: Vec<u64> = operations.iter_mut().map(Operation::batch_size).collect();
+///
+/// # Errors
+/// When one of them cannot be run.
+pub fn measure(mut operations: Vec<Operation>) -> Result<Vec<Timing>, Failure> {
+    let sizes = operations.iter_mut().map(Operation::batch_size).collect::<Result<Vec<u64>, _>>()?;
     let mut timings: Vec<Timing> =
         operations.iter().map(|operation| Timing { name: operation.name, rounds: Vec::new() }).collect();
     let count = operations.len();
@@ -68,10 +86,10 @@ pub fn measure(mut operations: Vec<Operation<'_>>) -> Vec<Timing> {
         let mut turns: Vec<_> = operations.iter_mut().zip(&sizes).zip(&mut timings).collect();
         turns.rotate_left(round % count);
         for ((operation, size), timing) in turns {
-            timing.rounds.push((operation.batch)(*size) / *size as f64);
+            timing.rounds.push(operation.run(*size)? / *size as f64);
         }
     }
-    timings
+    Ok(timings)
 }
 
 /// Least, median and greatest of some measurements; none of nothing.

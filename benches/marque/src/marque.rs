@@ -1,7 +1,7 @@
 //! Marque's side: all that the measurements know of `marque-core`'s interface.
 
-use crate::contender::Contender;
-use crate::plan::{ACTIONS, Call, Failure, KIND, LOCATION, NOTE_CHARS, Step};
+use bench_harness::contender::Contender;
+use bench_harness::plan::{ACTIONS, Call, Failure, KIND, LOCATION, NOTE_CHARS, Step};
 use marque_core::attenuate::covers;
 use marque_core::call::{Call as MarqueCall, CallResource};
 use marque_core::canonical::Digest;
@@ -12,7 +12,6 @@ use marque_core::facts::{Facts, Past};
 use marque_core::plan::SubmittedPlan;
 use marque_core::prepared::Prepared;
 use marque_core::resolve::{Completion, resolve};
-use marque_core::{json, limits};
 use serde_json::{Map, Value, json};
 
 /// 2026-11-22T03:00:00Z.
@@ -112,7 +111,7 @@ fn marque_call(location: &str, action: &str, resource: &str, args: Map<String, V
     MarqueCall::new(location, action, resource, args)
 }
 
-/// A step as it is submitted.
+/// A step with what it has when it is submitted.
 fn submitted(step: &Step) -> Value {
     let args = json!({"to": {"const": step.to}, "tag": {"one_of": step.tags}, "note": {"text": {"max": NOTE_CHARS}}});
     json_step(&step.id, step.action, &step.resource, args)
@@ -135,6 +134,23 @@ fn envelope(steps: Vec<Value>) -> Result<Envelope, Failure> {
     Ok(Envelope { steps: serde_json::from_value(Value::Array(steps))?, ..Envelope::default() })
 }
 
+/// A plan as an agent writes it, which is not in the order of the canonical form. All texts of the plan are free of
+/// quotation marks and backslashes.
+fn written(steps: &[Step]) -> String {
+    let step = |step: &Step| {
+        let Step { id, action, resource, to, tags } = step;
+        format!(
+            r#"{{"id":"{id}","location":"{LOCATION}","action":"{action}","resource":{{"type":"{KIND}","id":"{resource}"}},"args":{{"to":{{"const":"{to}"}},"tag":{{"one_of":{}}},"note":{{"text":{{"max":{NOTE_CHARS}}}}}}},"uses":1}}"#,
+            json!(tags)
+        )
+    };
+    let steps: Vec<String> = steps.iter().map(step).collect();
+    format!(
+        r#"{{"version":1,"purpose":"Settle the quarter's invoices","agent":"invoice-agent","user":{{"username":"alice"}},"mode":"strict","limits":{{"lifetime_secs":3600,"max_hops":2}},"steps":[{}]}}"#,
+        steps.join(",")
+    )
+}
+
 /// A plan as an agent sends it, and what Marque needs to resolve it.
 pub struct Submission {
     bytes: Vec<u8>,
@@ -147,31 +163,25 @@ impl Submission {
     /// # Errors
     /// When Marque would not admit it.
     pub fn new(steps: &[Step]) -> Result<Self, Failure> {
-        let steps: Vec<Value> = steps.iter().map(submitted).collect();
-        let plan = json!({"version": 1, "purpose": "Settle the quarter's invoices", "agent": "invoice-agent",
-            "user": {"username": "alice"}, "mode": "strict", "limits": {"lifetime_secs": 3600, "max_hops": 2},
-            "steps": steps});
         let text = json!({"type": "string"});
         let action = json!({"class": "change", "reversible": true, "resource": KIND,
             "args": {"to": text, "tag": text, "note": text}, "display": {"en": "Changes {resource}"}});
         let actions: Map<String, Value> = ACTIONS.iter().map(|name| ((*name).to_owned(), action.clone())).collect();
         let catalog = json!({"iss": "invoices", "version": 1, "location": LOCATION, "actions": actions});
         let catalogs = vec![Catalog::parse(catalog.to_string().as_bytes()).map_err(|refused| refused.to_string())?];
-        let submission = Self { bytes: plan.to_string().into_bytes(), catalogs };
+        let submission = Self { bytes: written(steps).into_bytes(), catalogs };
         submission.resolve_and_digest().ok_or("the plan is not admitted")?;
         Ok(submission)
     }
 
-    /// Strict parsing of the plan's bytes, nothing else. Whether they are a plan.
-    pub fn parse(&self) -> bool {
-        SubmittedPlan::parse(&self.bytes).is_ok()
+    /// Strict parsing of the plan's bytes, nothing else.
+    pub fn parse(&self) -> Option<SubmittedPlan> {
+        SubmittedPlan::parse(&self.bytes).ok()
     }
 
     /// From the plan's bytes to its digest: strict parsing, canonical form, SHA-256, and the checked plan.
-    pub fn parse_and_digest(&self) -> Option<(Digest, SubmittedPlan)> {
-        let value = json::parse_plan(&self.bytes, limits::PLAN_BYTES).ok()?;
-        let digest = Digest::of_canonical(&value);
-        Some((digest, SubmittedPlan::from_value(value).ok()?))
+    pub fn parse_and_digest(&self) -> Option<(SubmittedPlan, Digest)> {
+        SubmittedPlan::parse_with_digest(&self.bytes).ok()
     }
 
     /// From the plan's bytes to the digest that a person signs: strict parsing, resolution, canonical form, SHA-256.

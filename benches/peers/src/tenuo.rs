@@ -2,8 +2,8 @@
 //! action and resource. Not the same: links in a text are not looked for, and there is no memory of uses. A text's length
 //! takes a CEL expression or a regular expression. A warrant holds at most [`MAX_TOOLS_PER_WARRANT`] tools.
 
-use crate::contender::Contender;
-use crate::plan::{Call, Failure, KIND, LOCATION, NOTE_CHARS, Step};
+use bench_harness::contender::Contender;
+use bench_harness::plan::{Call, Failure, KIND, LOCATION, NOTE_CHARS, Step};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::marker::PhantomData;
