@@ -79,14 +79,31 @@ pub async fn load(place: &Place) -> Result<Fixture> {
         ensure_passkey(place, &processes, &env, &admin, user).await?;
     }
     publish_catalog(&env, &fixture).await?;
-    let clerk = Party::new(&env, &fixture.clerk)?;
     for user in USERS {
-        let submission = submit(&clerk, &plan(&fixture, user)).await?;
-        approve(place, &processes, &submission.intent_id, user).await.map_err(about(user))?;
-        redeem(&clerk, &submission.intent_id).await?.success().map_err(about("POST /token"))?;
+        grant(place, &env, &fixture, user, steps(&fixture, user)).await?;
     }
     write_private(&fixture_file(&place.dir), serde_json::to_string_pretty(&fixture)?.as_bytes())?;
     Ok(fixture)
+}
+
+/// Lets the agent submit a plan of some steps, its user approve it in a browser, and the agent redeem the approval;
+/// answers the intent and its token.
+///
+/// # Errors
+/// When one of them is refused.
+pub async fn grant(
+    place: &Place,
+    env: &Env,
+    fixture: &Fixture,
+    user: &str,
+    steps: Vec<Value>,
+) -> Result<(String, String)> {
+    let (clerk, processes) = (Party::new(env, &fixture.clerk)?, Processes::open(&place.dir)?);
+    let submission = submit(&clerk, &plan(fixture, user, steps)).await?;
+    approve(place, &processes, &submission.intent_id, user).await.map_err(about(user))?;
+    let answer = redeem(&clerk, &submission.intent_id).await?.success().map_err(about("POST /token"))?;
+    let token = answer.get("access_token").and_then(Value::as_str).ok_or("there is no intent token")?;
+    Ok((submission.intent_id, token.to_owned()))
 }
 
 fn confidential(client: &Client, jwks: &Value, attributes: &Value) -> Value {
@@ -196,7 +213,7 @@ async fn noticed(attempt: impl AsyncFn() -> Result<Value>) -> Result<Value> {
 
 /// What each user signs. Conditions on `properties` are conditions on the record `authzen` of the resource: a status
 /// or a role that a request does not state is no obstacle where the condition says "optional", and is one elsewhere.
-fn plan(fixture: &Fixture, user: &str) -> Value {
+fn steps(fixture: &Fixture, user: &str) -> Vec<Value> {
     let step = |id: &str, action: &str, resource: Value| {
         json!({
             "id": id, "location": fixture.location, "action": action, "resource": {"type": "record", "id": resource},
@@ -213,7 +230,7 @@ fn plan(fixture: &Fixture, user: &str) -> Value {
     let mut delete = step("delete", "delete", json!("record-1"));
     delete["args"] = json!({"soft": {"const": true}});
     let role = unless_other("role", "admin");
-    let steps = match user {
+    match user {
         "alice" => vec![
             read,
             step("write", "write", only("record-1", json!({"/resource": unless_other("status", "active")}))),
@@ -237,7 +254,10 @@ fn plan(fixture: &Fixture, user: &str) -> Value {
                 records(json!({"/resource/status": {"const": "archived"}, "/subject": role})),
             ),
         ],
-    };
+    }
+}
+
+fn plan(fixture: &Fixture, user: &str, steps: Vec<Value>) -> Value {
     json!({
         "version": 1, "purpose": "Keep the records in order.", "agent": fixture.clerk.client_id,
         "user": {"username": user}, "mode": "strict", "limits": {"lifetime_secs": LIFETIME_SECS, "max_hops": 0},
