@@ -15,7 +15,7 @@ pub enum Question {
     /// About an agent that presents a token.
     Presented(Box<Evaluation>),
     /// About a user by her name.
-    Named(Named),
+    Named(Box<Named>),
 }
 
 /// One answer.

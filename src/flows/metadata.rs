@@ -3,7 +3,7 @@
 use super::{Context, FlowError};
 use crate::keys::Purpose;
 use marque_core::{names, schema};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
 
 /// The authorization server metadata. There is no authorization endpoint, hence no response type: the
@@ -37,20 +37,21 @@ pub fn describe(cx: Context<'_>) -> Value {
 /// When the crypto library refuses.
 pub fn decision_point(cx: Context<'_>) -> Result<Value, FlowError> {
     let issuer = cx.issuer();
-    let mut metadata = json!({
-        "policy_decision_point": issuer,
-        "access_evaluation_endpoint": format!("{issuer}/access/v1/evaluation"),
-        "access_evaluations_endpoint": format!("{issuer}/access/v1/evaluations"),
-        "search_subject_endpoint": format!("{issuer}/access/v1/search/subject"),
-        "search_resource_endpoint": format!("{issuer}/access/v1/search/resource"),
-        "search_action_endpoint": format!("{issuer}/access/v1/search/action"),
-        "jwks_uri": format!("{issuer}/jwks"),
-        "capabilities": [CAPABILITY_TXN_TOKEN, CAPABILITY_BY_SUBJECT],
-    });
+    let plain = [
+        ("policy_decision_point", json!(issuer)),
+        ("access_evaluation_endpoint", json!(format!("{issuer}/access/v1/evaluation"))),
+        ("access_evaluations_endpoint", json!(format!("{issuer}/access/v1/evaluations"))),
+        ("search_subject_endpoint", json!(format!("{issuer}/access/v1/search/subject"))),
+        ("search_resource_endpoint", json!(format!("{issuer}/access/v1/search/resource"))),
+        ("search_action_endpoint", json!(format!("{issuer}/access/v1/search/action"))),
+        ("jwks_uri", json!(format!("{issuer}/jwks"))),
+        ("capabilities", json!([CAPABILITY_TXN_TOKEN, CAPABILITY_BY_SUBJECT])),
+    ];
+    let mut metadata: Map<String, Value> = plain.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
     let mut claims = metadata.clone();
-    claims["iss"] = issuer.into();
-    metadata["signed_metadata"] = cx.realm.keyring.sign(Purpose::PdpMetadata, &claims)?.into();
-    Ok(metadata)
+    claims.insert("iss".to_owned(), issuer.into());
+    metadata.insert("signed_metadata".to_owned(), cx.realm.keyring.sign(Purpose::PdpMetadata, &claims)?.into());
+    Ok(metadata.into())
 }
 
 /// Decides about an agent that presents a transaction token and a proof, in `context`.

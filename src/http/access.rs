@@ -89,15 +89,15 @@ fn told(realm: &InRealm, answer: Answer) -> Result<Value, FlowError> {
     Ok(match answer {
         Answer::Charged(Evaluated::Permit(permit)) => permitted(&permit),
         Answer::Charged(Evaluated::Refused(refusal, intent_id)) => {
-            requestable(realm, &refusal, refused(&refusal, intent_id))?
+            with_context(refused(&refusal, intent_id), request_of(realm, &refusal)?)
         }
         Answer::Advised(Advised::Permit { intent_id, step }) => json!({"decision": true, "context": {
             "intent_id": intent_id, "step": step, "resolved_by": "subject", "charged": false,
         }}),
         Answer::Advised(Advised::Refused(refusal, intent_id)) => {
-            let mut answer = refused(&refusal, intent_id.map(|id| id.to_string()));
-            answer["context"]["resolved_by"] = "subject".into();
-            requestable(realm, &refusal, answer)?
+            let answer = refused(&refusal, intent_id.map(|id| id.to_string()));
+            let more = request_of(realm, &refusal)?.into_iter().chain([("resolved_by", json!("subject"))]);
+            with_context(answer, more)
         }
         Answer::Malformed(refusal) => json!({"decision": false, "context": {
             "error": refusal.error.code(), "error_description": refusal.description,
@@ -105,12 +105,18 @@ fn told(realm: &InRealm, answer: Answer) -> Result<Value, FlowError> {
     })
 }
 
-/// Adds how to ask for it, where a plan would mend the denial.
-fn requestable(realm: &InRealm, refusal: &decide::Refusal, mut answer: Value) -> Result<Value, FlowError> {
-    if let Some(request) = access_request::for_denial(realm.context(), refusal.reason)? {
-        answer["context"]["access_request"] = request;
+/// How to ask for it, where a plan would mend the denial.
+fn request_of(realm: &InRealm, refusal: &decide::Refusal) -> Result<Option<(&'static str, Value)>, FlowError> {
+    let request = access_request::for_denial(realm.context(), refusal.reason)?;
+    Ok(request.map(|request| ("access_request", request)))
+}
+
+/// An answer with further members of its context.
+fn with_context(mut answer: Value, more: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
+    if let Some(Value::Object(context)) = answer.get_mut("context") {
+        context.extend(more.into_iter().map(|(name, value)| (name.to_owned(), value)));
     }
-    Ok(answer)
+    answer
 }
 
 fn permitted(permit: &Permit) -> Value {

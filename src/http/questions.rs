@@ -155,7 +155,7 @@ fn named(body: Plain) -> Result<Question, Refusal> {
     }
     let Entity { kind, id, properties } = body.subject;
     let call = call(String::new(), properties, body.action, body.resource, environment, records);
-    Ok(Question::Named(Named { kind, id, location, call }))
+    Ok(Question::Named(Box::new(Named { kind, id, location, call })))
 }
 
 fn call(
