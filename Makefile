@@ -1,5 +1,5 @@
 # Every target does its own set-up. make up leaves the demonstration running; make down stops it.
-.PHONY: setup build jar up down demo test check bench fuzz laws
+.PHONY: setup build jar up down demo authzen-fixture test check bench fuzz laws
 
 SHELL := /bin/bash
 DEMO := target/debug/demo
@@ -31,6 +31,10 @@ down:
 
 demo: build
 	@$(DEMO) run
+
+# Loads the fixture of the AuthZEN certification scenario into the running demonstration; see docs/reference/authzen.md.
+authzen-fixture: build
+	@$(DEMO) authzen-fixture
 
 check: | setup
 	@cargo fmt --all --check

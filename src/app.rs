@@ -41,6 +41,8 @@ pub struct Realm {
     pub realm_keys: RealmKeys,
     /// That realm's users and clients.
     pub directory: Directory,
+    /// Approved plans whose evidence was verified.
+    pub verified: flows::live_intents::Verified,
     /// Messages of the revocation feed, signed, as they arise.
     pub feed: broadcast::Sender<flows::follow_revocations::Message>,
 }
@@ -71,6 +73,7 @@ impl App {
                     keycloak,
                     realm_keys: RealmKeys::default(),
                     directory: Directory::default(),
+                    verified: flows::live_intents::Verified::default(),
                     feed: broadcast::channel(FEED_BACKLOG).0,
                 }),
             );

@@ -36,12 +36,21 @@ pub enum Purpose {
     Revocation,
     /// Marque's own client assertions at Keycloak.
     ClientAssertion,
+    /// The decision point's signed metadata.
+    PdpMetadata,
 }
 
 impl Purpose {
     /// All purposes.
-    pub const ALL: [Self; 6] =
-        [Self::IntentToken, Self::TxnToken, Self::PlanAnswer, Self::Evidence, Self::Revocation, Self::ClientAssertion];
+    pub const ALL: [Self; 7] = [
+        Self::IntentToken,
+        Self::TxnToken,
+        Self::PlanAnswer,
+        Self::Evidence,
+        Self::Revocation,
+        Self::ClientAssertion,
+        Self::PdpMetadata,
+    ];
 
     /// The JWS `typ` it signs, which is published with the key.
     pub const fn typ(self) -> &'static str {
@@ -52,6 +61,7 @@ impl Purpose {
             Self::Evidence => names::TYP_EVIDENCE,
             Self::Revocation => names::TYP_REVOCATION,
             Self::ClientAssertion => names::TYP_CLIENT_ASSERTION,
+            Self::PdpMetadata => names::TYP_PDP_METADATA,
         }
     }
 }

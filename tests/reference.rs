@@ -33,8 +33,8 @@ fn the_page_of_reasons_is_up_to_date() {
 #[test]
 fn the_page_of_endpoints_is_up_to_date() {
     let mut page = String::from(
-        "# Endpoints\n\nPaths are below a realm's issuer, `…/realms/{realm}`; the metadata is also answered at the \
-         inserted well-known path (RFC 8414 §3). `/health/live` and `/health/ready` are on the management port. Generated \
+        "# Endpoints\n\nPaths are below a realm's issuer, `…/realms/{realm}`; both kinds of metadata are also answered \
+         at the inserted well-known path (RFC 8414 §3). `/health/live` and `/health/ready` are on the management port. Generated \
          from `src/http/router.rs`.\n\n| method | path | who may call it |\n|---|---|---|\n",
     );
     for route in ROUTES {

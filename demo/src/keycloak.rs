@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::Client;
 use serde::Deserialize;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::process::Command;
 
@@ -185,6 +186,21 @@ impl Administration {
             .filter_map(|credential| credential.credential_data)
             .map(read)
             .collect::<std::result::Result<_, _>>()?)
+    }
+
+    /// Adds a client, in place of an earlier one of the same id.
+    pub(crate) async fn put_client(&self, client: &Value) -> Result<()> {
+        #[derive(Deserialize)]
+        struct Found {
+            id: String,
+        }
+        let name = client.get("clientId").and_then(Value::as_str).ok_or("a client has an id")?;
+        let clients = format!("{}/admin/realms/{REALM}/clients", self.base);
+        for Found { id } in self.get::<Vec<Found>>(&format!("clients?clientId={name}")).await? {
+            self.http.delete(format!("{clients}/{id}")).bearer_auth(&self.token).send().await?.error_for_status()?;
+        }
+        self.http.post(clients).bearer_auth(&self.token).json(client).send().await?.error_for_status()?;
+        Ok(())
     }
 
     async fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T> {

@@ -35,12 +35,15 @@ impl Keys {
     pub(crate) fn open(dir: &Path) -> Result<Self> {
         let keys = Self(dir.join("keys"));
         DirBuilder::new().recursive(true).mode(0o700).create(&keys.0).map_err(about(keys.0.display()))?;
-        for client in ["agent", "worker", "rs"] {
-            make_once(&keys.signing(client), new_key)?;
-            make_once(&keys.dpop(client), new_key)?;
-        }
+        ["agent", "worker", "rs"].into_iter().try_for_each(|client| keys.make(client))?;
         make_once(&keys.password_file(), || Ok(json!({"demo": new_password()?, "admin": new_password()?})))?;
         Ok(keys)
+    }
+
+    /// Makes the keys of `client`, unless it has them.
+    pub(crate) fn make(&self, client: &str) -> Result<()> {
+        make_once(&self.signing(client), new_key)?;
+        make_once(&self.dpop(client), new_key)
     }
 
     /// The private JWK with which `client` authenticates.

@@ -2,6 +2,7 @@
 //! and a scripted person with a passkey.
 
 pub mod agent;
+pub mod authzen;
 pub mod clients;
 pub mod env;
 pub mod place;

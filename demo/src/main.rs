@@ -1,4 +1,4 @@
-//! `demo up`, `demo down`, `demo run`: the demonstration's own command.
+//! `demo up`, `demo down`, `demo run`, `demo authzen-fixture`: the demonstration's own command.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand};
 use marque_demo::Result;
+use marque_demo::authzen;
 use marque_demo::place::{Place, Ports};
 use marque_demo::stack::{self, Stack};
 use marque_demo::story;
@@ -26,6 +27,15 @@ enum Command {
     Down(Where),
     /// Start everything, tell the story, and stop everything. Succeeds only if every line of the story does.
     Run(Where),
+    /// Load the fixture of the AuthZEN certification scenario into a running stack, and write authzen.json.
+    AuthzenFixture(Running),
+}
+
+#[derive(Debug, Args)]
+struct Running {
+    /// The stack's folder. Default: target/demo.
+    #[arg(long)]
+    dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -63,6 +73,11 @@ async fn run(command: Command) -> Result<ExitCode> {
             describe(&stack);
         }
         Command::Down(at) => stack::down(&Place::new(at.dir.as_deref())?).await?,
+        Command::AuthzenFixture(at) => {
+            let place = Place::new(at.dir.as_deref())?;
+            authzen::load(&place).await?;
+            println!("loaded; for programs: {}", authzen::fixture_file(&place.dir).display());
+        }
         Command::Run(at) => return tell(&Place::new(at.dir.as_deref())?, at.port_base).await,
     }
     Ok(ExitCode::SUCCESS)

@@ -222,8 +222,13 @@ impl Bringing {
         let admin = Administration::sign_in(&self.http, &base, &self.passwords.admin).await?;
         let sub = admin.user_id(USER).await?;
         let passkey = self.place.dir.join("passkeys").join(identity).join(format!("{USER}.json"));
-        let registration =
-            Registration { keycloak: &base, password: &self.passwords.demo, user_id: &sub, file: passkey.clone() };
+        let registration = Registration {
+            keycloak: &base,
+            user: USER,
+            password: &self.passwords.demo,
+            user_id: &sub,
+            file: passkey.clone(),
+        };
         timed("passkey", registration.ensure(&self.place, &self.processes, &admin)).await?;
         Ok(User { username: USER.to_owned(), password: self.passwords.demo.clone(), sub, passkey })
     }

@@ -28,6 +28,33 @@ impl ResourceServer {
         &self.record.jwks
     }
 
+    /// Whether it may ask for decisions by a user's name instead of a token: the attribute
+    /// `marque.resolve_by_subject` is `true`.
+    pub fn resolves_by_subject(&self) -> bool {
+        self.record.attributes.get("marque.resolve_by_subject").is_some_and(|value| value == "true")
+    }
+
+    /// The location that a request is about: the stated one, or the only one that it answers for.
+    ///
+    /// # Errors
+    /// `invalid_target` if it does not answer for the stated one, `invalid_request` if none is stated and there are
+    /// several.
+    pub fn location<'a>(&'a self, stated: Option<&'a str>) -> Result<&'a str, Refusal> {
+        let mut own = self.record.words("marque.locations");
+        match (stated, own.next(), own.next()) {
+            (Some(stated), _, _) if self.answers_for(stated) => Ok(stated),
+            (None, Some(only), None) => Ok(only),
+            (None, Some(_), Some(_)) => {
+                let text = "$.context.location: is missing, and the client answers for several locations";
+                Err(Refusal::new(OAuthError::InvalidRequest, text))
+            }
+            _ => {
+                let text = "context.location: the client does not answer for it (attribute marque.locations)";
+                Err(Refusal::new(OAuthError::InvalidTarget, text))
+            }
+        }
+    }
+
     /// Whether it answers for a location: catalogs, evaluations and results for it are taken from it alone.
     pub fn answers_for(&self, location: &str) -> bool {
         answers_for(&self.record, location)

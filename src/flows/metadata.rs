@@ -1,8 +1,9 @@
 //! What the issuer says of itself (RFC 8414), its keys, and what a plan looks like.
 
-use super::Context;
+use super::{Context, FlowError};
+use crate::keys::Purpose;
 use marque_core::{names, schema};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
 
 /// The authorization server metadata. There is no authorization endpoint, hence no response type: the
@@ -22,12 +23,41 @@ pub fn describe(cx: Context<'_>) -> Value {
         "marque_plan_endpoint": format!("{issuer}/plans"),
         "marque_plan_schema_uri": format!("{issuer}/plan-schema"),
         "marque_access_evaluation_endpoint": format!("{issuer}/access/v1/evaluation"),
+        "marque_decision_point_metadata": format!("{issuer}/.well-known/authzen-configuration"),
         "marque_results_endpoint": format!("{issuer}/results"),
         "marque_catalog_endpoint": format!("{issuer}/catalogs"),
         "marque_revocation_feed": format!("{issuer}/revocations"),
         "marque_txn_token_trust_domains_supported": [cx.realm.config.trust_domain],
     })
 }
+
+/// What the decision point says of itself (AuthZEN Authorization API 1.0 §9), plainly and signed by Marque.
+///
+/// # Errors
+/// When the crypto library refuses.
+pub fn decision_point(cx: Context<'_>) -> Result<Value, FlowError> {
+    let issuer = cx.issuer();
+    let plain = [
+        ("policy_decision_point", json!(issuer)),
+        ("access_evaluation_endpoint", json!(format!("{issuer}/access/v1/evaluation"))),
+        ("access_evaluations_endpoint", json!(format!("{issuer}/access/v1/evaluations"))),
+        ("search_subject_endpoint", json!(format!("{issuer}/access/v1/search/subject"))),
+        ("search_resource_endpoint", json!(format!("{issuer}/access/v1/search/resource"))),
+        ("search_action_endpoint", json!(format!("{issuer}/access/v1/search/action"))),
+        ("jwks_uri", json!(format!("{issuer}/jwks"))),
+        ("capabilities", json!([CAPABILITY_TXN_TOKEN, CAPABILITY_BY_SUBJECT])),
+    ];
+    let mut metadata: Map<String, Value> = plain.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
+    let mut claims = metadata.clone();
+    claims.insert("iss".to_owned(), issuer.into());
+    metadata.insert("signed_metadata".to_owned(), cx.realm.keyring.sign(Purpose::PdpMetadata, &claims)?.into());
+    Ok(metadata.into())
+}
+
+/// Decides about an agent that presents a transaction token and a proof, in `context`.
+const CAPABILITY_TXN_TOKEN: &str = "urn:marque:authzen:capability:txn-token";
+/// Decides about a user by her name, for resource servers that are switched to it.
+const CAPABILITY_BY_SUBJECT: &str = "urn:marque:authzen:capability:resolve-by-subject";
 
 /// The JSON Schema of the plans that are submitted here, as JSON text.
 pub fn plan_schema() -> &'static str {

@@ -1,10 +1,12 @@
 //! Use cases: one per file, each owning its transaction and the order of its steps.
 
+pub mod access_request;
 pub mod approve_plan;
 pub mod authenticate_client;
 pub mod authenticate_resource_server;
 mod error;
 pub mod evaluate_access;
+pub mod evaluate_batch;
 pub mod exchange_token;
 pub mod export_evidence;
 pub mod follow_revocations;
@@ -13,12 +15,17 @@ pub mod grant_intent;
 mod id_token;
 mod ledger;
 pub mod list_open_permits;
+pub mod live_intents;
 pub mod metadata;
 pub mod open_keyring;
+pub mod properties;
 pub mod publish_catalog;
 pub mod receipt;
+pub mod resolve_by_subject;
 pub mod revoke_intent;
+pub mod search_access;
 pub mod settle_permit;
+mod steps_left;
 pub mod submit_plan;
 pub mod verify_evidence;
 

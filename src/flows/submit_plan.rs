@@ -26,7 +26,7 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 /// How long a person has to decide; the agent is told when it is over.
-const PENDING: Duration = Duration::minutes(10);
+pub(super) const PENDING: Duration = Duration::minutes(10);
 /// Plans of one agent that may wait for one user at a time.
 const PENDING_PLANS: i64 = 32;
 /// Seconds between two polls, at first.

@@ -1,104 +1,122 @@
-//! `POST /access/v1/evaluation`: the remote gate (AuthZEN Authorization API 1.0 §6).
+//! `POST /access/v1/evaluation` and `/evaluations`: the remote gate (AuthZEN Authorization API 1.0 §6 and §7).
 
 use super::error::HttpError;
 use super::extract::{InRealm, bearer, body_of_type, single};
+use super::questions::{self, Batch};
 use crate::app::App;
-use crate::flows::authenticate_resource_server::authenticate_resource_server;
-use crate::flows::evaluate_access::{Evaluated, Evaluation, Permit, evaluate_access};
-use crate::flows::{OAuthError, Refusal};
+use crate::flows::authenticate_resource_server::{ResourceServer, authenticate_resource_server};
+use crate::flows::evaluate_access::{Evaluated, Permit};
+use crate::flows::evaluate_batch::{Answer, answer, evaluate_batch};
+use crate::flows::resolve_by_subject::Advised;
+use crate::flows::{FlowError, Refusal, access_request};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::response::{IntoResponse, Response};
-use marque_core::call::{Call, CallResource};
-use marque_core::facts::Records;
-use marque_core::{decide, json, limits};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use marque_core::{decide, limits};
+use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Tokens, proof and arguments together.
+/// Token, proof and arguments together.
 const REQUEST_BYTES: usize = limits::CALL_BYTES + 64 * 1024;
-
-/// AuthZEN lets unknown members be; the arguments are strict all the same.
-#[derive(Deserialize)]
-struct Body {
-    subject: Subject,
-    action: Action,
-    resource: CallResource,
-    context: CallContext,
-}
-
-#[derive(Deserialize)]
-struct Subject {
-    #[serde(rename = "type")]
-    kind: String,
-    id: String,
-}
-
-#[derive(Deserialize)]
-struct Action {
-    name: String,
-    #[serde(default)]
-    properties: Map<String, Value>,
-}
-
-#[derive(Deserialize)]
-struct CallContext {
-    location: String,
-    txn_token: String,
-    dpop: String,
-    method: String,
-    url: String,
-    call_id: String,
-    environment: Option<String>,
-    #[serde(default)]
-    records: Records,
-}
+/// A batch: most of what the server takes in one request.
+const BATCH_BYTES: usize = 448 * 1024;
 
 /// Evaluates one call. A refused call is 200 with `decision: false`. `X-Request-ID` comes back with every answer.
 pub async fn evaluate(realm: InRealm, State(app): State<Arc<App>>, request: Request) -> Result<Response, HttpError> {
-    let request_id = single(request.headers(), "x-request-id")?.and_then(|id| HeaderValue::from_str(id).ok());
-    let mut response = answer(&realm, &app, request).await.into_response();
-    if let Some(id) = request_id {
-        response.headers_mut().insert("x-request-id", id);
-    }
-    Ok(response)
+    let id = request_id(&request)?;
+    Ok(echoed(id, one(&realm, &app, request).await))
 }
 
-async fn answer(realm: &InRealm, app: &Arc<App>, request: Request) -> Result<Json<Value>, HttpError> {
+/// Evaluates several calls in order. Without items it is [`evaluate`].
+pub async fn evaluate_all(
+    realm: InRealm,
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Response, HttpError> {
+    let id = request_id(&request)?;
+    Ok(echoed(id, several(&realm, &app, request).await))
+}
+
+async fn one(realm: &InRealm, app: &Arc<App>, request: Request) -> Result<Json<Value>, HttpError> {
+    let (resource_server, body) = authenticated(realm, app, request, REQUEST_BYTES).await?;
+    alone(realm, &resource_server, body).await
+}
+
+async fn alone(realm: &InRealm, resource_server: &ResourceServer, body: Value) -> Result<Json<Value>, HttpError> {
+    let question = questions::question(body)?;
+    Ok(Json(told(realm, answer(realm.context(), resource_server, &question).await?)?))
+}
+
+async fn several(realm: &InRealm, app: &Arc<App>, request: Request) -> Result<Json<Value>, HttpError> {
+    let (resource_server, body) = authenticated(realm, app, request, BATCH_BYTES).await?;
+    let Some(Batch { questions, semantic }) = questions::batch(&body)? else {
+        return alone(realm, &resource_server, body).await;
+    };
+    let answers = evaluate_batch(realm.context(), &resource_server, questions, semantic).await?;
+    let answers = answers.into_iter().map(|answer| told(realm, answer)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Json(json!({"evaluations": answers})))
+}
+
+/// The resource server that asks, and its document.
+pub(super) async fn authenticated(
+    realm: &InRealm,
+    app: &Arc<App>,
+    request: Request,
+    most: usize,
+) -> Result<(ResourceServer, Value), HttpError> {
     let token = bearer(request.headers())?.map(str::to_owned);
     let resource_server = authenticate_resource_server(realm.context(), token.as_deref()).await?;
-    let evaluation = read(&body_of_type(request, app, "application/json").await?)?;
-    Ok(match evaluate_access(realm.context(), &resource_server, &evaluation).await? {
-        Evaluated::Permit(permit) => Json(permitted(&permit)),
-        Evaluated::Refused(refusal, intent_id) => Json(refused(&refusal, intent_id)),
+    let body = body_of_type(request, app, "application/json").await?;
+    Ok((resource_server, questions::document(&body, most)?))
+}
+
+/// The header `X-Request-ID`, which comes back with every answer.
+pub(super) fn request_id(request: &Request) -> Result<Option<HeaderValue>, Refusal> {
+    Ok(single(request.headers(), "x-request-id")?.and_then(|id| HeaderValue::from_str(id).ok()))
+}
+
+/// An answer with the request's id.
+pub(super) fn echoed(id: Option<HeaderValue>, answer: impl IntoResponse) -> Response {
+    let mut response = answer.into_response();
+    if let Some(id) = id {
+        response.headers_mut().insert("x-request-id", id);
+    }
+    response
+}
+
+fn told(realm: &InRealm, answer: Answer) -> Result<Value, FlowError> {
+    Ok(match answer {
+        Answer::Charged(Evaluated::Permit(permit)) => permitted(&permit),
+        Answer::Charged(Evaluated::Refused(refusal, intent_id)) => {
+            with_context(refused(&refusal, intent_id), request_of(realm, &refusal)?)
+        }
+        Answer::Advised(Advised::Permit { intent_id, step }) => json!({"decision": true, "context": {
+            "intent_id": intent_id, "step": step, "resolved_by": "subject", "charged": false,
+        }}),
+        Answer::Advised(Advised::Refused(refusal, intent_id)) => {
+            let answer = refused(&refusal, intent_id.map(|id| id.to_string()));
+            let more = request_of(realm, &refusal)?.into_iter().chain([("resolved_by", json!("subject"))]);
+            with_context(answer, more)
+        }
+        Answer::Malformed(refusal) => json!({"decision": false, "context": {
+            "error": refusal.error.code(), "error_description": refusal.description,
+        }}),
     })
 }
 
-fn read(bytes: &[u8]) -> Result<Evaluation, Refusal> {
-    let refused = |refused: json::Refused| Refusal::new(OAuthError::InvalidRequest, refused.to_string());
-    let body: Body = json::typed(json::parse_call(bytes, REQUEST_BYTES).map_err(refused)?).map_err(refused)?;
-    if body.subject.kind != "agent" {
-        return Err(Refusal::new(OAuthError::InvalidRequest, "$.subject.type: must be agent"));
+/// How to ask for it, where a plan would mend the denial.
+fn request_of(realm: &InRealm, refusal: &decide::Refusal) -> Result<Option<(&'static str, Value)>, FlowError> {
+    let request = access_request::for_denial(realm.context(), refusal.reason)?;
+    Ok(request.map(|request| ("access_request", request)))
+}
+
+/// An answer with further members of its context.
+fn with_context(mut answer: Value, more: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
+    if let Some(Value::Object(context)) = answer.get_mut("context") {
+        context.extend(more.into_iter().map(|(name, value)| (name.to_owned(), value)));
     }
-    if !limits::is_single_use_id(&body.context.call_id) {
-        let text = "$.context.call_id: must be 1 to 512 printable ASCII characters";
-        return Err(Refusal::new(OAuthError::InvalidRequest, text));
-    }
-    Ok(Evaluation {
-        client_id: body.subject.id,
-        call: Call {
-            environment: body.context.environment,
-            records: body.context.records,
-            ..Call::new(body.context.location, body.action.name, body.resource, body.action.properties)
-        },
-        txn_token: body.context.txn_token,
-        dpop: body.context.dpop,
-        method: body.context.method,
-        url: body.context.url,
-        call_id: body.context.call_id,
-    })
+    answer
 }
 
 fn permitted(permit: &Permit) -> Value {

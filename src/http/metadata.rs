@@ -1,5 +1,7 @@
-//! `GET /.well-known/oauth-authorization-server` (RFC 8414), `GET /jwks` (RFC 7517) and `GET /plan-schema`.
+//! `GET /.well-known/oauth-authorization-server` (RFC 8414), `GET /.well-known/authzen-configuration` (AuthZEN
+//! Authorization API 1.0 §9), `GET /jwks` (RFC 7517) and `GET /plan-schema`.
 
+use super::error::HttpError;
 use super::extract::InRealm;
 use crate::flows::metadata;
 use axum::Json;
@@ -13,6 +15,11 @@ const MAX_AGE: [(header::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "publi
 /// The metadata document.
 pub async fn show(realm: InRealm) -> impl IntoResponse {
     (MAX_AGE, Json(metadata::describe(realm.context())))
+}
+
+/// The decision point's metadata.
+pub async fn decision_point(realm: InRealm) -> Result<impl IntoResponse, HttpError> {
+    Ok((MAX_AGE, Json(metadata::decision_point(realm.context())?)))
 }
 
 /// The key set.

@@ -10,10 +10,12 @@ mod internal;
 mod metadata;
 mod pages;
 mod plans;
+mod questions;
 mod receipt;
 mod results;
 mod revocations;
 pub mod router;
+mod search;
 mod token;
 
 use axum::Router;

@@ -2,7 +2,7 @@
 
 use self::Caller::{Anyone, Browser, Client, Extension, ResourceServer};
 use super::{
-    access, approve, catalogs, error, health, internal, metadata, plans, receipt, results, revocations, token,
+    access, approve, catalogs, error, health, internal, metadata, plans, receipt, results, revocations, search, token,
 };
 use crate::app::App;
 use axum::Router;
@@ -60,12 +60,17 @@ const fn route(
 /// Every route below a realm's issuer.
 pub const ROUTES: &[Route] = &[
     route("GET", "/.well-known/oauth-authorization-server", Anyone, || get(metadata::show)),
+    route("GET", "/.well-known/authzen-configuration", Anyone, || get(metadata::decision_point)),
     route("GET", "/jwks", Anyone, || get(metadata::keys)),
     route("GET", "/plan-schema", Anyone, || get(metadata::plan_schema)),
     route("POST", "/plans", Client, || post(plans::submit)),
     route("POST", "/token", Client, || post(token::answer)),
     route("POST", "/catalogs", ResourceServer, || post(catalogs::publish)),
     route("POST", "/access/v1/evaluation", ResourceServer, || post(access::evaluate)),
+    route("POST", "/access/v1/evaluations", ResourceServer, || post(access::evaluate_all)),
+    route("POST", "/access/v1/search/subject", ResourceServer, || post(search::subjects)),
+    route("POST", "/access/v1/search/resource", ResourceServer, || post(search::resources)),
+    route("POST", "/access/v1/search/action", ResourceServer, || post(search::actions)),
     route("POST", "/results", ResourceServer, || post(results::settle)),
     route("GET", "/results", ResourceServer, || get(results::list)),
     route("GET", "/revocations", ResourceServer, || get(revocations::follow)),
@@ -89,6 +94,7 @@ pub fn public(app: Arc<App>) -> Router {
     let no_store = SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Router::new()
         .route("/.well-known/oauth-authorization-server/realms/{realm}", get(metadata::show))
+        .route("/.well-known/authzen-configuration/realms/{realm}", get(metadata::decision_point))
         .nest("/realms/{realm}", below_issuer)
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::no_such_method)

@@ -176,6 +176,32 @@ pub async fn lock_active(
     Ok(found.is_some())
 }
 
+/// The newest intents that are active, not over and never revoked, whose plan holds a text: of one user, as the plan
+/// names her, or of all. Rows may only leave some out; what an intent permits is read from its evidence.
+pub async fn find_live(
+    conn: &mut PgConnection,
+    realm: &str,
+    user: Option<&str>,
+    text: &[u8],
+    now: OffsetDateTime,
+    limit: i64,
+) -> Result<Vec<Uuid>, StoreError> {
+    sqlx::query_scalar!(
+        "select intent_id from intents i
+         where realm = $1 and state = 'active' and ($2::text is null or coalesce(username, sub) = $2)
+             and position($3::bytea in plan) > 0 and expires_at > $4
+             and not exists (select 1 from revocations r where r.intent_id = i.intent_id)
+         order by submitted_at desc limit $5",
+        realm,
+        user,
+        text,
+        now,
+        limit
+    )
+    .fetch_all(conn)
+    .await
+}
+
 /// Moves a locked intent to its next state.
 pub async fn set_state(
     conn: &mut PgConnection,

@@ -9,6 +9,7 @@
     reason = "outside parties have clocks and ids of their own"
 )]
 
+mod authzen;
 mod bad_input;
 mod bad_input_of_resource_servers;
 mod evaluation;

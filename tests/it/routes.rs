@@ -15,12 +15,17 @@ use uuid::Uuid;
 /// Every route, its method, and who may call it.
 const GOLDEN: &[(&str, &str, Caller)] = &[
     ("/.well-known/oauth-authorization-server", "GET", Caller::Anyone),
+    ("/.well-known/authzen-configuration", "GET", Caller::Anyone),
     ("/jwks", "GET", Caller::Anyone),
     ("/plan-schema", "GET", Caller::Anyone),
     ("/plans", "POST", Caller::Client),
     ("/token", "POST", Caller::Client),
     ("/catalogs", "POST", Caller::ResourceServer),
     ("/access/v1/evaluation", "POST", Caller::ResourceServer),
+    ("/access/v1/evaluations", "POST", Caller::ResourceServer),
+    ("/access/v1/search/subject", "POST", Caller::ResourceServer),
+    ("/access/v1/search/resource", "POST", Caller::ResourceServer),
+    ("/access/v1/search/action", "POST", Caller::ResourceServer),
     ("/results", "POST", Caller::ResourceServer),
     ("/results", "GET", Caller::ResourceServer),
     ("/revocations", "GET", Caller::ResourceServer),

@@ -32,6 +32,10 @@ pub const TYP_PLAN_REQUEST: &str = "marque-plan-request+jwt";
 pub const TYP_PLAN: &str = "marque-plan+jwt";
 /// JWS `typ` of every message of the revocation feed.
 pub const TYP_REVOCATION: &str = "marque-revocation+jwt";
+/// JWS `typ` of the signed metadata of the decision point (AuthZEN Authorization API 1.0 §9).
+pub const TYP_PDP_METADATA: &str = "marque-pdp-metadata+jwt";
+/// Collection of the record that AuthZEN's `subject.properties` and `resource.properties` make, for `attr` constraints.
+pub const RECORDS_AUTHZEN: &str = "authzen";
 /// JWS `typ` that a client assertion should carry (rfc7523bis).
 pub const TYP_CLIENT_ASSERTION: &str = "client-authentication+jwt";
 /// Claim of the realm's ID token that carries the approval.

@@ -55,6 +55,8 @@ reasons! {
     IntentExpired = "intent_expired",
     /// The plan, or whoever is above it, blocks this action, resource or location.
     Blocked = "blocked",
+    /// The subject has no live intent at this resource server: an agent submits a plan, and she approves it.
+    NoLiveIntent = "no_live_intent",
     /// No step of the token is at this resource server.
     LocationNotInPlan = "location_not_in_plan",
     /// No step of the token names this action here.

@@ -74,6 +74,8 @@ pub const ROTATIONS: &[(&str, u64)] = &[
     ("counter", 1),
     ("limit", 1),
     ("fault", 50),
+    ("batch", 2),
+    ("seek", 1),
     ("for-worker", 1),
     ("for-both", 1),
 ];

@@ -28,7 +28,13 @@ const OUT_OF_REACH: [(&[Reason], &str); 6] = [
     (&[Reason::RevocationStateStale, Reason::IntentRevoked], "a gate follows the feed of revocations"),
     (&[Reason::StepUpRequired], "the code on the wire for what a scenario expects as step_up"),
     (
-        &[Reason::LedgerUnavailable, Reason::PermitNotOpen, Reason::ReceiptInvalid, Reason::StateUnavailable],
+        &[
+            Reason::LedgerUnavailable,
+            Reason::PermitNotOpen,
+            Reason::ReceiptInvalid,
+            Reason::StateUnavailable,
+            Reason::NoLiveIntent,
+        ],
         "the ledger's and the server's state",
     ),
     (

@@ -1,0 +1,89 @@
+//! What is live at a resource server: approved plans, from their evidence. Rows only say where to look and what has
+//! ended; evidence is verified once and then remembered, since it never changes.
+
+use super::grant_intent::load_evidence;
+use super::{Context, FlowError};
+use crate::store;
+use marque_core::canonical::canonical_text;
+use marque_core::envelope::Envelope;
+use marque_core::facts::Facts;
+use moka::future::Cache;
+use serde_json::json;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Live intents that one question looks at, the newest first: a person has a handful at one resource server.
+pub const INTENTS: i64 = 64;
+/// Approved plans that are remembered at once; one takes some kilobytes.
+const REMEMBERED: u64 = 1_000;
+
+/// An approved plan, as its evidence proves it.
+#[derive(Debug)]
+pub struct Approved {
+    /// The intent.
+    pub intent_id: Uuid,
+    /// The user, as the plan names her: user name or subject identifier.
+    pub user: String,
+    /// Everything that the plan permits.
+    pub envelope: Envelope,
+}
+
+/// Approved plans whose evidence was verified, by intent.
+pub struct Verified(Cache<Uuid, Arc<Approved>>);
+
+impl Default for Verified {
+    fn default() -> Self {
+        Self(Cache::new(REMEMBERED))
+    }
+}
+
+/// The live intents of one user, as their plans name her, or of all, that have a step at a location.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub(super) async fn find(
+    cx: Context<'_>,
+    location: &str,
+    user: Option<&str>,
+    limit: i64,
+) -> Result<Vec<Arc<Approved>>, FlowError> {
+    let text = format!("\"location\":{}", canonical_text(&json!(location)));
+    let mut conn = cx.app.pool.acquire().await?;
+    let found =
+        store::intents::find_live(&mut conn, cx.realm_name(), user, text.as_bytes(), cx.app.clock.now(), limit).await?;
+    drop(conn);
+    let mut live = Vec::new();
+    for intent_id in found {
+        let approved = approved(cx, intent_id).await?;
+        live.extend(approved.filter(|approved| user.is_none_or(|user| user == approved.user)));
+    }
+    Ok(live)
+}
+
+/// What the evidence of an intent proves; nothing if it proves nothing.
+async fn approved(cx: Context<'_>, intent_id: Uuid) -> Result<Option<Arc<Approved>>, FlowError> {
+    let Verified(remembered) = &cx.realm.verified;
+    if let Some(approved) = remembered.get(&intent_id).await {
+        return Ok(Some(approved));
+    }
+    let loaded = load_evidence(&mut *cx.app.pool.acquire().await?, cx, intent_id).await;
+    let (_, proven) = match loaded {
+        Err(FlowError::Refused(_)) => return Ok(None),
+        loaded => loaded?,
+    };
+    let envelope = Envelope::of(&proven.plan).map_err(FlowError::internal)?;
+    let approved = Arc::new(Approved { intent_id, user: proven.plan.user.name().to_owned(), envelope });
+    remembered.insert(intent_id, approved.clone()).await;
+    Ok(Some(approved))
+}
+
+/// What the ledger knows of an intent now. Nothing is held or counted: the next moment it may be otherwise.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub(super) async fn facts_now(cx: Context<'_>, intent_id: Uuid, envelope: &Envelope) -> Result<Facts, FlowError> {
+    let mut tx = cx.app.pool.begin().await?;
+    let facts = cx.facts(&mut tx, intent_id, envelope).await?;
+    tx.rollback().await?;
+    Ok(facts)
+}

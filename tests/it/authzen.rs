@@ -1,0 +1,161 @@
+//! Batches and searches about an agent that presents a token; what a resource server that is not switched to asking
+//! by name is told. The certification scenario, which knows users only, is in `tests/authzen`.
+
+use crate::evaluation::{EVALUATION, fresh, permit, refused, request};
+use crate::support::keys::Client;
+use crate::support::plans::{call, rotation, shared};
+use crate::support::reply::Reply;
+use crate::support::stack::Stack;
+use serde_json::{Value, json};
+
+const BATCH: &str = "/access/v1/evaluations";
+const ACTIONS: &str = "/access/v1/search/action";
+const RESOURCES: &str = "/access/v1/search/resource";
+const SUBJECTS: &str = "/access/v1/search/subject";
+
+/// A stack, its agent, and a token for one step of the shared grant.
+async fn with_token(steps: &[&str]) -> (Stack, Client, String) {
+    let stack = Stack::open().await;
+    let (agent, granted) = (stack.agent(), shared(&stack).await);
+    let token = stack.transaction_token(&agent, &granted.token, steps).await;
+    (stack, agent, token)
+}
+
+/// The items of a batch's answer, each as if it were an answer of its own.
+async fn batch(stack: &Stack, what: &str, body: &Value) -> Vec<Reply> {
+    let reply = stack.post_json(what, BATCH, body).await;
+    let items = reply.success(200)["evaluations"].as_array().unwrap_or_else(|| panic!("{what}: {}", reply.text));
+    items.iter().map(|item| Reply { body: item.clone(), ..reply.clone() }).collect()
+}
+
+#[tokio::test]
+async fn each_item_of_a_batch_is_charged_as_if_it_were_asked_alone() {
+    let (stack, agent, token) = with_token(&["batch"]).await;
+    let call = rotation(&stack, "batch");
+    let items: Vec<Value> = (0..3).map(|_| request(&stack, &agent, &token, &call, &fresh())).collect();
+    let stopping = json!({
+        "evaluations": items, "options": {"evaluations_semantic": "permit_on_first_permit"},
+    });
+    let first = batch(&stack, "until the first permit", &stopping).await;
+    assert_eq!(first.len(), 1);
+    let first = permit(&first[0]);
+    let all = batch(&stack, "the same calls, all of them", &json!({"evaluations": items})).await;
+    assert_eq!(permit(&all[0]), first, "the same call id, the same permit");
+    assert_ne!(permit(&all[1])["permit"]["id"], first["permit"]["id"]);
+    refused(&all[2], "uses_exhausted");
+    let again = batch(&stack, "once more", &json!({"evaluations": items})).await;
+    assert_eq!((permit(&again[0]), permit(&again[1])), (permit(&all[0]), permit(&all[1])));
+}
+
+#[tokio::test]
+async fn an_item_inherits_the_token_and_not_somebody_elses_right() {
+    let (stack, agent, token) = with_token(&["list"]).await;
+    let list = call(&stack, "list_service_accounts", "environment", "production", json!({}));
+    let mut body = request(&stack, &agent, &token, &list, &fresh());
+    let mut elsewhere = body["context"].clone();
+    elsewhere["location"] = "http://localhost:1".into();
+    body["evaluations"] = json!([
+        {}, {"subject": {"id": stack.env.clients.worker.client_id}}, {"context": {}}, {"context": elsewhere},
+        {"subject": {"type": "user", "id": "alice"}},
+    ]);
+    let answers = batch(&stack, "items about one token", &body).await;
+    permit(&answers[0]);
+    refused(&answers[1], "token_invalid");
+    for (answer, error) in answers[2..].iter().zip(["invalid_request", "invalid_target", "invalid_request"]) {
+        assert_eq!((&answer.body["decision"], &answer.body["context"]["error"]), (&json!(false), &json!(error)));
+    }
+}
+
+#[tokio::test]
+async fn a_search_tells_what_a_token_still_permits() {
+    let (stack, agent, token) = with_token(&["seek", "list", "one-of"]).await;
+    let subject = json!({"type": "agent", "id": agent.id});
+    let body = |resource: Value, action: Value| json!({"subject": subject, "resource": resource, "action": action, "context": {"txn_token": token}});
+    let account = json!({"type": "service_account", "id": "seek"});
+    let names = async |what: &str| {
+        let reply = stack.post_json(what, ACTIONS, &body(account.clone(), json!({"name": "x"}))).await;
+        reply.success(200).clone()
+    };
+    let found = names("actions").await;
+    assert_eq!(found["results"], json!([{"name": "rotate_key"}]));
+    let step = &found["context"]["steps"][0];
+    assert_eq!((&step["step"], &step["uses_left"], &step["step_up"]), (&json!("seek"), &json!(1), &json!(false)));
+
+    let secrets = body(json!({"type": "secret"}), json!({"name": "update_secret"}));
+    let reply = stack.post_json("resources, arguments open", RESOURCES, &secrets).await;
+    assert_eq!(reply.success(200)["results"], json!([{"type": "secret", "id": "ONE"}]));
+    assert_eq!(reply.body["context"]["steps"][0]["args"], json!({"value_from": {"one_of": ["a", "b"]}}));
+    let wrong = json!({"name": "update_secret", "properties": {"value_from": "c"}});
+    let reply = stack.post_json("resources, wrong arguments", RESOURCES, &body(json!({"type": "secret"}), wrong)).await;
+    assert_eq!(reply.success(200)["results"], json!([]));
+    let reply = stack.post_json("who", SUBJECTS, &body(account.clone(), json!({"name": "rotate_key"}))).await;
+    assert_eq!(reply.success(200)["results"], json!([{"type": "agent", "id": agent.id}]));
+
+    permit(
+        &stack
+            .post_json("use it up", EVALUATION, &request(&stack, &agent, &token, &rotation(&stack, "seek"), &fresh()))
+            .await,
+    );
+    assert_eq!(names("an exhausted step is left out").await["results"], json!([]));
+    let reply = stack.post_json("nobody", SUBJECTS, &body(account, json!({"name": "rotate_key"}))).await;
+    assert_eq!(reply.success(200)["results"], json!([]));
+}
+
+#[tokio::test]
+async fn a_search_believes_a_right_token_only() {
+    let (stack, agent, token) = with_token(&["list"]).await;
+    let resource = json!({"type": "environment", "id": "production"});
+    for (what, client, token, reason) in [
+        ("another actor", &stack.env.clients.worker.client_id, Some(token.as_str()), "token_invalid"),
+        ("no token", &agent.id, None, "token_missing"),
+        ("a token that is none", &agent.id, Some("x"), "token_invalid"),
+    ] {
+        let mut body = json!({"subject": {"type": "agent", "id": client}, "resource": resource});
+        body["context"] = token.map_or(json!({}), |token| json!({"txn_token": token}));
+        let reply = stack.post_json(what, ACTIONS, &body).await;
+        assert_eq!((&reply.success(200)["results"], &reply.body["context"]["reason"]), (&json!([]), &json!(reason)));
+    }
+    let mut body = json!({"subject": {"type": "agent", "id": agent.id}, "resource": resource});
+    body["context"] = json!({"txn_token": token, "location": "http://localhost:1"});
+    stack
+        .post_json("another's location", ACTIONS, &body)
+        .await
+        .refused(400, "invalid_target")
+        .naming("context.location");
+}
+
+#[tokio::test]
+async fn who_is_not_switched_to_it_does_not_ask_by_name() {
+    let stack = Stack::open().await;
+    shared(&stack).await;
+    let subject = json!({"type": "user", "id": stack.env.user.username});
+    let (action, resource) =
+        (json!({"name": "list_service_accounts"}), json!({"type": "environment", "id": "production"}));
+    let body = json!({"subject": subject, "action": action, "resource": resource});
+    refused(&stack.post_json("a decision", EVALUATION, &body).await, "token_missing");
+    for path in [SUBJECTS, RESOURCES, ACTIONS] {
+        let reply = stack.post_json(path, path, &body).await;
+        assert_eq!(
+            (&reply.success(200)["results"], &reply.body["context"]["reason"]),
+            (&json!([]), &json!("token_missing"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_denial_that_a_plan_would_mend_says_how_to_ask() {
+    let (stack, agent, token) = with_token(&["list"]).await;
+    let other = call(&stack, "list_service_accounts", "environment", "test", json!({}));
+    let reply = stack.post_json("outside", EVALUATION, &request(&stack, &agent, &token, &other, &fresh())).await;
+    refused(&reply, "resource_not_in_plan");
+    let asked = &reply.body["context"]["access_request"];
+    assert_eq!(asked["endpoint"], format!("{}/plans", stack.issuer()));
+    assert_eq!(asked["template"], "agent_intent_plan");
+    let ends = marque_core::timestamp::parse(asked["expires_at"].as_str().unwrap()).unwrap();
+    assert!((500..=600).contains(&(ends - crate::support::keys::now())), "{asked}");
+    let mut wrong = request(&stack, &agent, &token, &other, &fresh());
+    wrong["context"]["txn_token"] = "x".into();
+    let reply = stack.post_json("no plan mends it", EVALUATION, &wrong).await;
+    refused(&reply, "token_invalid");
+    assert_eq!(reply.body["context"].get("access_request"), None);
+}
