@@ -32,12 +32,21 @@ pub enum Purpose {
     Revocation,
     /// Marque's own client assertions at Keycloak.
     ClientAssertion,
+    /// Marque's own statements that a catalog counts.
+    CatalogAdmission,
 }
 
 impl Purpose {
     /// All purposes.
-    pub const ALL: [Self; 6] =
-        [Self::IntentToken, Self::TxnToken, Self::PlanAnswer, Self::Evidence, Self::Revocation, Self::ClientAssertion];
+    pub const ALL: [Self; 7] = [
+        Self::IntentToken,
+        Self::TxnToken,
+        Self::PlanAnswer,
+        Self::Evidence,
+        Self::Revocation,
+        Self::ClientAssertion,
+        Self::CatalogAdmission,
+    ];
 
     /// The JWS `typ` it signs, which is published with the key.
     pub const fn typ(self) -> &'static str {
@@ -48,6 +57,7 @@ impl Purpose {
             Self::Evidence => names::TYP_EVIDENCE,
             Self::Revocation => names::TYP_REVOCATION,
             Self::ClientAssertion => names::TYP_CLIENT_ASSERTION,
+            Self::CatalogAdmission => names::TYP_CATALOG_ADMISSION,
         }
     }
 }

@@ -1,8 +1,11 @@
 //! Use cases: one per file, each owning its transaction and the order of its steps.
 
 pub mod approve_plan;
+pub mod authenticate_administrator;
 pub mod authenticate_client;
 pub mod authenticate_resource_server;
+mod catalog_admission;
+pub mod decide_catalog;
 mod error;
 pub mod evaluate_access;
 pub mod exchange_token;
@@ -11,6 +14,7 @@ pub mod follow_revocations;
 pub mod forget_expired;
 pub mod grant_intent;
 mod id_token;
+pub mod list_catalogs;
 pub mod metadata;
 pub mod open_keyring;
 pub mod publish_catalog;

@@ -13,6 +13,7 @@ pub mod replays;
 pub mod revocations;
 pub mod signing_keys;
 pub mod tokens;
+pub mod waiting_catalogs;
 
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use sqlx::{ConnectOptions, PgPool};

@@ -11,6 +11,7 @@
 
 mod bad_input;
 mod bad_input_of_resource_servers;
+mod catalogs;
 mod evaluation;
 mod exchange;
 mod faults;

@@ -24,6 +24,10 @@ pub const TYP_TXN: &str = "txntoken+jwt";
 pub const TYP_DPOP: &str = "dpop+jwt";
 /// JWS `typ` of a catalog.
 pub const TYP_CATALOG: &str = "marque-catalog+jwt";
+/// JWS `typ` of Marque's own statement that a catalog counts.
+pub const TYP_CATALOG_ADMISSION: &str = "marque-catalog-admission+jwt";
+/// Realm role of those who decide on catalogs that lower a severity.
+pub const ROLE_ADMINISTRATOR: &str = "marque-admin";
 /// JWS `typ` of the extension's request for a plan.
 pub const TYP_PLAN_REQUEST: &str = "marque-plan-request+jwt";
 /// JWS `typ` of the answer to it.

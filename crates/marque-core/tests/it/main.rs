@@ -2,6 +2,7 @@
 
 mod attenuate;
 mod catalog;
+mod catalog_lint;
 mod claims;
 mod decide;
 mod diff;
