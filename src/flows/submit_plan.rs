@@ -89,6 +89,7 @@ pub async fn submit_plan(
         jkt: &client.jkt,
         catalogs: &catalogs,
         blocked: &cx.realm.config.blocked,
+        unknown_actions: cx.realm.config.unknown_actions,
         now: cx.now_secs(),
     };
     let resolved = resolve(plan, &completion).map_err(|rejection| rejected(&rejection))?;
@@ -169,7 +170,7 @@ async fn admit(cx: Context<'_>, client: &AuthenticatedClient, plan: &SubmittedPl
 }
 
 /// The newest catalog of each location that the plan names, sorted by location as the resolved plan
-/// sorts them, with the JWS of each. A location without a catalog is left out: resolving refuses it.
+/// sorts them, with the JWS of each. A location without a catalog is left out: resolving refuses it, or has it shown as the realm says.
 async fn newest_catalogs(cx: Context<'_>, plan: &SubmittedPlan) -> Result<(Vec<Catalog>, Vec<String>), FlowError> {
     let locations: BTreeSet<&str> = plan.steps.iter().map(|step| step.location.as_str()).collect();
     let (mut catalogs, mut signed) = (Vec::new(), Vec::new());

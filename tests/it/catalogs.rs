@@ -257,6 +257,33 @@ async fn a_row_makes_no_waiting_catalog_count() {
     assert_eq!(house.class_of_a_rotation().await, (json!("change"), json!(1)));
 }
 
+#[tokio::test]
+async fn what_no_catalog_describes_is_refused_unless_the_realm_has_it_shown() {
+    let main = Stack::open().await;
+    let agent = main.agent();
+    let mut plan = rotating(&main);
+    plan["steps"].as_array_mut().unwrap().truncate(1);
+    plan.as_object_mut().unwrap().remove("delegates");
+    plan["steps"][0]["action"] = json!("frobnicate");
+    let reply = main.submit("an unknown action", &agent, &plan).await;
+    reply.because(400, "invalid_authorization_details", "unknown_action").naming("$.steps[0].action");
+    let mut copy = Copy::beside(&main).await;
+    copy.settings = "unknown_actions = \"show\"";
+    let server = copy.serve().await;
+    for location in [main.location(), "http://nowhere.example"] {
+        plan["steps"][0]["location"] = json!(location);
+        let intent: Uuid = server.stack.submitted(&agent, &plan).await.parse().unwrap();
+        let sql = "select plan from intents where intent_id = $1";
+        let kept: Vec<u8> = sqlx::query_scalar(sql).bind(intent).fetch_one(&server.stack.db).await.unwrap();
+        let kept: Value = serde_json::from_slice(&kept).unwrap();
+        let step = &kept["steps"][0];
+        assert_eq!((&step["class"], &step["approve"]), (&json!("grant"), &json!("step_up")), "{location}");
+    }
+    plan["steps"][0]["uses"] = json!("any");
+    let reply = server.stack.submit("an uncounted one", &agent, &plan).await;
+    reply.because(400, "invalid_authorization_details", "unknown_action").naming("$.steps[0].uses");
+}
+
 /// Keycloak's own tokens: with the role, and without.
 #[tokio::test]
 async fn the_realm_says_who_is_an_administrator() {

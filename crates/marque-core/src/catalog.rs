@@ -2,8 +2,10 @@
 
 pub mod lint;
 mod lowered;
+mod unexplained;
 
 pub use lowered::{Lowered, LoweredPart};
+pub use unexplained::UnknownActions;
 
 use crate::canonical::Digest;
 use crate::constraint::{Arguments, Constraint, Field, check_arguments};

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use marque_core::call::{Call, CallResource};
-use marque_core::catalog::Catalog;
+use marque_core::catalog::{Catalog, UnknownActions};
 use marque_core::envelope::Envelope;
 use marque_core::facts::{Facts, Records};
 use marque_core::json::{self, Refused};
@@ -110,6 +110,7 @@ fn completed(plan: SubmittedPlan, catalogs: &[Catalog], now: i64) -> Result<Reso
         jkt: "",
         catalogs,
         blocked: &[],
+        unknown_actions: UnknownActions::Refuse,
         // A plan that states its end was submitted before it, whenever that was.
         now: ends.map_or(now, |end| end - 1),
     };

@@ -18,3 +18,4 @@ mod plan;
 mod resolve;
 mod support;
 mod text;
+mod unexplained;

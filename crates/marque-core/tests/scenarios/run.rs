@@ -94,6 +94,7 @@ fn submit(file: &File, scenario: &Scenario, catalogs: &BTreeMap<String, Catalog>
         jkt: "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I",
         catalogs: &catalogs,
         blocked: &scenario.blocked_above,
+        unknown_actions: Default::default(),
         now: NOW,
     };
     resolve(plan, &completion)
