@@ -1,6 +1,7 @@
 //! The configuration: one file and a few variables of the environment. Everything is checked once, here.
 
 use crate::environment::variable;
+use marque_core::catalog::UnknownActions;
 use marque_core::plan::Blocked;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -56,6 +57,9 @@ pub struct RealmConfig {
     /// What no plan of the realm may do: refused in plans, and at every evaluation.
     #[serde(default)]
     pub blocked: Vec<Blocked>,
+    /// What happens to steps whose action no catalog describes: `refuse`, or `show` them as ones that cannot be explained.
+    #[serde(default)]
+    pub unknown_actions: UnknownActions,
 }
 
 /// What is wrong with the configuration, and where.
@@ -172,5 +176,8 @@ mod tests {
         assert!(refused("shared_rp_host_accepted = true", "").contains("rp_id"));
         assert!(refused("http://localhost:7410\"]", "http://localhost:7410/\"]").contains("not an origin"));
         assert!(refused("trust_domain", "trust_domian").contains("trust_domian"));
+        let unknown = |word: &str| check(&format!("{GOOD}\nunknown_actions = \"{word}\""));
+        assert_eq!((unknown("refuse"), unknown("show")), (Ok(()), Ok(())));
+        assert!(unknown("allow").is_err_and(|message| message.contains("unknown_actions")));
     }
 }

@@ -38,11 +38,13 @@ pub enum Purpose {
     ClientAssertion,
     /// The decision point's signed metadata.
     PdpMetadata,
+    /// Marque's own statements that a catalog counts.
+    CatalogAdmission,
 }
 
 impl Purpose {
     /// All purposes.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::IntentToken,
         Self::TxnToken,
         Self::PlanAnswer,
@@ -50,6 +52,7 @@ impl Purpose {
         Self::Revocation,
         Self::ClientAssertion,
         Self::PdpMetadata,
+        Self::CatalogAdmission,
     ];
 
     /// The JWS `typ` it signs, which is published with the key.
@@ -62,6 +65,7 @@ impl Purpose {
             Self::Revocation => names::TYP_REVOCATION,
             Self::ClientAssertion => names::TYP_CLIENT_ASSERTION,
             Self::PdpMetadata => names::TYP_PDP_METADATA,
+            Self::CatalogAdmission => names::TYP_CATALOG_ADMISSION,
         }
     }
 }

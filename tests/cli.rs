@@ -2,6 +2,7 @@
 //! `MARQUE_UPDATE_DOCS=1 cargo test --test cli` writes it anew.
 
 use marque_core::canonical::encode;
+use marque_core::catalog::lint::CatalogRule;
 use marque_core::lint::Rule;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -67,16 +68,20 @@ fn written_anew(page: &str) -> String {
         let _ = writeln!(anew, "{line}");
         if let Some(command) = line.strip_prefix("$ marque ") {
             let run = marque(&command.split(' ').collect::<Vec<_>>(), "");
-            let _ = write!(anew, "{}{}\n$ echo $?\n{}\n", run.out.trim_end(), run.err, run.code);
+            let said = [run.out.trim_end(), run.err.trim_end()].into_iter().filter(|text| !text.is_empty());
+            let _ = write!(anew, "{}\n$ echo $?\n{}\n", said.collect::<Vec<_>>().join("\n"), run.code);
             while lines.next_if(|line| *line != "```").is_some() {}
         }
-        if line.starts_with("| rule |") {
-            anew += "|---|---|\n";
-            for rule in Rule::ALL {
-                let _ = writeln!(anew, "| `{rule}` | {} |", rule.meaning());
-            }
-            while lines.next_if(|line| line.starts_with('|')).is_some() {}
+        let rules: Vec<_> = match line.split(" | ").next() {
+            Some("| rule") => Rule::ALL.iter().map(|rule| (rule.code(), rule.meaning())).collect(),
+            Some("| rule for catalogs") => CatalogRule::ALL.iter().map(|rule| (rule.code(), rule.meaning())).collect(),
+            _ => continue,
+        };
+        anew += "|---|---|\n";
+        for (rule, meaning) in rules {
+            let _ = writeln!(anew, "| `{rule}` | {meaning} |");
         }
+        while lines.next_if(|line| line.starts_with('|')).is_some() {}
     }
     anew
 }
@@ -251,6 +256,127 @@ fn each_example_of_a_difference_can_be_checked() {
 fn plans_that_permit_the_same_exit_0() {
     let same = marque(&[&["plan", "diff", "plan.json", "-"], &NOW[..]].concat(), &example("plan.json").to_string());
     assert_eq!((same.code, same.err.as_str()), (0, ""), "{}", same.out);
+}
+
+// ---- catalogs
+
+#[test]
+fn a_mild_catalog_exits_1_only_if_asked() {
+    let lint = |args: &[&str]| marque(&[&["catalog", "lint"], args].concat(), "");
+    let mild = lint(&["../catalog/mild.json", "-o", "json"]);
+    let findings = mild.json()["findings"].clone();
+    let has = |rule: &str| findings.as_array().unwrap().iter().any(|finding| finding["rule"] == rule);
+    assert!(mild.code == 0 && has("mild_class") && has("late_access") && has("reassuring"), "{findings}");
+    assert_eq!(lint(&["../catalog/mild.json", "--deny-warnings"]).code, 1);
+    let none = lint(&["catalog.json", "--deny-warnings"]);
+    assert_eq!((none.code, none.out.as_str()), (0, "nothing found\n"));
+    let mut other = example("catalog.json");
+    other["actions"]["invoice.read"]["display"] = json!({"de": "Liest {resource}"});
+    let other = file("no-english.json", &other.to_string());
+    let refused = lint(&[&other]);
+    assert!(refused.code == 2 && refused.err.contains("$.actions.invoice.read.display"), "{}", refused.err);
+}
+
+fn draft(from: &str, input: &str) -> Run {
+    let args = ["catalog", "draft", from, "-", "--client-id", "bank-api", "--location", "https://bank.example"];
+    marque(&args, input)
+}
+
+/// A draft that the next command finds nothing in; answers its actions.
+fn drafted(from: &str, input: &str) -> (Value, Run) {
+    let run = draft(from, input);
+    assert_eq!(run.code, 0, "{}", run.err);
+    let lint = marque(&["catalog", "lint", "-", "--deny-warnings"], &run.out);
+    assert_eq!((lint.code, lint.out.as_str()), (0, "nothing found\n"), "{}", run.out);
+    (run.json()["actions"].clone(), run)
+}
+
+#[test]
+fn a_draft_of_an_openapi_document_is_a_catalog_without_findings() {
+    let yaml = std::fs::read_to_string(examples().join("../catalog/openapi.yaml")).unwrap();
+    let (actions, run) = drafted("--from-openapi", &yaml);
+    let (read, transfer) = (&actions["getAccount"], &actions["newTransfer"]);
+    assert_eq!((&read["class"], &read["resource"]), (&json!("read"), &json!("account")));
+    assert_eq!(read["results"]["/note"], json!({"type": "text", "source": "third_party"}));
+    assert_eq!(
+        (&transfer["class"], &transfer["reversible"]),
+        (&json!("pay"), &json!(false)),
+        "its path says transfers"
+    );
+    assert_eq!(transfer["args"]["iban"], json!({"type": "string", "sensitive": "money"}));
+    assert!(transfer["args"].get("id").is_none(), "the resource is no argument");
+    assert_eq!(actions["delete_accounts"]["class"], "delete");
+    for guess in
+        ["review $.actions.newTransfer.class: pay", "args.note: not sensitive", "review $.actions.delete_accounts.name"]
+    {
+        assert!(run.err.contains(guess), "{guess}: {}", run.err);
+    }
+    let json = json!({"openapi": "3.0.3", "paths": {"/x": {"post": {"operationId": "doIt", "requestBody": {"content": {
+        "application/json": {"schema": {"type": "integer", "minimum": 0, "exclusiveMinimum": true}},
+    }}}}}});
+    let (actions, _) = drafted("--from-openapi", &json.to_string());
+    assert_eq!(
+        (&actions["doIt"]["class"], &actions["doIt"]["args"]["body"]["type"]),
+        (&json!("grant"), &json!("integer"))
+    );
+}
+
+/// What a vendor claims makes nothing milder than its name has it.
+#[test]
+fn a_draft_believes_no_hint_against_a_name() {
+    let tools = std::fs::read_to_string(examples().join("../catalog/tools.json")).unwrap();
+    let (actions, run) = drafted("--from-mcp", &tools);
+    let classes: Vec<_> =
+        ["get_forecast", "transfer_funds", "frobnicate"].map(|name| actions[name]["class"].clone()).into();
+    assert_eq!(classes, ["read", "pay", "grant"]);
+    assert_eq!(actions["transfer_funds"]["args"]["to_iban"]["sensitive"], "money");
+    assert_eq!(actions["get_forecast"]["results"]["/content/*/text"]["source"], "third_party");
+    assert!(!run.out.contains("armless") && run.err.contains("against what is claimed"), "{}", run.err);
+    let tool = |name: &str, hints: Value| json!({"tools": [{"name": name, "inputSchema": {}, "annotations": hints}]});
+    for (name, hints, class) in [
+        ("list_files", json!({}), "grant"),
+        ("create_note", json!({}), "send"),
+        ("create_note", json!({"openWorldHint": false}), "delete"),
+        ("create_note", json!({"openWorldHint": false, "destructiveHint": false}), "create"),
+        ("delete_note", json!({"readOnlyHint": true, "destructiveHint": false}), "delete"),
+        ("grant_role", json!({"openWorldHint": false, "destructiveHint": false, "idempotentHint": true}), "grant"),
+    ] {
+        let (actions, _) = drafted("--from-mcp", &tool(name, hints.clone()).to_string());
+        assert_eq!(actions[name]["class"], class, "{name} {hints}");
+    }
+}
+
+#[test]
+fn what_cannot_be_drafted_is_left_out_and_said() {
+    let schema = |properties: Value| json!({"type": "object", "properties": properties});
+    let tools = json!({"nextCursor": "2", "tools": [
+        {"name": "get_one", "inputSchema": schema(json!({"a": {"$ref": "#/properties/b"}, "b": {"$ref": "#/properties/a"}}))},
+        {"name": "get_two", "inputSchema": schema(json!({"a": {"$ref": "https://elsewhere.example/schema"}}))},
+        {"name": "get_three", "inputSchema": schema(json!({"a{b": {}}))},
+        {"name": "get\u{202e}four"}, {"name": "a b"}, {"title": "five"}, {"name": "get_six"}, {"name": "get_six"},
+    ]});
+    let (actions, run) = drafted("--from-mcp", &tools.to_string());
+    assert_eq!(actions.as_object().unwrap().len(), 1, "{actions}");
+    for said in
+        ["circles", "another document", "get_three", "\\u", "a b", "no name", "nextCursor", "a second operation"]
+    {
+        assert!(run.err.contains(said), "{said}: {}", run.err);
+    }
+    assert!(!run.err.contains('\u{202e}'));
+    for (from, input) in [
+        ("--from-mcp", "{}"),
+        ("--from-mcp", "a: [b"),
+        ("--from-openapi", r#"{"swagger": "2.0"}"#),
+        ("--from-openapi", "tools: []"),
+    ] {
+        let run = draft(from, input);
+        assert_eq!((run.code, run.out.as_str()), (2, ""), "{from} {input}");
+        assert!(run.err.starts_with("marque: standard input: "), "{}", run.err);
+    }
+    let bad = ["catalog", "draft", "--from-mcp", "../catalog/tools.json", "--client-id", "a", "--location", "nowhere"];
+    let run = marque(&bad, "");
+    assert!(run.code == 2 && run.err.contains("$.location"), "{}", run.err);
+    assert_eq!(marque(&["catalog", "draft", "--client-id", "a", "--location", "http://x"], "").code, 2);
 }
 
 // ---- files

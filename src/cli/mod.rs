@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
+mod catalog;
 mod evidence;
 mod plan;
 mod postgres;
@@ -28,6 +29,8 @@ enum Command {
     Serve(serve::Args),
     /// Check a call against a plan, find what is wide in it, compare two plans. Offline, from files alone.
     Plan(plan::Args),
+    /// Check a catalog before it is published, draft one from what a service says of itself. Offline, from files alone.
+    Catalog(catalog::Args),
     /// Export and verify evidence of approvals.
     Evidence(evidence::Args),
     /// Export the keys that anchor evidence.
@@ -77,6 +80,7 @@ pub fn run() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(args) => serve::run(&args),
         Command::Plan(args) => plan::run(args),
+        Command::Catalog(args) => catalog::run(args),
         Command::Evidence(args) => evidence::run(args),
         Command::Trust(args) => trust::run(args),
         Command::Postgres(args) => postgres::run(args),

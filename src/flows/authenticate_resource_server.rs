@@ -76,14 +76,7 @@ pub async fn authenticate_resource_server(
     cx: Context<'_>,
     access_token: Option<&str>,
 ) -> Result<ResourceServer, FlowError> {
-    let token = access_token.ok_or_else(|| {
-        Refusal::new(OAuthError::MissingToken, "send Authorization: Bearer with an access token of the realm")
-    })?;
-    let kid = jws::unverified_kid(token);
-    let keys = cx.realm.realm_keys.with(&cx.realm.keycloak, kid.as_deref()).await?;
-    let claims = jws::verify(token, names::TYP_JWT, &keys).and_then(|verified| verified.claims());
-    let claims = claims.map_err(|error| refuse(format!("the access token {error}")))?;
-    check(&claims, cx)?;
+    let claims = verify_access_token(cx, access_token).await?;
     let client_id = claims.get("azp").and_then(Value::as_str).ok_or_else(|| refuse("the access token has no azp"))?;
     let record = cx.realm.directory.find_client_or_last_known(&cx.realm.keycloak, client_id).await?;
     match record.filter(|record| record.enabled && record.is_kind("resource-server")) {
@@ -95,7 +88,26 @@ pub async fn authenticate_resource_server(
     }
 }
 
-fn refuse(description: impl Into<String>) -> Refusal {
+/// The claims of an access token of the realm for Marque alone, which is not over.
+///
+/// # Errors
+/// `invalid_token`; unavailable while the realm's keys cannot be asked for.
+pub(super) async fn verify_access_token(
+    cx: Context<'_>,
+    access_token: Option<&str>,
+) -> Result<Map<String, Value>, FlowError> {
+    let token = access_token.ok_or_else(|| {
+        Refusal::new(OAuthError::MissingToken, "send Authorization: Bearer with an access token of the realm")
+    })?;
+    let kid = jws::unverified_kid(token);
+    let keys = cx.realm.realm_keys.with(&cx.realm.keycloak, kid.as_deref()).await?;
+    let claims = jws::verify(token, names::TYP_JWT, &keys).and_then(|verified| verified.claims());
+    let claims = claims.map_err(|error| refuse(format!("the access token {error}")))?;
+    check(&claims, cx)?;
+    Ok(claims)
+}
+
+pub(super) fn refuse(description: impl Into<String>) -> Refusal {
     Refusal::new(OAuthError::InvalidToken, description)
 }
 

@@ -2,8 +2,11 @@
 
 pub mod access_request;
 pub mod approve_plan;
+pub mod authenticate_administrator;
 pub mod authenticate_client;
 pub mod authenticate_resource_server;
+mod catalog_admission;
+pub mod decide_catalog;
 mod error;
 pub mod evaluate_access;
 pub mod evaluate_batch;
@@ -14,6 +17,7 @@ pub mod forget_expired;
 pub mod grant_intent;
 mod id_token;
 mod ledger;
+pub mod list_catalogs;
 pub mod list_open_permits;
 pub mod live_intents;
 pub mod metadata;

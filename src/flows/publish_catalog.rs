@@ -3,54 +3,72 @@
 //! 1. The JWS is by a key that the realm registered for this very client, and says so itself.
 //! 2. It describes a location that the client answers for.
 //! 3. Versions only go up; the same octets again are answered again.
-//! 4. A severity that gets milder is refused: that is an administrator's decision.
+//! 4. One that makes something milder than any admitted version had it waits for an administrator; others are admitted.
 
 use super::authenticate_resource_server::ResourceServer;
+use super::catalog_admission::{admit, is_admitted};
 use super::error::bad_input;
 use super::{Context, FlowError, OAuthError, Refusal};
 use crate::store;
-use marque_core::catalog::Catalog;
+use crate::store::waiting_catalogs::WaitingRow;
+use marque_core::catalog::{Catalog, Lowered};
 use marque_core::jws::{self, KeySet};
 use marque_core::names;
 use marque_core::plan::CatalogRef;
+use sqlx::PgConnection;
+
+/// What became of an upload.
+#[derive(Clone, Debug)]
+pub enum Published {
+    /// It counts from now on.
+    Admitted(CatalogRef),
+    /// It counts once an administrator has accepted what it makes milder.
+    Waiting(CatalogRef, Vec<Lowered>),
+}
 
 /// Publishes a catalog.
 ///
 /// # Errors
-/// `invalid_request` with what is wrong and where, conflict if the version does not go up.
+/// `invalid_request` with what is wrong and where, conflict if the version does not go up or was refused.
 pub async fn publish_catalog(
     cx: Context<'_>,
     resource_server: &ResourceServer,
     compact: &str,
-) -> Result<CatalogRef, FlowError> {
+) -> Result<Published, FlowError> {
     let catalog = verify(resource_server, compact)?;
-    let (document, reference) = (catalog.document(), catalog.reference());
+    let document = catalog.document();
     if document.iss != resource_server.client_id() || !resource_server.answers_for(&document.location) {
         let text =
             "$.location: the client does not answer for it (attribute marque.locations), or $.iss is another client";
         return Err(Refusal::new(OAuthError::InvalidTarget, text).into());
     }
-    let (realm, now) = (cx.realm_name(), cx.app.clock.now());
+    let realm = cx.realm_name();
     let mut tx = cx.app.pool.begin().await?;
     store::catalogs::lock_location(&mut tx, realm, &document.location).await?;
     let earlier = store::catalogs::all_versions(&mut tx, realm, &document.location).await?;
-    let earlier = earlier.iter().map(|row| kept(&row.jws)).collect::<Result<Vec<_>, _>>()?;
-    if earlier.first().is_some_and(|newest| newest.reference() == reference) {
-        return Ok(reference);
+    let admitted = earlier.iter().map(|row| kept(&row.jws)).collect::<Result<Vec<_>, _>>()?;
+    let newest = earlier.first().zip(admitted.first());
+    if newest.is_some_and(|(row, newest)| {
+        newest.reference() == catalog.reference() && is_admitted(cx, newest, &row.admission)
+    }) {
+        return Ok(Published::Admitted(catalog.reference()));
     }
-    expect_successor(&catalog, &earlier)?;
-    let version = i64::try_from(document.version).map_err(FlowError::internal)?;
-    let row = store::catalogs::NewCatalog {
-        location: &document.location,
-        version,
-        client_id: resource_server.client_id(),
-        jws: compact,
-        sha256: reference.sha256.as_bytes(),
-    };
-    store::catalogs::insert(&mut tx, realm, &row, now).await?;
+    let lowered = catalog.lowered_since_any(&admitted);
+    let waiting = store::waiting_catalogs::find_newest(&mut tx, realm, &document.location).await?;
+    if is_waiting_already(&catalog, waiting.as_ref())? {
+        return Ok(Published::Waiting(catalog.reference(), lowered));
+    }
+    let newest = admitted.first().map_or(0, |newest| newest.document().version);
+    expect_successor(&catalog, newest, waiting.map_or(0, |row| row.version))?;
+    keep(cx, &mut tx, resource_server, &catalog, compact, lowered.is_empty()).await?;
     tx.commit().await?;
-    tracing::info!(location = document.location, version, "catalog.published");
-    Ok(reference)
+    let (location, version) = (&document.location, document.version);
+    if lowered.is_empty() {
+        tracing::info!(location, version, "catalog.published");
+        return Ok(Published::Admitted(catalog.reference()));
+    }
+    tracing::warn!(location, version, milder = lowered.len(), "catalog.waiting");
+    Ok(Published::Waiting(catalog.reference(), lowered))
 }
 
 fn verify(resource_server: &ResourceServer, compact: &str) -> Result<Catalog, Refusal> {
@@ -61,23 +79,60 @@ fn verify(resource_server: &ResourceServer, compact: &str) -> Result<Catalog, Re
     Catalog::parse(&verified.payload).map_err(|refused| bad_input(OAuthError::InvalidRequest, &refused))
 }
 
-/// An accepted catalog, whose signature was verified when it came.
-fn kept(compact: &str) -> Result<Catalog, FlowError> {
+/// A kept catalog, whose signature was verified when it came.
+pub(super) fn kept(compact: &str) -> Result<Catalog, FlowError> {
     let payload = jws::unverified_payload(compact).map_err(FlowError::internal)?;
     Catalog::parse(&payload).map_err(FlowError::internal)
 }
 
-/// Compared with every earlier version: an action that was left out for a while does not come back milder.
-fn expect_successor(catalog: &Catalog, earlier: &[Catalog]) -> Result<(), Refusal> {
-    let newest = earlier.first().map_or(0, |newest| newest.document().version);
+/// Whether these very octets were the last ones to wait, and nobody decided on them.
+fn is_waiting_already(catalog: &Catalog, waiting: Option<&WaitingRow>) -> Result<bool, FlowError> {
+    let Some(row) = waiting else { return Ok(false) };
+    if kept(&row.jws)?.reference() != catalog.reference() {
+        return Ok(false);
+    }
+    match row.decision.as_deref() {
+        None => Ok(true),
+        Some(word) => {
+            let text = format!("$.version: this version was {word} by an administrator: publish a higher one");
+            Err(Refusal::new(OAuthError::Conflict, text).into())
+        }
+    }
+}
+
+/// Versions go up, whatever became of the earlier ones.
+fn expect_successor(catalog: &Catalog, admitted: u64, waiting: i64) -> Result<(), Refusal> {
+    let newest = admitted.max(waiting.try_into().unwrap_or(0));
     if catalog.document().version <= newest {
         return Err(Refusal::new(OAuthError::Conflict, format!("$.version: must be above {newest}")));
     }
-    match earlier.iter().find_map(|before| catalog.lowered_since(before)) {
-        Some(action) => {
-            let text = format!("$.actions.{action}: is milder than an earlier version had it");
-            Err(Refusal::new(OAuthError::Conflict, text))
-        }
-        None => Ok(()),
+    Ok(())
+}
+
+async fn keep(
+    cx: Context<'_>,
+    conn: &mut PgConnection,
+    resource_server: &ResourceServer,
+    catalog: &Catalog,
+    compact: &str,
+    lowers_nothing: bool,
+) -> Result<(), FlowError> {
+    let (realm, now, location) = (cx.realm_name(), cx.app.clock.now(), catalog.document().location.as_str());
+    let version = i64::try_from(catalog.document().version).map_err(FlowError::internal)?;
+    let client_id = resource_server.client_id();
+    if !lowers_nothing {
+        let place = (location, version);
+        return Ok(store::waiting_catalogs::insert(conn, realm, place, client_id, compact, now).await?);
     }
+    let admission = admit(cx, catalog, None)?;
+    let sha256 = catalog.reference().sha256;
+    let row = store::catalogs::NewCatalog {
+        location,
+        version,
+        client_id,
+        jws: compact,
+        sha256: sha256.as_bytes(),
+        admission: &admission,
+    };
+    Ok(store::catalogs::insert(conn, realm, &row, now).await?)
 }

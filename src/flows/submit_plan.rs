@@ -8,8 +8,10 @@
 
 use super::authenticate_client::AuthenticatedClient;
 use super::authenticate_resource_server::answers_for;
+use super::catalog_admission::is_admitted;
 use super::error::bad_input;
 use super::{Context, FlowError, OAuthError, Refusal};
+use crate::store::catalogs::CatalogRow;
 use crate::{random, store};
 use marque_core::canonical::Digest;
 use marque_core::catalog::Catalog;
@@ -88,6 +90,7 @@ pub async fn submit_plan(
         jkt: &client.jkt,
         catalogs: &catalogs,
         blocked: &cx.realm.config.blocked,
+        unknown_actions: cx.realm.config.unknown_actions,
         now: cx.now_secs(),
     };
     let resolved = resolve(plan, &completion).map_err(|rejection| rejected(&rejection))?;
@@ -187,7 +190,7 @@ async fn admit(cx: Context<'_>, client: &AuthenticatedClient, plan: &SubmittedPl
 }
 
 /// The newest catalog of each location that the plan names, sorted by location as the resolved plan
-/// sorts them, with the JWS of each. A location without a catalog is left out: resolving refuses it.
+/// sorts them, with the JWS of each. A location without a catalog is left out: resolving refuses it, or has it shown as the realm says.
 async fn newest_catalogs(cx: Context<'_>, plan: &SubmittedPlan) -> Result<(Vec<Catalog>, Vec<String>), FlowError> {
     let locations: BTreeSet<&str> = plan.steps.iter().map(|step| step.location.as_str()).collect();
     let (mut catalogs, mut signed) = (Vec::new(), Vec::new());
@@ -196,7 +199,7 @@ async fn newest_catalogs(cx: Context<'_>, plan: &SubmittedPlan) -> Result<(Vec<C
         let newest = store::catalogs::find_newest(&mut conn, cx.realm_name(), location).await?;
         drop(conn);
         let Some(row) = newest else { continue };
-        if let Some(catalog) = verify_catalog(cx, &row.client_id, &row.jws, location).await? {
+        if let Some(catalog) = verify_catalog(cx, &row, location).await? {
             catalogs.push(catalog);
             signed.push(row.jws);
         }
@@ -204,20 +207,18 @@ async fn newest_catalogs(cx: Context<'_>, plan: &SubmittedPlan) -> Result<(Vec<C
     Ok((catalogs, signed))
 }
 
-/// A kept catalog counts only while the client that the realm lists for the location still vouches for it.
-async fn verify_catalog(
-    cx: Context<'_>,
-    client_id: &str,
-    compact: &str,
-    location: &str,
-) -> Result<Option<Catalog>, FlowError> {
+/// A kept catalog counts only while the client that the realm lists for the location still vouches for it, and only
+/// with Marque's own admission.
+async fn verify_catalog(cx: Context<'_>, row: &CatalogRow, location: &str) -> Result<Option<Catalog>, FlowError> {
+    let CatalogRow { client_id, jws: compact, admission } = row;
     let record = cx.realm.directory.find_client(&cx.realm.keycloak, client_id).await?;
     let Some(record) = record.filter(|record| answers_for(record, location)) else { return Ok(None) };
     let keys = KeySet::from_jwks(&record.jwks).unwrap_or_default();
     let verified = jws::verify(compact, names::TYP_CATALOG, &keys).ok();
     let catalog = verified.and_then(|verified| Catalog::parse(&verified.payload).ok());
-    let is_its_own = |catalog: &Catalog| catalog.document().location == location && catalog.document().iss == client_id;
-    Ok(catalog.filter(is_its_own))
+    let is_its_own =
+        |catalog: &Catalog| catalog.document().location == location && catalog.document().iss == *client_id;
+    Ok(catalog.filter(is_its_own).filter(|catalog| is_admitted(cx, catalog, admission)))
 }
 
 async fn keep(

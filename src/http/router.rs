@@ -1,6 +1,6 @@
 //! The one table of routes. `tests/it/routes.rs` holds the list of who may call each.
 
-use self::Caller::{Anyone, Browser, Client, Extension, ResourceServer};
+use self::Caller::{Administrator, Anyone, Browser, Client, Extension, ResourceServer};
 use super::{
     access, approve, catalogs, error, health, internal, metadata, plans, receipt, results, revocations, search, token,
 };
@@ -31,6 +31,8 @@ pub enum Caller {
     Client,
     /// A resource server by an access token of the realm for Marque alone.
     ResourceServer,
+    /// An administrator by an access token of the realm for Marque alone, with the role for it.
+    Administrator,
     /// The realm's extension by a message that the realm signed.
     Extension,
     /// A browser that began here, or is signed in as the plan's user.
@@ -66,6 +68,8 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/plans", Client, || post(plans::submit)),
     route("POST", "/token", Client, || post(token::answer)),
     route("POST", "/catalogs", ResourceServer, || post(catalogs::publish)),
+    route("GET", "/catalogs", Administrator, || get(catalogs::list)),
+    route("POST", "/catalogs/decision", Administrator, || post(catalogs::decide)),
     route("POST", "/access/v1/evaluation", ResourceServer, || post(access::evaluate)),
     route("POST", "/access/v1/evaluations", ResourceServer, || post(access::evaluate_all)),
     route("POST", "/access/v1/search/subject", ResourceServer, || post(search::subjects)),

@@ -1,4 +1,4 @@
-//! Catalogs, every version that was ever accepted.
+//! Catalogs, every version that was ever admitted.
 
 use super::StoreError;
 use sqlx::PgConnection;
@@ -10,6 +10,8 @@ pub struct CatalogRow {
     pub client_id: String,
     /// The compact JWS.
     pub jws: String,
+    /// Marque's own signed statement that it counts.
+    pub admission: String,
 }
 
 /// The newest catalog of a location.
@@ -20,7 +22,7 @@ pub async fn find_newest(
 ) -> Result<Option<CatalogRow>, StoreError> {
     sqlx::query_as!(
         CatalogRow,
-        "select client_id, jws from catalogs where realm = $1 and location = $2 order by version desc limit 1",
+        "select client_id, jws, admission from catalogs where realm = $1 and location = $2 order by version desc limit 1",
         realm,
         location
     )
@@ -28,11 +30,22 @@ pub async fn find_newest(
     .await
 }
 
-/// Every catalog of a location that was ever accepted, the newest first.
+/// The newest version of a location that was admitted.
+pub async fn find_newest_version(
+    conn: &mut PgConnection,
+    realm: &str,
+    location: &str,
+) -> Result<Option<i64>, StoreError> {
+    sqlx::query_scalar!("select max(version) from catalogs where realm = $1 and location = $2", realm, location)
+        .fetch_one(conn)
+        .await
+}
+
+/// Every catalog of a location that was ever admitted, the newest first.
 pub async fn all_versions(conn: &mut PgConnection, realm: &str, location: &str) -> Result<Vec<CatalogRow>, StoreError> {
     sqlx::query_as!(
         CatalogRow,
-        "select client_id, jws from catalogs where realm = $1 and location = $2 order by version desc",
+        "select client_id, jws, admission from catalogs where realm = $1 and location = $2 order by version desc",
         realm,
         location
     )
@@ -60,6 +73,8 @@ pub struct NewCatalog<'a> {
     pub jws: &'a str,
     /// Digest of the payload octets.
     pub sha256: &'a [u8],
+    /// Marque's own signed statement that it counts.
+    pub admission: &'a str,
 }
 
 /// Keeps a new version.
@@ -70,14 +85,15 @@ pub async fn insert(
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "insert into catalogs (realm, location, version, client_id, jws, sha256, uploaded_at)
-         values ($1, $2, $3, $4, $5, $6, $7)",
+        "insert into catalogs (realm, location, version, client_id, jws, sha256, admission, uploaded_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)",
         realm,
         catalog.location,
         catalog.version,
         catalog.client_id,
         catalog.jws,
         catalog.sha256,
+        catalog.admission,
         now
     )
     .execute(conn)

@@ -14,6 +14,7 @@ pub mod results;
 pub mod revocations;
 pub mod signing_keys;
 pub mod tokens;
+pub mod waiting_catalogs;
 
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use sqlx::{ConnectOptions, PgPool};

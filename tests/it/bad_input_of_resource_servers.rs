@@ -183,13 +183,6 @@ fn bad_catalogs(stack: &Stack, key: &Key) -> Vec<(&'static str, u16, &'static st
             "$.version",
             signed(&changed(right.clone(), "/version", json!(u64::MAX))),
         ),
-        (
-            "a severity that got milder",
-            409,
-            "conflict",
-            "$.actions.rotate_key",
-            signed(&catalog(stack, PUBLISHED + 1, "read")),
-        ),
     ]
 }
 

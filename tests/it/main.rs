@@ -12,6 +12,7 @@
 mod authzen;
 mod bad_input;
 mod bad_input_of_resource_servers;
+mod catalogs;
 mod evaluation;
 mod exchange;
 mod faults;

@@ -21,6 +21,8 @@ const GOLDEN: &[(&str, &str, Caller)] = &[
     ("/plans", "POST", Caller::Client),
     ("/token", "POST", Caller::Client),
     ("/catalogs", "POST", Caller::ResourceServer),
+    ("/catalogs", "GET", Caller::Administrator),
+    ("/catalogs/decision", "POST", Caller::Administrator),
     ("/access/v1/evaluation", "POST", Caller::ResourceServer),
     ("/access/v1/evaluations", "POST", Caller::ResourceServer),
     ("/access/v1/search/subject", "POST", Caller::ResourceServer),
@@ -315,6 +317,20 @@ async fn resource_server_routes_refuse_whatever_is_no_access_token_of_theirs() {
             let reply = ask(&stack, "a right token", at, Some(&format!("Bearer {right}"))).await;
             reply.refused(400, "invalid_request").naming("Content-Type");
         }
+    }
+}
+
+#[tokio::test]
+async fn administrator_routes_refuse_everybody_else() {
+    let stack = Stack::open().await;
+    let granted = plans::shared(&stack).await;
+    let of_server = format!("Bearer {}", stack.access_token().await);
+    for (method, path) in paths(Caller::Administrator, "") {
+        let at = (method, path.as_str());
+        ask(&stack, "no token", at, None).await.refused(401, "invalid_token");
+        let intent = format!("Bearer {}", granted.token);
+        ask(&stack, "an intent token", at, Some(&intent)).await.refused(401, "invalid_token");
+        ask(&stack, "a resource server", at, Some(&of_server)).await.refused(403, "insufficient_scope");
     }
 }
 

@@ -194,6 +194,7 @@ impl Submission {
             jkt: "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I",
             catalogs: &self.catalogs,
             blocked: &[],
+            unknown_actions: marque_core::catalog::UnknownActions::Refuse,
             now: NOW,
         };
         Some(resolve(SubmittedPlan::parse(&self.bytes).ok()?, &completion).ok()?.digest())

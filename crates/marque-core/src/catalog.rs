@@ -1,5 +1,12 @@
 //! Catalogs: a resource server's own description of its actions, and of nothing but itself.
 
+pub mod lint;
+mod lowered;
+mod unexplained;
+
+pub use lowered::{Lowered, LoweredPart};
+pub use unexplained::UnknownActions;
+
 use crate::canonical::Digest;
 use crate::constraint::{Arguments, Constraint, Field, check_arguments};
 use crate::json::{self, Refused};
@@ -201,14 +208,6 @@ impl Catalog {
     pub fn action(&self, name: &str) -> Option<&CatalogAction> {
         self.document.actions.get(name)
     }
-
-    /// The first action that got milder compared with an earlier version: of a milder class, reversible, with an
-    /// argument that is less sensitive or may be bound late, or with a result that is trusted more.
-    pub fn lowered_since<'a>(&self, earlier: &'a Self) -> Option<&'a str> {
-        let milder =
-            |name: &str, before: &CatalogAction| self.action(name).is_some_and(|now| now.is_milder_than(before));
-        earlier.document.actions.iter().find(|(name, before)| milder(name, before)).map(|(name, _)| name.as_str())
-    }
 }
 
 impl CatalogDocument {
@@ -257,23 +256,6 @@ impl CatalogDocument {
 }
 
 impl CatalogAction {
-    fn is_milder_than(&self, before: &Self) -> bool {
-        let argument = |(name, was): (&String, &CatalogArgument)| {
-            self.args.get(name).is_some_and(|now| {
-                (was.sensitive.is_some() && now.sensitive != was.sensitive) || (now.late && !was.late)
-            })
-        };
-        let result = |(field, was): (&Field, &CatalogResult)| {
-            self.results.get(field).is_some_and(|now| {
-                now.source < was.source || (was.kind == ResultKind::Text && now.kind != ResultKind::Text)
-            })
-        };
-        self.class < before.class
-            || (self.reversible && !before.reversible)
-            || before.args.iter().any(argument)
-            || before.results.iter().any(result)
-    }
-
     /// How a field of its result is described.
     pub fn result(&self, field: &str) -> Option<&CatalogResult> {
         self.results.iter().find(|(described, _)| described.as_str() == field).map(|(_, result)| result)

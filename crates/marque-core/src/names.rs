@@ -26,6 +26,10 @@ pub const TYP_DPOP: &str = "dpop+jwt";
 pub const TYP_CATALOG: &str = "marque-catalog+jwt";
 /// JWS `typ` of a result receipt.
 pub const TYP_RECEIPT: &str = "marque-receipt+jwt";
+/// JWS `typ` of Marque's own statement that a catalog counts.
+pub const TYP_CATALOG_ADMISSION: &str = "marque-catalog-admission+jwt";
+/// Realm role of those who decide on catalogs that lower a severity.
+pub const ROLE_ADMINISTRATOR: &str = "marque-admin";
 /// JWS `typ` of the extension's request for a plan.
 pub const TYP_PLAN_REQUEST: &str = "marque-plan-request+jwt";
 /// JWS `typ` of the answer to it.

@@ -44,6 +44,7 @@ pub fn submit(
         jkt: "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I",
         catalogs: &catalogs,
         blocked: &scenario.blocked_above,
+        unknown_actions: Default::default(),
         now: NOW,
     };
     resolve(plan, &completion)

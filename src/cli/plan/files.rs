@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use marque_core::call::{Call, CallResource};
-use marque_core::catalog::Catalog;
+use marque_core::catalog::{Catalog, UnknownActions};
 use marque_core::envelope::Envelope;
 use marque_core::facts::{Facts, Records};
 use marque_core::json::{self, Refused};
@@ -110,6 +110,7 @@ fn completed(plan: SubmittedPlan, catalogs: &[Catalog], now: i64) -> Result<Reso
         jkt: "",
         catalogs,
         blocked: &[],
+        unknown_actions: UnknownActions::Refuse,
         // A plan that states its end was submitted before it, whenever that was.
         now: ends.map_or(now, |end| end - 1),
     };
@@ -171,7 +172,8 @@ fn document<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
     json::typed(value).map_err(|refused| bad(path, &refused))
 }
 
-fn catalog(path: &Path) -> Result<Catalog, Failure> {
+/// Reads a catalog: its JSON, or the compact JWS that holds it.
+pub(in crate::cli) fn catalog(path: &Path) -> Result<Catalog, Failure> {
     let bytes = bytes(path)?;
     if bytes.trim_ascii_start().starts_with(b"{") {
         return Catalog::parse(&bytes).map_err(|refused| bad(path, &refused));
@@ -184,7 +186,8 @@ fn catalog(path: &Path) -> Result<Catalog, Failure> {
     Ok(catalog)
 }
 
-fn bytes(path: &Path) -> Result<Vec<u8>, Failure> {
+/// The bytes of a file, as many as any document may have and one more.
+pub(in crate::cli) fn bytes(path: &Path) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     // One byte more than any document may have: the rest is of no use.
     let most = limits::EVIDENCE_BYTES as u64 + 1;
@@ -198,7 +201,7 @@ fn bytes(path: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 /// What a file is called in messages.
-pub(super) fn name(path: &Path) -> String {
+pub(in crate::cli) fn name(path: &Path) -> String {
     if path.as_os_str() == STANDARD_INPUT { "standard input".into() } else { path.display().to_string() }
 }
 
@@ -206,6 +209,7 @@ fn bad(path: &Path, refused: &Refused) -> Failure {
     named(path, refused.to_string())
 }
 
-fn named(path: &Path, message: String) -> Failure {
+/// What is wrong with a file.
+pub(in crate::cli) fn named(path: &Path, message: String) -> Failure {
     Failure::Input(format!("{}: {message}", name(path)))
 }

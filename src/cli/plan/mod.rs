@@ -2,9 +2,9 @@
 
 mod check;
 mod diff;
-mod files;
+pub(super) mod files;
 mod lint;
-mod show;
+pub(super) mod show;
 
 use std::process::ExitCode;
 
@@ -33,11 +33,15 @@ enum Command {
 const USAGE: u8 = 2;
 
 pub(super) fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    let done = match args.command {
+    ended(match args.command {
         Command::Check(args) => check::run(args),
         Command::Lint(args) => lint::run(args),
         Command::Diff(args) => diff::run(args),
-    };
+    })
+}
+
+/// How a command ended that reads files: what it was given and makes no sense is its own exit code.
+pub(super) fn ended(done: Result<ExitCode, Failure>) -> Result<ExitCode, Box<dyn std::error::Error>> {
     done.or_else(|error| match error {
         Failure::Input(message) => {
             eprintln!("marque: {message}");
@@ -49,7 +53,7 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
 
 /// Why a command ended early.
 #[derive(Debug)]
-enum Failure {
+pub(super) enum Failure {
     /// What was given cannot be read; the message names the file.
     Input(String),
     /// The answer cannot be written.

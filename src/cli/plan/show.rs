@@ -10,7 +10,7 @@ const TEXT_CHARS: usize = 80;
 const VALUE_CHARS: usize = 800;
 
 /// A value on one line. What is invisible or moves the cursor is written as its code; what is long ends with its length.
-pub(super) fn value(value: &Value) -> String {
+pub(in crate::cli) fn value(value: &Value) -> String {
     let text = canonical_text(&short(value));
     shortened(&text, VALUE_CHARS).unwrap_or(text).chars().map(visible).collect()
 }
@@ -37,7 +37,7 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// Words and names as they are, with nothing that a terminal would act on.
-pub(super) fn plain(text: &str) -> String {
+pub(in crate::cli) fn plain(text: &str) -> String {
     text.chars().map(visible).collect()
 }
 

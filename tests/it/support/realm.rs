@@ -245,6 +245,46 @@ impl Admin {
         assert_eq!(answer.status(), 204, "Keycloak changes a client: {}", answer.text().await.unwrap());
     }
 
+    /// An access token of a service account of its own, for one audience, perhaps with a realm role.
+    pub async fn token_of_service(&self, client_id: &str, audience: &str, role: Option<&str>) -> String {
+        self.remove_client(client_id).await;
+        let secret = Uuid::new_v4().to_string();
+        let mapper = json!({
+            "name": "audience", "protocol": "openid-connect", "protocolMapper": "oidc-audience-mapper",
+            "config": {"included.custom.audience": audience, "access.token.claim": "true"},
+        });
+        let client = json!({
+            "clientId": client_id, "enabled": true, "publicClient": false, "secret": secret, "fullScopeAllowed": false,
+            "standardFlowEnabled": false, "serviceAccountsEnabled": true, "protocolMappers": [mapper],
+        });
+        self.add_client(&client).await;
+        if let Some(role) = role {
+            self.give_role(client_id, role).await;
+        }
+        let realm = self.clients.strip_suffix("/clients").unwrap().replace("/admin/realms/", "/realms/");
+        let form = [("grant_type", "client_credentials"), ("client_id", client_id), ("client_secret", &secret)];
+        let request = self.http.post(format!("{realm}/protocol/openid-connect/token")).form(&form);
+        let answer: Value = request.send().await.unwrap().json().await.unwrap();
+        answer["access_token"].as_str().unwrap_or_else(|| panic!("Keycloak gives no token: {answer}")).to_owned()
+    }
+
+    /// Gives a realm role to a client's service account, and has the client's tokens say so.
+    async fn give_role(&self, client_id: &str, role: &str) {
+        let realm = self.clients.strip_suffix("/clients").unwrap();
+        let get = async |url: String| -> Value {
+            self.http.get(url).bearer_auth(&self.token).send().await.unwrap().json().await.unwrap()
+        };
+        let client = get(format!("{}?clientId={client_id}", self.clients)).await;
+        let client = format!("{}/{}", self.clients, client[0]["id"].as_str().unwrap());
+        let user = get(format!("{client}/service-account-user")).await;
+        let role = get(format!("{realm}/roles/{role}")).await;
+        let user = format!("{realm}/users/{}/role-mappings/realm", user["id"].as_str().unwrap());
+        for url in [user, format!("{client}/scope-mappings/realm")] {
+            let request = self.http.post(url).bearer_auth(&self.token).json(&[&role]);
+            assert_eq!(request.send().await.unwrap().status(), 204, "Keycloak gives a role");
+        }
+    }
+
     pub async fn add_client(&self, client: &Value) {
         let answer = self.http.post(&self.clients).bearer_auth(&self.token).json(client).send().await.unwrap();
         assert_eq!(answer.status(), 201, "Keycloak adds a client: {}", answer.text().await.unwrap());

@@ -76,6 +76,8 @@ impl Drop for Postgres {
 pub struct Copy {
     /// The stack as seen through the copy's pool; its server is still the stack's.
     pub stack: Stack,
+    /// Further lines of the realm's configuration.
+    pub settings: &'static str,
     url: String,
     /// To drop it in the end; not for a Postgres server that ends as a whole.
     admin: Option<(String, String)>,
@@ -100,7 +102,7 @@ impl Copy {
 
     async fn fill(stack: &Stack, url: String, admin: Option<(String, String)>) -> Self {
         let db = connect(url.clone()).await;
-        let copy = Self { stack: Stack { db: db.clone(), ..stack.clone() }, url, admin };
+        let copy = Self { settings: "", stack: Stack { db: db.clone(), ..stack.clone() }, url, admin };
         marque::store::migrate(&db).await.unwrap();
         copy_rows(&stack.db, &db).await;
         copy
@@ -162,8 +164,8 @@ impl Copy {
             "listen = \"127.0.0.1:{port}\"\nmanagement = \"127.0.0.1:{management}\"\nkey_file = {key_file:?}\n\n\
              [[realms]]\nname = {:?}\nissuer = {:?}\ntrust_domain = {:?}\nkeycloak_issuer = {keycloak_issuer:?}\n\
              keycloak_client_id = \"marque\"\nweb_client_id = \"marque-web\"\nrp_id = \"localhost\"\n\
-             rp_origins = [{:?}]\nshared_rp_host_accepted = true\n",
-            env.keycloak.realm, env.marque.issuer, env.marque.trust_domain, env.keycloak.base,
+             rp_origins = [{:?}]\nshared_rp_host_accepted = true\n{}\n",
+            env.keycloak.realm, env.marque.issuer, env.marque.trust_domain, env.keycloak.base, self.settings,
         )
     }
 }

@@ -156,6 +156,8 @@ const LASTING: &[&str] = &[
     "intents",
     "submissions",
     "catalogs",
+    "waiting_catalogs",
+    "catalog_decisions",
     "logins",
     "displays",
     "passkeys",

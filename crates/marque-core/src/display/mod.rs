@@ -12,6 +12,7 @@ use crate::plan::{Approve, Class, Mode, ResolvedPlan, Step, Uses};
 use phrase::{Phrases, quoted};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::borrow::Cow;
 
 /// Name of this rendering; another wording gets another name.
 pub const RENDERER: &str = "marque-lines/1";
@@ -53,7 +54,7 @@ pub fn lines_digest(lines: &[String]) -> Digest {
 /// Renders a plan with the catalogs it names.
 ///
 /// # Errors
-/// When a step's action is in no catalog, the locale is unknown, or a line would hold a control character.
+/// When a step's action is in no catalog and the step is not of the gravest kind, the locale is unknown, or a line would hold a control character.
 pub fn lines(plan: &ResolvedPlan, catalogs: &[Catalog], locale: &str) -> Result<Vec<String>, String> {
     if locale != "en" {
         return Err(format!("there is no wording for the locale {locale:?}"));
@@ -73,14 +74,17 @@ pub fn lines(plan: &ResolvedPlan, catalogs: &[Catalog], locale: &str) -> Result<
     }
 }
 
-fn describe<'c>(step: &Step, catalogs: &'c [Catalog]) -> Result<&'c CatalogAction, String> {
+/// What the catalog says; of a step of the gravest kind that none describes, that nothing is known.
+fn describe<'c>(step: &Step, catalogs: &'c [Catalog]) -> Result<Cow<'c, CatalogAction>, String> {
     let catalog = catalogs.iter().find(|catalog| catalog.document().location == step.location);
-    catalog
-        .and_then(|catalog| catalog.action(&step.action))
-        .ok_or_else(|| format!("no catalog describes {:?} at {}", step.action, step.location))
+    match catalog.and_then(|catalog| catalog.action(&step.action)) {
+        Some(action) => Ok(Cow::Borrowed(action)),
+        None if step.may_be_unexplained() => Ok(Cow::Owned(CatalogAction::unexplained(&step.resource.kind))),
+        None => Err(format!("no catalog describes {:?} at {}", step.action, step.location)),
+    }
 }
 
-fn heading(plan: &ResolvedPlan, described: &[(&Step, &CatalogAction)], phrases: &Phrases<'_>) -> Vec<String> {
+fn heading(plan: &ResolvedPlan, described: &[(&Step, Cow<'_, CatalogAction>)], phrases: &Phrases<'_>) -> Vec<String> {
     let limits = &plan.limits;
     let mut ends = format!("Ends {}. At most {}.", limits.expires_at, counted(u64::from(limits.max_hops), "hop"));
     if let Some(turns) = limits.turns {
@@ -107,7 +111,7 @@ fn counted(count: u64, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-fn summary(described: &[(&Step, &CatalogAction)]) -> String {
+fn summary(described: &[(&Step, Cow<'_, CatalogAction>)]) -> String {
     const WORDS: [(Class, &str); 8] = [
         (Class::Read, "read"),
         (Class::Create, "create"),

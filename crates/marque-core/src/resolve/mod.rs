@@ -2,7 +2,7 @@
 
 mod prerequisites;
 
-use crate::catalog::{ArgumentKind, Catalog, CatalogAction, Source};
+use crate::catalog::{ArgumentKind, Catalog, CatalogAction, Source, UnknownActions};
 use crate::constraint::{Comparison, Constraint, Work};
 use crate::json::Refused;
 use crate::plan::{
@@ -30,6 +30,8 @@ pub struct Completion<'c> {
     pub catalogs: &'c [Catalog],
     /// What the agent, the realm or the organisation blocks.
     pub blocked: &'c [Blocked],
+    /// What happens to steps that no catalog describes.
+    pub unknown_actions: UnknownActions,
     /// Seconds since the Unix epoch.
     pub now: i64,
 }
@@ -78,7 +80,7 @@ pub fn resolve_within(mut plan: SubmittedPlan, with: &Completion<'_>, work: &Wor
     if plan.mode == Mode::Permissive {
         prerequisites::add(&mut plan, with.catalogs)?;
     }
-    let steps = resolve_steps(&plan, stated, with.catalogs)?;
+    let steps = resolve_steps(&plan, stated, with)?;
     refuse_blocked(&steps, &blocked, work)?;
     let max_step_ups = step_ups(&plan, &steps)?;
     let used = |catalog: &&Catalog| steps.iter().any(|step| step.location == catalog.document().location);
@@ -165,13 +167,18 @@ impl Blocked {
     }
 }
 
-fn resolve_steps(plan: &SubmittedPlan, stated: usize, catalogs: &[Catalog]) -> Result<Vec<Step>, Rejection> {
+fn resolve_steps(plan: &SubmittedPlan, stated: usize, with: &Completion<'_>) -> Result<Vec<Step>, Rejection> {
+    let unexplained: Vec<_> = plan.steps.iter().map(|step| unexplained(step, with)).collect();
     let mut earlier = Earlier::default();
     let mut steps = Vec::with_capacity(plan.steps.len());
-    for (index, step) in plan.steps.iter().enumerate() {
+    for (index, (step, unexplained)) in plan.steps.iter().zip(&unexplained).enumerate() {
         let path = format!("$.steps[{index}]");
-        let action = check_step(step, &path, catalogs)?;
-        let approve = approval(step, action, &path, &earlier)?;
+        let action = match unexplained {
+            Some(action) => check_unexplained(step, &path).map(|()| action)?,
+            None => check_step(step, &path, with.catalogs)?,
+        };
+        let asks = if unexplained.is_some() { Approve::StepUp } else { Approve::Plan };
+        let approve = approval(step, action, &path, &earlier)?.max(asks);
         earlier.push(step, action, &path)?;
         steps.push(Step {
             id: step.id.clone(),
@@ -190,6 +197,27 @@ fn resolve_steps(plan: &SubmittedPlan, stated: usize, catalogs: &[Catalog]) -> R
         });
     }
     Ok(steps)
+}
+
+/// What is taken for granted of a step's action, where no catalog describes it and the realm lets it be shown.
+fn unexplained(step: &SubmittedStep, with: &Completion<'_>) -> Option<CatalogAction> {
+    let catalog = with.catalogs.iter().find(|catalog| catalog.document().location == step.location);
+    let is_described = catalog.is_some_and(|catalog| catalog.action(&step.action).is_some());
+    let is_shown = with.unknown_actions == UnknownActions::Show && !is_described;
+    is_shown.then(|| CatalogAction::unexplained(&step.resource.kind))
+}
+
+/// Nobody knows what such a step reads or where it may be done.
+fn check_unexplained(step: &SubmittedStep, path: &str) -> Result<(), Rejection> {
+    if step.uses == Uses::Any {
+        let text = "no catalog describes the action, so how often it may be used is counted";
+        return Err(rejection(Reason::UnknownAction, format!("{path}.uses"), text));
+    }
+    if step.environment.is_some() {
+        let text = "no catalog describes the action, so no environment of it is known";
+        return Err(rejection(Reason::UnknownAction, format!("{path}.environment"), text));
+    }
+    Ok(())
 }
 
 /// What the catalog says of a step's action, if the step is one of it.

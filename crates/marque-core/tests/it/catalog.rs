@@ -2,7 +2,7 @@
 
 use crate::support::{at, catalog, files_catalog, mail_catalog, objects};
 use marque_core::canonical::Digest;
-use marque_core::catalog::{Catalog, Part, slots};
+use marque_core::catalog::{Catalog, LoweredPart, Part, slots};
 use marque_core::limits::CATALOG_BYTES;
 use serde_json::{Value, json};
 
@@ -142,12 +142,54 @@ fn a_lowered_severity_is_seen() {
                 let expected = now_rank < before_rank || (now_undo && !before_undo);
                 let lowered = with(now, now_undo);
                 let earlier = with(before, before_undo);
-                assert_eq!(lowered.lowered_since(&earlier), expected.then_some("mail.send"), "{before} to {now}");
+                let found = lowered.lowered_since(&earlier);
+                assert_eq!(!found.is_empty(), expected, "{before} to {now}");
+                assert!(found.iter().all(|one| one.action == "mail.send"));
+                let class = found.iter().find(|one| one.what == LoweredPart::Class);
+                assert_eq!(class.is_some(), now_rank < before_rank);
+                assert!(class.is_none_or(|class| (&class.before, &class.after) == (&json!(before), &json!(now))));
             }
         }
     }
     let mut without = mail_catalog();
     without["actions"] = json!({});
-    assert_eq!(catalog(&without).lowered_since(&with("send", false)), None, "nothing is milder than it was");
-    assert_eq!(with("read", true).lowered_since(&catalog(&without)), None, "a new action was never graver");
+    assert_eq!(catalog(&without).lowered_since(&with("send", false)), [], "nothing is milder than it was");
+    assert_eq!(with("read", true).lowered_since(&catalog(&without)), [], "a new action was never graver");
+}
+
+#[test]
+fn everything_that_got_milder_is_told_with_its_path() {
+    let document = |args: Value, results: Value| {
+        let document = at(&mail_catalog(), "/actions/mail.send/args", Some(args));
+        let document = at(&document, "/actions/mail.send/display/en", Some(json!("Sends {resource}")));
+        catalog(&at(&document, "/actions/mail.send/results", Some(results)))
+    };
+    let earlier = document(
+        json!({
+            "to": {"type": "string", "sensitive": "egress", "late": false}, "from": {"type": "string", "sensitive": "identity"},
+            "cc": {"type": "string", "sensitive": "egress"}, "body": {"type": "string"},
+        }),
+        json!({"/id": {"type": "string", "source": "third_party"}, "/text": {"type": "text", "source": "third_party"}}),
+    );
+    let later = document(
+        json!({
+            "to": {"type": "string", "sensitive": "egress"}, "from": {"type": "string"},
+            "body": {"type": "string", "sensitive": "egress"},
+        }),
+        json!({"/id": {"type": "string", "source": "authoritative"}, "/text": {"type": "string", "source": "third_party"}}),
+    );
+    let found = later.lowered_since(&earlier);
+    let told: Vec<_> = found.iter().map(|one| (one.path.as_str(), one.before.clone(), one.after.clone())).collect();
+    let expected = [
+        ("$.actions.mail.send.args.cc.sensitive", json!("egress"), Value::Null),
+        ("$.actions.mail.send.args.from.sensitive", json!("identity"), Value::Null),
+        ("$.actions.mail.send.args.to.late", json!(false), json!(true)),
+        ("$.actions.mail.send.results./id.source", json!("third_party"), json!("authoritative")),
+        ("$.actions.mail.send.results./text.type", json!("text"), json!("string")),
+    ];
+    assert_eq!(told, expected);
+    let back: Vec<_> = earlier.lowered_since(&later).iter().map(|one| one.path.clone()).collect();
+    assert_eq!(back, ["$.actions.mail.send.args.body.sensitive"], "only the mark of the body is lost on the way back");
+    assert_eq!(later.lowered_since_any(&[earlier.clone(), earlier.clone()]).len(), 5, "each place once");
+    assert_eq!(later.lowered_since_any(&[later.clone(), earlier]).len(), 5, "compared with every earlier one");
 }

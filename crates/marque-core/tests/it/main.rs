@@ -2,6 +2,7 @@
 
 mod attenuate;
 mod catalog;
+mod catalog_lint;
 mod claims;
 mod decide;
 mod diff;
@@ -20,3 +21,4 @@ mod receipt;
 mod resolve;
 mod support;
 mod text;
+mod unexplained;

@@ -2,7 +2,7 @@
 
 use jsonwebtoken::EncodingKey;
 use marque_core::canonical::{decode, encode};
-use marque_core::catalog::Catalog;
+use marque_core::catalog::{Catalog, UnknownActions};
 use marque_core::envelope::{Bounds, Envelope, EnvelopeStep};
 use marque_core::jws::sign_with_header;
 use marque_core::plan::{ResolvedPlan, SubmittedPlan};
@@ -167,6 +167,7 @@ pub fn completion(catalogs: &[Catalog]) -> Completion<'_> {
         jkt: "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I",
         catalogs,
         blocked: &[],
+        unknown_actions: UnknownActions::Refuse,
         now: NOW,
     }
 }

@@ -23,8 +23,18 @@ record CatalogAction(ActionClass actionClass, boolean irreversible, String resou
             "object");
     private static final Set<String> SOURCES = Set.of("authoritative", "third_party");
 
+    private static final String UNEXPLAINED = "CANNOT BE EXPLAINED: no catalog describes what it does";
+
     /** A read that has to be done before, with the names of the arguments that it binds. */
     record Prerequisite(String action, String resourceType, Set<String> args) {
+    }
+
+    /** What is taken for granted of an action that no catalog describes: the gravest. */
+    static CatalogAction unexplained(Step step) throws PlanRefused {
+        Map<String, Boolean> args = new HashMap<>();
+        step.args().keySet().forEach(name -> args.put(name, true));
+        return new CatalogAction(ActionClass.GRANT, true, step.resourceType(), args, List.of(),
+                Template.of(UNEXPLAINED, Set.of()));
     }
 
     static CatalogAction of(JsonNode node, String what) throws PlanRefused {

@@ -43,9 +43,16 @@ final class Catalogs {
         return digest;
     }
 
-    /** How the catalog of a step's location describes the step's action. */
+    /**
+     * How the catalog of a step's location describes the step's action; of a step of the gravest kind that none
+     * describes, that nothing is known.
+     */
     CatalogAction action(Step step) throws PlanRefused {
         Catalog catalog = byLocation.get(step.location());
+        boolean described = catalog != null && catalog.actions().containsKey(step.action());
+        if (!described && step.mayBeUnexplained()) {
+            return CatalogAction.unexplained(step);
+        }
         if (catalog == null) {
             throw new PlanRefused("no catalog for the location of step " + step.id());
         }

@@ -27,6 +27,12 @@ record Step(String id, String location, String action, String resourceType, Cons
                 args(step, earlier), uses(step, actionClass), actionClass, StepConditions.of(step, earlier));
     }
 
+    /** Whether a step is resolved as one that no catalog describes. A milder one is not shown without its catalog. */
+    boolean mayBeUnexplained() {
+        return actionClass == ActionClass.GRANT && conditions.stepUp() && uses != ANY_NUMBER && !conditions.added()
+                && conditions.environment() == null;
+    }
+
     private static long uses(Members step, ActionClass actionClass) throws PlanRefused {
         if (!step.value("uses").isTextual()) {
             return step.integer("uses", 1, LanguageLimits.USES);

@@ -101,6 +101,15 @@ class PlanTest {
         assertEquals(10000, Plan.of(Vectors.canonical(plan)).steps().get(2).uses());
     }
 
+    /** Only a step that was resolved as the gravest is shown without its catalog: leaving one out hides nothing. */
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', quoteCharacter = '`', value = {"class|'pay'", "approve|'plan'", "added|true",
+        "environment|'production'", "uses|'any'"})
+    void refusesAMilderStepThatNoCatalogDescribes(String name, String value) throws PlanRefused {
+        refused("cannot-be-explained", "/steps/0", name, value);
+        refused("cannot-be-explained", "/steps/1", name, value);
+    }
+
     /** The catalogs stay as they are; the change is refused by the plan's parser or because no catalog says so. */
     private static void refused(String vector, String at, String name, String value) throws PlanRefused {
         JsonNode whole = Vectors.display(vector);

@@ -1,0 +1,303 @@
+//! Catalogs: one that lowers a severity waits for an administrator of the realm, and only she makes it count.
+
+use crate::support::keys::{Key, now};
+use crate::support::plans::rotating;
+use crate::support::realm::{Admin, Mood, Realm};
+use crate::support::reply::Reply;
+use crate::support::server::{Copy, Server};
+use crate::support::stack::Stack;
+use marque_core::canonical::Digest;
+use marque_core::names::{TYP_CATALOG, TYP_JWT};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// A server on a copy of the stack's database, at a realm that the test controls.
+struct House {
+    realm: Realm,
+    server: Server,
+    _copy: Copy,
+}
+
+impl House {
+    async fn open() -> Self {
+        let main = Stack::open().await;
+        let mut realm = Realm::of(&main);
+        realm.go_up(Mood::Well).await;
+        let copy = Copy::beside(&main).await;
+        let server = copy.serve_with(realm.issuer()).await;
+        Self { realm, server, _copy: copy }
+    }
+
+    fn stack(&self) -> &Stack {
+        &self.server.stack
+    }
+
+    /// A token of the realm, with changes to a right one of an administrator.
+    fn token(&self, change: Value) -> String {
+        let mut claims = self.realm.access_claims(self.stack());
+        claims["azp"] = json!("console");
+        claims["sub"] = json!("7c1b");
+        claims["preferred_username"] = json!("dora");
+        claims["realm_access"] = json!({"roles": ["offline_access", "marque-admin"]});
+        claims.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        self.realm.key().sign(TYP_JWT, &claims)
+    }
+
+    /// Uploads a catalog as the resource server.
+    async fn publish(&self, what: &str, catalog: &Value) -> Reply {
+        let token = self.realm.key().sign(TYP_JWT, &self.realm.access_claims(self.stack()));
+        let body = Key::read(&self.stack().env.clients.rs.key).sign(TYP_CATALOG, catalog);
+        let request = self.stack().http.post(self.stack().url("/catalogs")).bearer_auth(token);
+        Reply::to(what, request.header("content-type", "application/jose").body(body)).await
+    }
+
+    /// What waits.
+    async fn waiting(&self) -> Vec<Value> {
+        let request = self.stack().http.get(self.stack().url("/catalogs?state=waiting"));
+        let reply = Reply::to("the list", request.bearer_auth(self.token(json!({})))).await;
+        reply.success(200)["catalogs"].as_array().unwrap().clone()
+    }
+
+    async fn decide_with(&self, what: &str, token: &str, body: &Value) -> Reply {
+        let request = self.stack().http.post(self.stack().url("/catalogs/decision")).bearer_auth(token);
+        Reply::to(what, request.json(body)).await
+    }
+
+    async fn decide(&self, what: &str, catalog: &Value, decision: &str) -> Reply {
+        self.decide_with(what, &self.token(json!({})), &self.decision(catalog, decision)).await
+    }
+
+    fn decision(&self, catalog: &Value, decision: &str) -> Value {
+        let sha256 = Digest::of(catalog.to_string().as_bytes());
+        json!({
+            "location": self.stack().location(), "version": catalog["version"], "sha256": sha256, "decision": decision,
+        })
+    }
+
+    /// A catalog in which the rotation of keys is of a class.
+    fn catalog(&self, version: u64, class: &str) -> Value {
+        json!({
+            "iss": self.stack().env.resource_server.client_id, "version": version, "location": self.stack().location(),
+            "actions": {"rotate_key": {
+                "class": class, "reversible": false, "resource": "service_account", "args": {},
+                "display": {"en": "Rotate {resource}"},
+            }},
+        })
+    }
+
+    /// The class that a plan submitted now gets for a rotation, and the version of the catalog that says so.
+    async fn class_of_a_rotation(&self) -> (Value, Value) {
+        let mut plan = rotating(self.stack());
+        plan["steps"].as_array_mut().unwrap().retain(|step| step["action"] == "rotate_key");
+        let ids: Vec<Value> = plan["steps"].as_array().unwrap().iter().map(|step| step["id"].clone()).collect();
+        for delegate in plan["delegates"].as_array_mut().into_iter().flatten() {
+            delegate["steps"] = json!(ids);
+        }
+        let intent = self.stack().submitted(&self.stack().agent(), &plan).await;
+        let intent: Uuid = intent.parse().unwrap();
+        let sql = "select plan from intents where intent_id = $1";
+        let plan: Vec<u8> = sqlx::query_scalar(sql).bind(intent).fetch_one(&self.stack().db).await.unwrap();
+        let plan: Value = serde_json::from_slice(&plan).unwrap();
+        (plan["steps"][0]["class"].clone(), plan["catalogs"][0]["version"].clone())
+    }
+}
+
+#[tokio::test]
+async fn a_lowered_severity_waits_and_counts_once_it_is_accepted() {
+    let house = House::open().await;
+    let read = house.catalog(2, "read");
+    let reply = house.publish("a rotation that is called a read", &read).await;
+    let answer = reply.success(202);
+    assert_eq!((&answer["state"], &answer["version"]), (&json!("waiting"), &json!(2)));
+    let class = json!({
+        "path": "$.actions.rotate_key.class", "action": "rotate_key", "what": "class", "before": "change", "after": "read",
+    });
+    assert!(answer["milder"].as_array().unwrap().contains(&class), "{}", reply.text);
+    assert_eq!(house.class_of_a_rotation().await, (json!("change"), json!(1)), "what waits is not used");
+    let again = house.publish("the same again", &read).await;
+    assert_eq!(again.success(202)["milder"], answer["milder"], "answered again");
+    let [waiting] = house.waiting().await.try_into().unwrap();
+    assert_eq!((&waiting["sha256"], &waiting["milder"]), (&answer["sha256"], &answer["milder"]));
+    assert_eq!(waiting["client_id"], house.stack().env.resource_server.client_id.as_str());
+
+    let accepted = house.decide("a right decision", &read, "accept").await;
+    assert_eq!(
+        (&accepted.success(200)["state"], &accepted.body["decided_by"]["sub"]),
+        (&json!("accepted"), &json!("7c1b"))
+    );
+    assert_eq!(house.class_of_a_rotation().await, (json!("read"), json!(2)));
+    assert_eq!(house.waiting().await, [Value::Null; 0]);
+    assert_eq!(house.publish("the same once more", &read).await.success(201)["version"], 2);
+    house.decide("a second decision", &read, "refuse").await.refused(410, "gone").naming("accepted already");
+    let sql = "select sub, username, client_id from catalog_decisions where version = 2 and decision = 'accepted'";
+    let kept: (String, String, String) = sqlx::query_as(sql).fetch_one(&house.stack().db).await.unwrap();
+    assert_eq!(kept, ("7c1b".into(), "dora".into(), "console".into()));
+    let log = house.server.log();
+    assert!(log.contains("catalog.waiting") && log.contains("catalog.decided") && log.contains("7c1b"), "{log}");
+}
+
+#[tokio::test]
+async fn a_refused_catalog_never_counts_and_a_later_one_goes_its_way() {
+    let house = House::open().await;
+    let read = house.catalog(2, "read");
+    house.publish("a lowered one", &read).await.success(202);
+    assert_eq!(house.decide("a refusal", &read, "refuse").await.success(200)["state"], "refused");
+    house.publish("the refused one again", &read).await.refused(409, "conflict").naming("refused");
+    house.publish("other octets under its version", &house.catalog(2, "change")).await.refused(409, "conflict");
+    house.decide("a change of mind", &read, "accept").await.refused(410, "gone").naming("refused already");
+    assert_eq!(house.class_of_a_rotation().await, (json!("change"), json!(1)));
+    house.publish("one that lowers nothing", &house.catalog(3, "send")).await.success(201);
+    assert_eq!(house.class_of_a_rotation().await, (json!("send"), json!(3)));
+    house.publish("back to what it was before", &house.catalog(4, "change")).await.success(202);
+    assert_eq!(house.class_of_a_rotation().await, (json!("send"), json!(3)), "each admitted version is compared with");
+}
+
+#[tokio::test]
+async fn a_newer_upload_makes_a_waiting_one_lapse() {
+    let house = House::open().await;
+    let (second, fourth, fifth) = (house.catalog(2, "read"), house.catalog(4, "read"), house.catalog(5, "create"));
+    house.publish("a lowered one", &second).await.success(202);
+    house.publish("one that lowers nothing", &house.catalog(3, "change")).await.success(201);
+    assert_eq!(house.waiting().await, [Value::Null; 0]);
+    house.decide("on what lapsed", &second, "accept").await.refused(410, "gone").naming("version 3");
+    house.publish("a lowered one", &fourth).await.success(202);
+    house.publish("another lowered one", &fifth).await.success(202);
+    house.decide("on what lapsed", &fourth, "accept").await.refused(410, "gone").naming("version 5");
+    let waiting: Vec<_> = house.waiting().await.iter().map(|one| one["version"].clone()).collect();
+    assert_eq!(waiting, [5]);
+    house.publish("an older version", &house.catalog(4, "change")).await.refused(409, "conflict").naming("above 5");
+    house.decide("on what waits", &fifth, "accept").await.success(200);
+    assert_eq!(house.class_of_a_rotation().await, (json!("create"), json!(5)));
+}
+
+#[tokio::test]
+async fn only_an_administrator_decides_and_only_on_what_she_read() {
+    let house = House::open().await;
+    let read = house.catalog(2, "read");
+    house.publish("a lowered one", &read).await.success(202);
+    let before = house.stack().row_counts().await;
+    let right = house.decision(&read, "accept");
+    let rs = &house.stack().env.resource_server.client_id;
+    for (status, what, change) in [
+        (401, "another issuer", json!({"iss": "http://localhost:1/realms/demo"})),
+        (401, "a further audience", json!({"aud": [house.stack().issuer(), "account"]})),
+        (401, "a token that is over", json!({"exp": now() - 60})),
+        (401, "an ID token", json!({"typ": "ID"})),
+        (401, "nobody", json!({"sub": null})),
+        (403, "no role", json!({"realm_access": {"roles": ["marque-read"]}})),
+        (
+            403,
+            "a role of a client",
+            json!({"realm_access": null, "resource_access": {"marque": {"roles": ["marque-admin"]}}}),
+        ),
+        (403, "roles that are no list", json!({"realm_access": {"roles": "marque-admin"}})),
+        (403, "the resource server itself", json!({"azp": rs})),
+    ] {
+        let error = if status == 401 { "invalid_token" } else { "insufficient_scope" };
+        house.decide_with(what, &house.token(change), &right).await.refused(status, error);
+    }
+    let foreign = Key::fresh().sign(TYP_JWT, &json!({"iss": house.realm.issuer(), "aud": house.stack().issuer()}));
+    house.decide_with("a foreign administrator", &foreign, &right).await.refused(401, "invalid_token");
+    let changed = |name: &str, value: Value| {
+        let mut body = right.clone();
+        body[name] = value;
+        body
+    };
+    let other = json!(Digest::of(b"another"));
+    for (status, error, what, body) in [
+        (409, "conflict", "another digest", changed("sha256", other)),
+        (404, "not_found", "another version", changed("version", json!(3))),
+        (404, "not_found", "a version that no database holds", changed("version", json!(u64::MAX >> 11))),
+        (404, "not_found", "another location", changed("location", json!("http://localhost:1"))),
+        (404, "not_found", "a location with NUL", changed("location", json!("a\u{0}b"))),
+        (400, "invalid_request", "no digest", changed("sha256", json!("x"))),
+        (400, "invalid_request", "another word", changed("decision", json!("accepted"))),
+        (400, "invalid_request", "a further member", changed("reason", json!("fine"))),
+    ] {
+        house.decide_with(what, &house.token(json!({})), &body).await.refused(status, error);
+    }
+    let list = |query: &str| house.stack().http.get(house.stack().url(&format!("/catalogs{query}")));
+    let token = house.token(json!({}));
+    for query in ["", "?state=accepted", "?state=waiting&state=waiting"] {
+        Reply::to(query, list(query).bearer_auth(&token)).await.refused(400, "invalid_request").naming("state");
+    }
+    let without = house.token(json!({"realm_access": {"roles": []}}));
+    Reply::to("no role", list("?state=waiting").bearer_auth(without)).await.refused(403, "insufficient_scope");
+    assert_eq!(house.stack().row_counts().await, before);
+    assert_eq!(house.class_of_a_rotation().await, (json!("change"), json!(1)));
+}
+
+#[tokio::test]
+async fn a_row_makes_no_waiting_catalog_count() {
+    let house = House::open().await;
+    let db = &house.stack().db;
+    house.publish("a lowered one", &house.catalog(2, "read")).await.success(202);
+    let digest = Digest::of(house.catalog(2, "read").to_string().as_bytes());
+    for (what, admission) in [
+        ("no admission", "select ''"),
+        ("another version's admission", "select admission from catalogs where version = 1"),
+    ] {
+        let sql = format!(
+            "insert into catalogs (realm, location, version, client_id, jws, sha256, admission, uploaded_at)
+             select realm, location, version, client_id, jws, $1, ({admission}), now() from waiting_catalogs"
+        );
+        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(digest.as_bytes().as_slice()).execute(db).await.unwrap();
+        let mut plan = rotating(house.stack());
+        plan["steps"].as_array_mut().unwrap().truncate(1);
+        plan.as_object_mut().unwrap().remove("delegates");
+        let reply = house.stack().submit(what, &house.stack().agent(), &plan).await;
+        reply.because(400, "invalid_authorization_details", "unknown_location");
+        let refused = sqlx::query("delete from catalogs where version = 2").execute(db).await.unwrap_err();
+        assert!(refused.to_string().contains("written once"), "{refused}");
+        let mut tx = db.begin().await.unwrap();
+        sqlx::query("set local session_replication_role = replica").execute(&mut *tx).await.unwrap();
+        sqlx::query("delete from catalogs where version = 2").execute(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    assert_eq!(house.class_of_a_rotation().await, (json!("change"), json!(1)));
+}
+
+#[tokio::test]
+async fn what_no_catalog_describes_is_refused_unless_the_realm_has_it_shown() {
+    let main = Stack::open().await;
+    let agent = main.agent();
+    let mut plan = rotating(&main);
+    plan["steps"].as_array_mut().unwrap().truncate(1);
+    plan.as_object_mut().unwrap().remove("delegates");
+    plan["steps"][0]["action"] = json!("frobnicate");
+    let reply = main.submit("an unknown action", &agent, &plan).await;
+    reply.because(400, "invalid_authorization_details", "unknown_action").naming("$.steps[0].action");
+    let mut copy = Copy::beside(&main).await;
+    copy.settings = "unknown_actions = \"show\"";
+    let server = copy.serve().await;
+    for location in [main.location(), "http://nowhere.example"] {
+        plan["steps"][0]["location"] = json!(location);
+        let intent: Uuid = server.stack.submitted(&agent, &plan).await.parse().unwrap();
+        let sql = "select plan from intents where intent_id = $1";
+        let kept: Vec<u8> = sqlx::query_scalar(sql).bind(intent).fetch_one(&server.stack.db).await.unwrap();
+        let kept: Value = serde_json::from_slice(&kept).unwrap();
+        let step = &kept["steps"][0];
+        assert_eq!((&step["class"], &step["approve"]), (&json!("grant"), &json!("step_up")), "{location}");
+    }
+    plan["steps"][0]["uses"] = json!("any");
+    let reply = server.stack.submit("an uncounted one", &agent, &plan).await;
+    reply.because(400, "invalid_authorization_details", "unknown_action").naming("$.steps[0].uses");
+}
+
+/// Keycloak's own tokens: with the role, and without.
+#[tokio::test]
+async fn the_realm_says_who_is_an_administrator() {
+    let stack = Stack::open().await;
+    let admin = Admin::sign_in(&stack).await;
+    let ask = async |what: &str, token: &str| {
+        Reply::to(what, stack.http.get(stack.url("/catalogs?state=waiting")).bearer_auth(token)).await
+    };
+    let with = admin.token_of_service("it-catalog-admin", stack.issuer(), Some("marque-admin")).await;
+    let without = admin.token_of_service("it-catalog-nobody", stack.issuer(), None).await;
+    ask("an administrator", &with).await.success(200);
+    ask("no administrator", &without).await.refused(403, "insufficient_scope").naming("marque-admin");
+    ask("a resource server", &stack.access_token().await).await.refused(403, "insufficient_scope");
+    for client in ["it-catalog-admin", "it-catalog-nobody"] {
+        admin.remove_client(client).await;
+    }
+}
