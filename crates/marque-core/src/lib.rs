@@ -37,6 +37,7 @@ pub mod reason;
 pub mod resolve;
 #[cfg(feature = "schema")]
 pub mod schema;
+pub mod step_up;
 pub mod taint;
 pub mod text;
 pub mod timestamp;

@@ -15,5 +15,6 @@ mod jws;
 mod lint;
 mod plan;
 mod resolve;
+mod step_up;
 mod support;
 mod text;
