@@ -28,6 +28,10 @@ pub enum Purpose {
     PlanAnswer,
     /// Evidence files.
     Evidence,
+    /// Answers to the extension's step-up requests.
+    StepUpAnswer,
+    /// Evidence files of step-ups.
+    StepUpEvidence,
     /// The revocation feed.
     Revocation,
     /// Marque's own client assertions at Keycloak.
@@ -36,8 +40,16 @@ pub enum Purpose {
 
 impl Purpose {
     /// All purposes.
-    pub const ALL: [Self; 6] =
-        [Self::IntentToken, Self::TxnToken, Self::PlanAnswer, Self::Evidence, Self::Revocation, Self::ClientAssertion];
+    pub const ALL: [Self; 8] = [
+        Self::IntentToken,
+        Self::TxnToken,
+        Self::PlanAnswer,
+        Self::Evidence,
+        Self::StepUpAnswer,
+        Self::StepUpEvidence,
+        Self::Revocation,
+        Self::ClientAssertion,
+    ];
 
     /// The JWS `typ` it signs, which is published with the key.
     pub const fn typ(self) -> &'static str {
@@ -46,6 +58,8 @@ impl Purpose {
             Self::TxnToken => names::TYP_TXN,
             Self::PlanAnswer => names::TYP_PLAN,
             Self::Evidence => names::TYP_EVIDENCE,
+            Self::StepUpAnswer => names::TYP_STEP_UP,
+            Self::StepUpEvidence => names::TYP_STEP_UP_EVIDENCE,
             Self::Revocation => names::TYP_REVOCATION,
             Self::ClientAssertion => names::TYP_CLIENT_ASSERTION,
         }

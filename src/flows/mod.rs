@@ -1,8 +1,10 @@
 //! Use cases: one per file, each owning its transaction and the order of its steps.
 
 pub mod approve_plan;
+pub mod approve_step_up;
 pub mod authenticate_client;
 pub mod authenticate_resource_server;
+mod check_passkey;
 mod error;
 pub mod evaluate_access;
 pub mod exchange_token;
@@ -14,11 +16,15 @@ mod id_token;
 pub mod metadata;
 pub mod open_keyring;
 pub mod publish_catalog;
+pub mod realm_login;
 pub mod receipt;
+pub mod request_step_up;
 pub mod revoke_intent;
 pub mod settle_permit;
 pub mod submit_plan;
+mod use_step_up;
 pub mod verify_evidence;
+mod verify_step_up;
 
 pub use error::{FlowError, OAuthError, Refusal};
 

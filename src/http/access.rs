@@ -4,7 +4,7 @@ use super::error::HttpError;
 use super::extract::{InRealm, bearer, body_of_type, single};
 use crate::app::App;
 use crate::flows::authenticate_resource_server::authenticate_resource_server;
-use crate::flows::evaluate_access::{Evaluated, Evaluation, Permit, evaluate_access};
+use crate::flows::evaluate_access::{Evaluated, Evaluation, Permit, StepUpNeeded, evaluate_access};
 use crate::flows::{OAuthError, Refusal};
 use axum::Json;
 use axum::extract::{Request, State};
@@ -12,6 +12,7 @@ use axum::http::HeaderValue;
 use axum::response::{IntoResponse, Response};
 use marque_core::call::{Call, CallResource};
 use marque_core::facts::Records;
+use marque_core::reason::Reason;
 use marque_core::{decide, json, limits};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -73,6 +74,7 @@ async fn answer(realm: &InRealm, app: &Arc<App>, request: Request) -> Result<Jso
     Ok(match evaluate_access(realm.context(), &resource_server, &evaluation).await? {
         Evaluated::Permit(permit) => Json(permitted(&permit)),
         Evaluated::Refused(refusal, intent_id) => Json(refused(&refusal, intent_id)),
+        Evaluated::StepUp(needed) => Json(step_up(&needed)),
     })
 }
 
@@ -109,6 +111,14 @@ fn permitted(permit: &Permit) -> Value {
         },
         "intent_id": permit.intent_id,
         "step": permit.step,
+    }})
+}
+
+fn step_up(needed: &StepUpNeeded) -> Value {
+    let reason = Reason::StepUpRequired;
+    json!({"decision": false, "context": {
+        "reason": reason, "error_description": reason.meaning(), "intent_id": needed.intent_id,
+        "step_up": {"step": needed.step, "values": needed.values},
     }})
 }
 

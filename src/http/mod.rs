@@ -15,6 +15,7 @@ mod results;
 mod revocations;
 pub mod router;
 mod token;
+mod transaction_authorization;
 
 use axum::Router;
 use std::future::IntoFuture;

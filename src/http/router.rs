@@ -3,6 +3,7 @@
 use self::Caller::{Anyone, Browser, Client, Extension, ResourceServer};
 use super::{
     access, approve, catalogs, error, health, internal, metadata, plans, receipt, results, revocations, token,
+    transaction_authorization,
 };
 use crate::app::App;
 use axum::Router;
@@ -64,11 +65,13 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/plan-schema", Anyone, || get(metadata::plan_schema)),
     route("POST", "/plans", Client, || post(plans::submit)),
     route("POST", "/token", Client, || post(token::answer)),
+    route("POST", "/transaction-authorization", Client, || post(transaction_authorization::answer)),
     route("POST", "/catalogs", ResourceServer, || post(catalogs::publish)),
     route("POST", "/access/v1/evaluation", ResourceServer, || post(access::evaluate)),
     route("POST", "/results", ResourceServer, || post(results::settle)),
     route("GET", "/revocations", ResourceServer, || get(revocations::follow)),
     route("GET", "/internal/plans/{intent_id}", Extension, || get(internal::show_plan)),
+    route("GET", "/internal/step-ups/{step_up_id}", Extension, || get(internal::show_step_up)),
     route("GET", "/approve/{intent_id}", Browser, || page(approve::begin)),
     route("GET", "/callback", Browser, || page(approve::complete)),
     route("GET", "/receipt/callback", Browser, || page(receipt::complete)),

@@ -12,6 +12,7 @@ pub mod receipt_sessions;
 pub mod replays;
 pub mod revocations;
 pub mod signing_keys;
+pub mod step_ups;
 pub mod tokens;
 
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};

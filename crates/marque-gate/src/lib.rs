@@ -47,6 +47,7 @@ pub mod remote;
 mod replay;
 mod request;
 pub mod revocations;
+pub mod step_up;
 
 pub use action::{Args, ConcreteAction};
 pub use caller::Caller;
@@ -59,3 +60,4 @@ pub use permit::Permit;
 pub use refusal::Refusal;
 pub use request::Presented;
 pub use revocations::Revocations;
+pub use step_up::{ChallengeKey, Challenger};

@@ -42,6 +42,12 @@ struct Context {
     reason: Option<Reason>,
     error_description: Option<String>,
     nearest: Option<Box<Nearest>>,
+    step_up: Option<StepUpAnswer>,
+}
+
+#[derive(Deserialize)]
+struct StepUpAnswer {
+    step: String,
 }
 
 #[derive(Deserialize)]
@@ -130,7 +136,10 @@ fn read_evaluation(answer: &[u8]) -> Result<Reserved, Refusal> {
     let Evaluation { decision, context } = json::typed(value).map_err(unavailable)?;
     if !decision {
         let reason = context.reason.ok_or_else(|| unavailable("it refused without a reason"))?;
-        let refusal = Refusal::new(reason).with_nearest(context.nearest);
+        let refusal = match (reason, context.step_up) {
+            (Reason::StepUpRequired, Some(step_up)) => Refusal::needs_step_up(&step_up.step),
+            (reason, _) => Refusal::new(reason).with_nearest(context.nearest),
+        };
         return Err(match context.error_description {
             Some(description) => refusal.because(description),
             None => refusal,
