@@ -10,9 +10,10 @@ use marque_core::call::Call;
 use marque_core::canonical::{Digest, decode};
 use marque_core::jws::{self, VerificationKey};
 use marque_core::names::{
-    ASSERTION_TYPE_JWT, GRANT_TOKEN_EXCHANGE, HEADER_DPOP, HEADER_TXN_TOKEN, TOKEN_TYPE_TXN, TYP_CLIENT_ASSERTION,
-    TYP_DPOP,
+    ASSERTION_TYPE_JWT, GRANT_TOKEN_EXCHANGE, HEADER_ACCEPT_CHALLENGE, HEADER_DPOP, HEADER_TXN_TOKEN, TOKEN_TYPE_TXN,
+    TYP_CLIENT_ASSERTION, TYP_DPOP,
 };
+use marque_gate::ChallengeKey;
 use marque_gate::keys::Pending;
 use marque_gate::remote::AccessTokens;
 use reqwest::Method;
@@ -96,6 +97,12 @@ impl SigningKey {
         }
         let header = json!({"typ": TYP_DPOP, "alg": "ES256", "jwk": self.public});
         Ok(jws::sign_with_header(&header, claims.to_string().as_bytes(), &self.private)?)
+    }
+}
+
+impl ChallengeKey for SigningKey {
+    fn sign(&self, typ: &str, payload: &[u8]) -> std::result::Result<String, String> {
+        Self::sign(self, typ, payload).map_err(|error| error.to_string())
     }
 }
 
@@ -236,6 +243,7 @@ impl Party {
     pub async fn send(&self, token: &str, proof: &str, call: &Call) -> Result<Answer> {
         let (method, url) = route(call)?;
         let request = self.http.request(method.clone(), url).header(HEADER_TXN_TOKEN, token).header(HEADER_DPOP, proof);
+        let request = request.header(HEADER_ACCEPT_CHALLENGE, "?1");
         let has_body = method != Method::GET;
         Answer::to(if has_body { request.json(&call.args) } else { request }).await
     }
