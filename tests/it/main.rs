@@ -21,4 +21,5 @@ mod keys;
 mod language;
 mod routes;
 mod rows;
+mod step_up;
 mod support;
