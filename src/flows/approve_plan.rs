@@ -285,12 +285,12 @@ async fn keep(
     let key = cx.realm.keyring.key(Purpose::Evidence)?;
     let file = write(payload, key.public_jwk(), &key.sign_raw(&signing_input(payload))?);
     let credential_id = decode(&payload.credential.id).unwrap_or_default();
-    let kept = store::approvals::insert(tx, intent_id, &file, &credential_id, proven.sign_count, now).await;
-    kept.map_err(|error| {
-        if store::violates(&error, COUNTER_INDEX) {
+    match store::approvals::insert(tx, intent_id, &file, &credential_id, proven.sign_count, now).await {
+        Ok(true) => Ok(()),
+        Err(error) if !store::violates(&error, COUNTER_INDEX) => Err(error.into()),
+        _ => {
             let text = "the passkey's counter was used before: the assertion was replayed or the passkey was copied";
-            return Refusal::new(OAuthError::InvalidGrant, text).because(Reason::EvidenceInvalid).into();
+            Err(Refusal::new(OAuthError::InvalidGrant, text).because(Reason::EvidenceInvalid).into())
         }
-        error.into()
-    })
+    }
 }

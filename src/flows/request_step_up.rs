@@ -320,12 +320,18 @@ pub async fn poll_step_up(cx: Context<'_>, client: &AuthenticatedClient, id: &st
     let mut tx = cx.app.pool.begin().await?;
     let row = store::step_ups::lock(&mut tx, cx.realm_name(), id).await?;
     let row = row.filter(|row| row.client_id == client.client_id() && row.jkt == client.jkt).ok_or_else(unknown)?;
+    if row.state != "denied"
+        && let Some(reason) = cx.why_not_active(&mut tx, row.intent_id).await?
+    {
+        let refusal = Refusal::new(OAuthError::InvalidGrant, reason.meaning());
+        return Err(refusal.because(reason).about(row.intent_id).into());
+    }
     match row.state.as_str() {
         "pending" if now < row.pending_until => Err(wait(tx, &row, now).await?.into()),
         "approved" if row.is_used => {
             Err(Refusal::new(OAuthError::InvalidGrant, "the approval was used").about(row.intent_id).into())
         }
-        "approved" if now < row.expires_at => approved(cx, &mut tx, &row, now).await,
+        "approved" if now < row.expires_at => approved(&row, now),
         "pending" | "approved" => {
             let text = "the time is over: repeat the call to get a new challenge";
             Err(Refusal::new(OAuthError::ExpiredToken, text).about(row.intent_id).into())
@@ -357,16 +363,7 @@ async fn wait(mut tx: sqlx::PgTransaction<'_>, row: &StepUpRow, now: OffsetDateT
     Ok(refusal.about(row.intent_id))
 }
 
-async fn approved(
-    cx: Context<'_>,
-    tx: &mut PgConnection,
-    row: &StepUpRow,
-    now: OffsetDateTime,
-) -> Result<Approved, FlowError> {
-    if let Some(reason) = cx.why_not_active(tx, row.intent_id).await? {
-        let refusal = Refusal::new(OAuthError::InvalidGrant, reason.meaning());
-        return Err(refusal.because(reason).about(row.intent_id).into());
-    }
+fn approved(row: &StepUpRow, now: OffsetDateTime) -> Result<Approved, FlowError> {
     let document = Document::from_canonical(&row.document).map_err(FlowError::internal)?;
     Ok(Approved {
         step_up_id: row.step_up_id,

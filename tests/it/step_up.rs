@@ -249,6 +249,7 @@ async fn the_person_is_asked_as_often_as_she_signed() {
     crate::feed::revoke(&site.stack, &site.intent_id).await;
     let reply = site.ask("a challenge after the revocation", "any", &value("a")).await;
     reply.because(400, "access_denied", "intent_revoked");
+    site.poll("a poll after the revocation", &id).await.because(400, "invalid_grant", "intent_revoked");
     let page = site.stack.http.get(site.stack.url(&format!("/approve/{id}")));
     Reply::to("a page after the revocation", page).await.page(410, "is over");
 }
