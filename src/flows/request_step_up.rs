@@ -279,7 +279,7 @@ fn document(
         class: step.class,
         location: call.location.clone(),
         action: call.action.clone(),
-        resource: ShownResource::of(&call.resource),
+        resource: ShownResource::of(&call.resource, &step.resource.id, &proven.plan),
         args: ShownArgument::of(&call, late, &proven.plan),
         approval: call.approval(),
         reason: challenge.reason.clone(),

@@ -120,6 +120,28 @@ async fn a_denied_call_is_refused_with_the_persons_words() {
 }
 
 #[tokio::test]
+async fn only_the_person_of_the_plan_is_shown_the_call_and_each_page_is_answered_once() {
+    case(async |case| {
+        let (_, token) = granted(case).await?;
+        let (call, alice, bob) = (case.agent.update("WORKER_KEY", "svc-api"), case.alice.clone(), case.bob());
+        let challenge = challenge(&case.agent.party.call(&token, &call).await?);
+        let step_up = as_submission(&case.agent.ask(&challenge).await?.success()?)?;
+        let seen = case.open_in("bobs", "bobs", &step_up, &bob).await?;
+        seen.expect_refusal(400, "another user");
+        assert_eq!(seen.lines(), [""; 0]);
+        case.open_in("call", "desk", &step_up, &alice).await?.expect_page();
+        let post = case.browser.sign("call", &alice.passkey, json!({})).await?;
+        let first = case.browser.see("submit", json!({"tab": "call", "form": post.form})).await?;
+        first.expect_receipt("active");
+        let again = case.browser.post("call", &post).await?;
+        assert!(!again.has_code(), "{again:?}");
+        assert_eq!(wait(case, &step_up).await?.status, 200);
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_approval_without_its_evidence_permits_nothing() {
     case(async |case| {
         let (_, token) = granted(case).await?;

@@ -8,11 +8,12 @@ use crate::call::{Call, CallResource};
 use crate::canonical::{Digest, canonical, canonical_text};
 use crate::decide::LateValue;
 use crate::json::{self, Refused};
-use crate::plan::{Agent, CatalogRef, Class, ResolvedPlan};
+use crate::plan::{Agent, CatalogRef, Class, ResolvedPlan, ResourceId, Step};
 use crate::timestamp::Timestamp;
 use crate::{limits, text};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 
 /// The document of one step-up. Its canonical bytes are digested.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -75,6 +76,9 @@ pub struct ShownResource {
     pub kind: String,
     /// Its id, as JSON text.
     pub id: String,
+    /// The earlier steps that the plan takes the id from, if it does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<Source>,
 }
 
 /// One argument with its exact value.
@@ -121,9 +125,23 @@ pub fn shown(value: &Value) -> String {
 }
 
 impl ShownResource {
-    /// A call's resource.
-    pub fn of(resource: &CallResource) -> Self {
-        Self { kind: resource.kind.clone(), id: shown(&Value::from(resource.id.as_str())) }
+    /// A call's resource, with the plan's steps that its id comes from, as the plan's step binds it.
+    pub fn of(resource: &CallResource, bound: &ResourceId, plan: &ResolvedPlan) -> Self {
+        let sources = match bound {
+            ResourceId::Exact(_) => Vec::new(),
+            ResourceId::Bound(constraint) => Source::of(constraint.sources(), plan),
+        };
+        Self { kind: resource.kind.clone(), id: shown(&Value::from(resource.id.as_str())), sources }
+    }
+}
+
+impl Source {
+    fn of<'s>(ids: impl IntoIterator<Item = &'s str>, plan: &ResolvedPlan) -> Vec<Self> {
+        let ids: BTreeSet<&str> = ids.into_iter().collect();
+        let steps = ids.into_iter().filter_map(|id| plan.steps.iter().find(|step| step.id == id));
+        let source =
+            |step: &Step| Self { step: step.id.clone(), action: step.action.clone(), location: step.location.clone() };
+        steps.map(source).collect()
     }
 }
 
@@ -132,13 +150,8 @@ impl ShownArgument {
     pub fn of(call: &Call, late: &[LateValue], plan: &ResolvedPlan) -> Vec<Self> {
         let argument = |(name, value): (&String, &Value)| {
             let of_value = late.iter().filter(|late| late.argument == *name).flat_map(|late| &late.sources);
-            let sources = of_value.filter_map(|id| plan.steps.iter().find(|step| step.id == *id));
-            let source = |step: &crate::plan::Step| Source {
-                step: step.id.clone(),
-                action: step.action.clone(),
-                location: step.location.clone(),
-            };
-            Self { name: name.clone(), value: shown(value), sources: sources.map(source).collect() }
+            let sources = Source::of(of_value.map(String::as_str), plan);
+            Self { name: name.clone(), value: shown(value), sources }
         };
         call.args.iter().map(argument).collect()
     }

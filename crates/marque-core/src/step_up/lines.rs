@@ -32,6 +32,7 @@ pub fn lines(document: &Document, catalog: &Catalog, locale: &str) -> Result<Vec
     lines.push(format!("{}{irreversible}: {}", badge(document.class), sentence(template, document)?));
     let resource = &document.resource;
     lines.push(format!("   {} on {} {} at {}", document.action, resource.kind, resource.id, document.location));
+    push_sources(&mut lines, &resource.sources);
     document.args.iter().for_each(|argument| push_argument(&mut lines, argument));
     match lines.iter().find(|line| line.chars().any(char::is_control)) {
         Some(_) => Err("a line holds a control character".into()),
@@ -63,8 +64,12 @@ fn push_argument(lines: &mut Vec<String>, argument: &ShownArgument) {
     if argument.sources.is_empty() {
         lines.push("      chosen by the agent, within the plan".into());
     }
+    push_sources(lines, &argument.sources);
+}
+
+fn push_sources(lines: &mut Vec<String>, sources: &[Source]) {
     let place = |source: &Source| format!("step {} ({} at {})", quoted(&source.step), source.action, source.location);
-    lines.extend(argument.sources.iter().map(|source| format!("      FROM {}", place(source))));
+    lines.extend(sources.iter().map(|source| format!("      FROM {}", place(source))));
 }
 
 /// Text that somebody else chose is always told from the words around it.

@@ -5,10 +5,12 @@ use marque_core::canonical::Digest;
 use marque_core::catalog::Catalog;
 use marque_core::challenge::{Approval, StepUpApproval};
 use marque_core::claims::{Actor, Confirmation, IntentRef};
+use marque_core::decide::LateValue;
 use marque_core::json::parse_call;
 use marque_core::limits;
+use marque_core::plan::{ResolvedPlan, ResourceId};
 use marque_core::step_up::challenge::{CallDetail, Challenge, Expected};
-use marque_core::step_up::document::{Document, shown};
+use marque_core::step_up::document::{Document, ShownArgument, ShownResource, Source, shown};
 use marque_core::step_up::lines::lines;
 use serde_json::{Value, json};
 
@@ -171,6 +173,33 @@ fn a_document_is_its_canonical_bytes_and_of_its_very_call() {
         change(&mut changed);
         assert!(Document::from_canonical(&changed.canonical()).is_err(), "change {index}");
     }
+}
+
+#[test]
+fn a_late_value_is_shown_with_the_steps_that_it_comes_from() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/display/late-kinds.json");
+    let vector: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let plan = ResolvedPlan::from_canonical(&marque_core::canonical::canonical(&vector["plan"])).unwrap();
+    let [first, second, ..] = plan.steps.as_slice() else { panic!("two steps") };
+    let sources = [first.id.clone(), second.id.clone(), "none".to_owned()].into();
+    let late = [LateValue { argument: "to".into(), value: json!("AT611904300234573201"), sources }];
+    let shown = ShownArgument::of(&call(), &late, &plan);
+    let names: Vec<&str> = shown.iter().map(|argument| argument.name.as_str()).collect();
+    assert_eq!((names, shown[0].sources.len()), (vec!["amount", "to"], 0));
+    let place = |step: &marque_core::plan::Step| Source {
+        step: step.id.clone(),
+        action: step.action.clone(),
+        location: step.location.clone(),
+    };
+    let mut places = vec![place(first), place(second)];
+    places.sort_by(|a, b| a.step.cmp(&b.step));
+    assert_eq!(shown[1].sources, places, "a source that is no step of the plan is none");
+    let found = json!({"ref": {"step": first.id, "field": "/id"}});
+    let bound: ResourceId = serde_json::from_value(json!({"all": [found, found]})).unwrap();
+    let resource = ShownResource::of(&call().resource, &bound, &plan);
+    assert_eq!((resource.id.as_str(), resource.sources), ("\"main\"", vec![place(first)]));
+    let exact: ResourceId = serde_json::from_value(json!("main")).unwrap();
+    assert_eq!(ShownResource::of(&call().resource, &exact, &plan).sources, []);
 }
 
 #[test]

@@ -16,13 +16,14 @@ import com.fasterxml.jackson.databind.JsonNode;
  * {@code vectors/step-up}. Values are JSON texts that Marque wrote without anything that hides.
  *
  * @param resourceId JSON text
+ * @param resourceSources where the resource's id came from
  * @param args JSON texts by name
  * @param sources where a value came from, by the argument's name
  */
 record StepUpDocument(byte[] canonical, String issuer, String id, byte[] planDigest, String userIssuer, String sub,
                       String username, String presenter, String step, ActionClass actionClass, String location,
-                      String action, String resourceType, String resourceId, Map<String, String> args,
-                      Map<String, List<String>> sources, String reason, String catalogLocation, long catalogVersion,
+                      String action, String resourceType, String resourceId, List<String> resourceSources,
+                      Map<String, String> args, Map<String, List<String>> sources, String reason, String catalogLocation, long catalogVersion,
                       byte[] catalogSha256, String expiresAt) {
 
     /** Names this way of rendering in the display record. */
@@ -50,7 +51,7 @@ record StepUpDocument(byte[] canonical, String issuer, String id, byte[] planDig
         Members user = document.object("user").only("iss", "sub", "username");
         Members presenter = document.object("presenter").only("client_id", "jkt");
         presenter.text("jkt");
-        Members resource = document.object("resource").only("type", "id");
+        Members resource = document.object("resource").only("type", "id", "sources");
         Members catalog = document.object("catalog").only("location", "version", "sha256");
         Map<String, String> args = new LinkedHashMap<>();
         Map<String, List<String>> sources = new LinkedHashMap<>();
@@ -59,7 +60,7 @@ record StepUpDocument(byte[] canonical, String issuer, String id, byte[] planDig
                 digest(document, "plan_digest"), user.text("iss"), user.text("sub"), user.text("username"),
                 presenter.identifier("client_id"), document.identifier("step"), ActionClass.of(document.text("class")),
                 document.identifier("location"), document.identifier("action"), resource.identifier("type"),
-                json(resource, "id"), args, sources, reason(document), catalog.text("location"),
+                json(resource, "id"), places(resource), args, sources, reason(document), catalog.text("location"),
                 catalog.integer("version", 1), digest(catalog, "sha256"),
                 Forms.instant(document.text("expires_at"), "expires_at"));
     }
@@ -84,15 +85,14 @@ record StepUpDocument(byte[] canonical, String issuer, String id, byte[] planDig
         String badge = actionClass.badge() + (described.irreversible() ? " (IRREVERSIBLE)" : "");
         add(lines, badge + ": " + described.template().sentence(resourceId, args), described.irreversible());
         add(lines, "   " + action + " on " + resourceType + " " + resourceId + " at " + location, false);
+        addSources(lines, resourceSources);
         for (Map.Entry<String, String> each : args.entrySet()) {
             add(lines, "   " + each.getKey() + ": " + each.getValue(), false);
             List<String> from = sources.get(each.getKey());
             if (from.isEmpty()) {
                 add(lines, "      chosen by the agent, within the plan", false);
             }
-            for (String source : from) {
-                add(lines, "      FROM " + source, true);
-            }
+            addSources(lines, from);
         }
         return List.copyOf(lines);
     }
@@ -119,14 +119,14 @@ record StepUpDocument(byte[] canonical, String issuer, String id, byte[] planDig
             if (args.putIfAbsent(name, json(argument, "value")) != null) {
                 throw new PlanRefused("the document names an argument twice");
             }
-            sources.put(name, argument.has("sources") ? places(argument) : List.of());
+            sources.put(name, places(argument));
         }
     }
 
-    private static List<String> places(Members argument) throws PlanRefused {
+    private static List<String> places(Members value) throws PlanRefused {
         List<String> places = new ArrayList<>();
         Set<String> known = new HashSet<>();
-        for (JsonNode node : argument.list("sources")) {
+        for (JsonNode node : value.has("sources") ? value.list("sources") : List.<JsonNode>of()) {
             Members source = Members.of(node, "source").only("step", "action", "location");
             String place = "step " + CanonicalJson.string(source.identifier("step")) + " ("
                     + source.identifier("action") + " at " + source.identifier("location") + ")";
@@ -159,6 +159,12 @@ record StepUpDocument(byte[] canonical, String issuer, String id, byte[] planDig
             throw new PlanRefused(name + " is no SHA-256 value");
         }
         return digest;
+    }
+
+    private static void addSources(List<DisplayLine> lines, List<String> sources) throws PlanRefused {
+        for (String source : sources) {
+            add(lines, "      FROM " + source, true);
+        }
     }
 
     private static void add(List<DisplayLine> lines, String text, boolean danger) throws PlanRefused {
