@@ -32,6 +32,10 @@ pub enum Purpose {
     PlanAnswer,
     /// Evidence files.
     Evidence,
+    /// Answers to the extension's step-up requests.
+    StepUpAnswer,
+    /// Evidence files of step-ups.
+    StepUpEvidence,
     /// The revocation feed.
     Revocation,
     /// Marque's own client assertions at Keycloak.
@@ -44,11 +48,13 @@ pub enum Purpose {
 
 impl Purpose {
     /// All purposes.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::IntentToken,
         Self::TxnToken,
         Self::PlanAnswer,
         Self::Evidence,
+        Self::StepUpAnswer,
+        Self::StepUpEvidence,
         Self::Revocation,
         Self::ClientAssertion,
         Self::PdpMetadata,
@@ -62,6 +68,8 @@ impl Purpose {
             Self::TxnToken => names::TYP_TXN,
             Self::PlanAnswer => names::TYP_PLAN,
             Self::Evidence => names::TYP_EVIDENCE,
+            Self::StepUpAnswer => names::TYP_STEP_UP,
+            Self::StepUpEvidence => names::TYP_STEP_UP_EVIDENCE,
             Self::Revocation => names::TYP_REVOCATION,
             Self::ClientAssertion => names::TYP_CLIENT_ASSERTION,
             Self::PdpMetadata => names::TYP_PDP_METADATA,

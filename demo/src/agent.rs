@@ -17,6 +17,9 @@ use crate::{Result, about};
 pub const TASK: &str =
     "Rotate all service account keys for the production environment and update the relevant secrets.";
 
+/// Where a challenge is handed in.
+const TRANSACTION_AUTHORIZATION: &str = "/transaction-authorization";
+
 /// Ids of the plan's steps.
 pub mod step {
     /// Look at the service accounts.
@@ -139,6 +142,22 @@ impl Agent {
                 return Err(format!("no decision after {} s", limit.as_secs()).into());
             }
         }
+    }
+
+    /// Hands in a resource server's challenge for one call.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn ask(&self, challenge: &str) -> Result<Answer> {
+        self.party.post(TRANSACTION_AUTHORIZATION, &[("transaction_challenge", challenge)]).await
+    }
+
+    /// Polls once for the person's decision on a call.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn poll_call(&self, id: &str) -> Result<Answer> {
+        self.party.post(TRANSACTION_AUTHORIZATION, &[("transaction_authorization_id", id)]).await
     }
 
     /// A transaction token for all steps, or for some.

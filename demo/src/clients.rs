@@ -10,10 +10,9 @@ use marque_core::call::Call;
 use marque_core::canonical::{Digest, decode};
 use marque_core::jws::{self, VerificationKey};
 use marque_core::names::{
-    ASSERTION_TYPE_JWT, GRANT_TOKEN_EXCHANGE, HEADER_DPOP, HEADER_TXN_TOKEN, TOKEN_TYPE_TXN, TYP_CLIENT_ASSERTION,
-    TYP_DPOP,
+    ASSERTION_TYPE_JWT, GRANT_TOKEN_EXCHANGE, HEADER_ACCEPT_CHALLENGE, HEADER_DPOP, HEADER_TXN_TOKEN, TOKEN_TYPE_TXN,
+    TYP_CLIENT_ASSERTION, TYP_DPOP,
 };
-use marque_gate::Signer;
 use marque_gate::keys::Pending;
 use marque_gate::remote::AccessTokens;
 use reqwest::Method;
@@ -40,7 +39,6 @@ pub fn now() -> i64 {
 /// A P-256 key with which a client signs.
 pub struct SigningKey {
     private: EncodingKey,
-    pkcs8: Vec<u8>,
     public: Map<String, Value>,
     kid: String,
 }
@@ -65,21 +63,12 @@ impl SigningKey {
             EcdsaKeyPair::from_private_key_and_public_key(&ECDSA_P256_SHA256_FIXED_SIGNING, &part("d")?, &point)?;
         let public = jws::public_members(jwk.as_object().ok_or("is no object")?);
         let kid = VerificationKey::from_jwk(&Value::Object(public.clone()))?.thumbprint().to_owned();
-        let pkcs8 = pair.to_pkcs8v1()?.as_ref().to_vec();
-        Ok(Self { private: EncodingKey::from_ec_der(&pkcs8), pkcs8, public, kid })
+        Ok(Self { private: EncodingKey::from_ec_der(pair.to_pkcs8v1()?.as_ref()), public, kid })
     }
 
     /// RFC 7638 thumbprint, SHA-256, base64url.
     pub fn thumbprint(&self) -> &str {
         &self.kid
-    }
-
-    /// The same key for a gate, of a client.
-    ///
-    /// # Errors
-    /// When the key cannot sign.
-    pub fn signer(&self, client_id: &str) -> Result<Signer> {
-        Ok(Signer::from_pkcs8(client_id, Some(&self.kid), &self.pkcs8)?)
     }
 
     /// Signs a payload as a JWS of a type; the key id is the key's thumbprint.
@@ -107,6 +96,12 @@ impl SigningKey {
         }
         let header = json!({"typ": TYP_DPOP, "alg": "ES256", "jwk": self.public});
         Ok(jws::sign_with_header(&header, claims.to_string().as_bytes(), &self.private)?)
+    }
+}
+
+impl marque_gate::SigningKey for SigningKey {
+    fn sign(&self, typ: &str, payload: &[u8]) -> std::result::Result<String, String> {
+        Self::sign(self, typ, payload).map_err(|error| error.to_string())
     }
 }
 
@@ -247,6 +242,7 @@ impl Party {
     pub async fn send(&self, token: &str, proof: &str, call: &Call) -> Result<Answer> {
         let (method, url) = route(call)?;
         let request = self.http.request(method.clone(), url).header(HEADER_TXN_TOKEN, token).header(HEADER_DPOP, proof);
+        let request = request.header(HEADER_ACCEPT_CHALLENGE, "?1");
         let has_body = method != Method::GET;
         Answer::to(if has_body { request.json(&call.args) } else { request }).await
     }

@@ -4,18 +4,19 @@
 //! 2. The token: signature, kind, domain, time.
 //! 3. The proof: this request, this token, the token's key; for everything but reads, this very call.
 //! 4. The intent is still active.
-//! 5. Decide, with the uses so far.
-//! 6. Count the use and reserve a permit. A repeat of the same call id gets the same permit; a proof is good
+//! 5. Decide, with the uses so far and what the person approved of exactly this call.
+//! 6. Count the use, use up the approval and reserve a permit. A repeat of the same call id gets the same permit; a proof is good
 //!    for one call id.
 
 use super::authenticate_resource_server::ResourceServer;
 use super::ledger::Permitted;
+use super::use_step_up::{Presenter, step_ups};
 use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id};
 use crate::store::permits::NewPermit;
 use crate::{random, store};
 use marque_core::call::Call;
 use marque_core::claims::TxnClaims;
-use marque_core::decide::{self, Decision};
+use marque_core::decide::{self, Decision, LateValue};
 use marque_core::dpop::{self, Proof};
 use marque_core::envelope::EnvelopeStep;
 use marque_core::plan::{Class, Uses};
@@ -54,6 +55,19 @@ pub enum Evaluated {
     Permit(Permit),
     /// It is not.
     Refused(Box<decide::Refusal>, Option<String>),
+    /// It would be, once the person has approved this very call.
+    StepUp(StepUpNeeded),
+}
+
+/// What the person would have to approve.
+#[derive(Clone, Debug)]
+pub struct StepUpNeeded {
+    /// The intent.
+    pub intent_id: Uuid,
+    /// The step.
+    pub step: String,
+    /// The values that were not in the plan, and where each came from.
+    pub values: Vec<LateValue>,
 }
 
 /// A permit for one call.
@@ -149,9 +163,17 @@ async fn charge(
         return Ok(answer);
     }
     let facts = cx.facts(&mut tx, intent_id, &claims.tctx.envelope).await?;
+    let presenter =
+        Presenter { intent: &claims.tctx.intent, sub: &claims.sub, client_id: &claims.act.sub, jkt: &proof.jkt };
+    let steps = claims.tctx.envelope.steps.as_slice();
+    let step_ups = step_ups(cx, &mut tx, (intent_id, steps), presenter, &evaluation.call).await?;
+    let facts = step_ups.known_to(facts);
     let step = match decide::decide(&claims.tctx.envelope, &evaluation.call, &facts, cx.now_secs()) {
         Decision::Permit(step) => step,
-        Decision::StepUp(_) => return Ok(refused(Reason::StepUpRequired, intent)),
+        Decision::StepUp(needed) => {
+            let (step, values) = (needed.step.id.clone(), needed.values);
+            return Ok(Evaluated::StepUp(StepUpNeeded { intent_id, step, values }));
+        }
         Decision::Escalate(refusal) | Decision::Deny(refusal) => {
             return Ok(Evaluated::Refused(Box::new(refusal), intent));
         }
@@ -165,6 +187,9 @@ async fn charge(
     }
     let permit = reserve(cx, &mut tx, resource_server, evaluation, (step, proof), intent_id).await?;
     let Some(permit) = permit else { return Ok(refused(Reason::UsesExhausted, intent)) };
+    if !step_ups.use_up(&mut tx, step, permit.permit_id, now).await? {
+        return Ok(refused(Reason::StepUpRequired, intent));
+    }
     tx.commit().await?;
     Ok(Evaluated::Permit(permit))
 }

@@ -8,8 +8,8 @@
 //! 5. A repeat within a minute, by the same client and key, is answered again; any other second redemption ends
 //!    the intent.
 
-use super::approve_plan::expect_current_passkey;
 use super::authenticate_client::AuthenticatedClient;
+use super::check_passkey::expect_current_passkey;
 use super::revoke_intent::revoke_locked;
 use super::verify_evidence::{Proven, verify_payload};
 use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id};

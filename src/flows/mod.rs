@@ -2,10 +2,12 @@
 
 pub mod access_request;
 pub mod approve_plan;
+pub mod approve_step_up;
 pub mod authenticate_administrator;
 pub mod authenticate_client;
 pub mod authenticate_resource_server;
 mod catalog_admission;
+mod check_passkey;
 pub mod decide_catalog;
 mod error;
 pub mod evaluate_access;
@@ -24,14 +26,18 @@ pub mod metadata;
 pub mod open_keyring;
 pub mod properties;
 pub mod publish_catalog;
+pub mod realm_login;
 pub mod receipt;
+pub mod request_step_up;
 pub mod resolve_by_subject;
 pub mod revoke_intent;
 pub mod search_access;
 pub mod settle_permit;
 mod steps_left;
 pub mod submit_plan;
+mod use_step_up;
 pub mod verify_evidence;
+mod verify_step_up;
 
 pub use error::{FlowError, OAuthError, Refusal};
 

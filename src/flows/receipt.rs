@@ -3,7 +3,8 @@
 //! A browser is known by a cookie that the approval set, or that signing in at the realm sets. Who
 //! signs in must be the plan's user; to everybody else the plan does not exist.
 
-use super::approve_plan::{Begun, Callback, Decided, begin_login, finish_login};
+use super::approve_plan::Decided;
+use super::realm_login::{Begun, Callback, Errand, begin_login, finish_login};
 use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id, revoke_intent};
 use crate::{random, store};
 use marque_core::canonical::Digest;
@@ -58,7 +59,7 @@ pub async fn begin(cx: Context<'_>, intent_id: &str) -> Result<Begun, FlowError>
     let id = parse_intent_id(intent_id).ok_or_else(unknown)?;
     let known = store::intents::find(&mut *cx.app.pool.acquire().await?, cx.realm_name(), id).await?;
     known.ok_or_else(unknown)?;
-    begin_login(cx, "receipt", id).await
+    begin_login(cx, Errand::Receipt, id).await
 }
 
 /// The browser is back from signing in.
@@ -66,7 +67,7 @@ pub async fn begin(cx: Context<'_>, intent_id: &str) -> Result<Begun, FlowError>
 /// # Errors
 /// Not found, as for an unknown plan, if somebody else than the plan's user signed in.
 pub async fn complete(cx: Context<'_>, callback: &Callback<'_>) -> Result<Decided, FlowError> {
-    let (login, token, _) = finish_login(cx, "receipt", callback).await?;
+    let (login, token, _) = finish_login(cx, false, callback).await?;
     let intent = store::intents::find(&mut *cx.app.pool.acquire().await?, cx.realm_name(), login.intent_id).await?;
     let intent = intent.ok_or_else(unknown)?;
     let plan = ResolvedPlan::from_canonical(&intent.plan).map_err(FlowError::internal)?;

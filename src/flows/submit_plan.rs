@@ -34,7 +34,7 @@ const PENDING_PLANS: i64 = 32;
 /// Seconds between two polls, at first.
 const POLL_INTERVAL_SECS: i32 = 3;
 /// Bytes of a completed plan with its catalogs: in base64 they fit the extension's limit of 512 KiB for an answer.
-const PRESENTED_BYTES: usize = 380 * 1024;
+pub(super) const PRESENTED_BYTES: usize = 380 * 1024;
 /// Bytes around the plan in `authorization_details`.
 const DETAILS_BYTES: usize = limits::PLAN_BYTES + 1024;
 

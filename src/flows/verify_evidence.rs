@@ -11,7 +11,7 @@ use crate::passkey;
 use marque_core::canonical::{Digest, canonical, decode};
 use marque_core::catalog::Catalog;
 use marque_core::challenge::Approval;
-use marque_core::display::{RENDERER, catalogs_digest, lines, lines_digest};
+use marque_core::display::{DisplayRecord, RENDERER, catalogs_digest, lines, lines_digest};
 use marque_core::evidence::{self, Assertion, Credential, Payload};
 use marque_core::jws::{self, KeySet, VerificationKey};
 use marque_core::plan::ResolvedPlan;
@@ -36,7 +36,7 @@ pub struct ApprovedClaim {
     v: u32,
     pub(super) intent_id: String,
     plan_digest: Digest,
-    pub(super) display: marque_core::display::DisplayRecord,
+    pub(super) display: DisplayRecord,
     pub(super) nonce: Digest,
     credential_id: String,
     public_key: String,
@@ -185,17 +185,32 @@ fn verify_display(payload: &Payload, plan: &ResolvedPlan) -> Result<(), String> 
 /// The ID token, which the realm signed, says the same as the payload, member by member. A passkey that
 /// gave no user handle has no such member there.
 fn verify_claim(payload: &Payload, token: &IdToken) -> Result<(), String> {
-    let mut stated = json!({
-        "v": 1, "decision": "approved", "intent_id": payload.intent_id, "plan_digest": payload.plan_digest,
-        "display": payload.display, "nonce": payload.nonce, "credential_id": payload.credential.id,
-        "public_key": payload.credential.public_key, "sign_count": payload.credential.sign_count,
-        "client_data_json": payload.assertion.client_data_json,
-        "authenticator_data": payload.assertion.authenticator_data, "signature": payload.assertion.signature,
-    });
-    if let (Some(stated), false) = (stated.as_object_mut(), payload.assertion.user_handle.is_empty()) {
-        stated.insert("user_handle".into(), payload.assertion.user_handle.as_str().into());
-    }
+    let about = [("intent_id", json!(payload.intent_id)), ("plan_digest", json!(payload.plan_digest))];
+    let stated = stated(about, &payload.display, &payload.nonce, &payload.credential, &payload.assertion);
     if token.approval() == Some(&stated) { Ok(()) } else { Err("the realm's ID token states another approval".into()) }
+}
+
+/// The claim of an approval: what it is about, and the gesture.
+pub(super) fn stated(
+    about: [(&str, Value); 2],
+    display: &DisplayRecord,
+    nonce: &Digest,
+    credential: &Credential,
+    assertion: &Assertion,
+) -> Value {
+    let mut stated = json!({
+        "v": 1, "decision": "approved", "display": display, "nonce": nonce, "credential_id": credential.id,
+        "public_key": credential.public_key, "sign_count": credential.sign_count,
+        "client_data_json": assertion.client_data_json, "authenticator_data": assertion.authenticator_data,
+        "signature": assertion.signature,
+    });
+    if let Some(members) = stated.as_object_mut() {
+        members.extend(about.map(|(name, value)| (name.to_owned(), value)));
+        if !assertion.user_handle.is_empty() {
+            members.insert("user_handle".into(), assertion.user_handle.as_str().into());
+        }
+    }
+    stated
 }
 
 fn verify_gesture(payload: &Payload, token: &IdToken) -> Result<passkey::Verified, String> {

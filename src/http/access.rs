@@ -5,7 +5,7 @@ use super::extract::{InRealm, bearer, body_of_type, single};
 use super::questions::{self, Batch};
 use crate::app::App;
 use crate::flows::authenticate_resource_server::{ResourceServer, authenticate_resource_server};
-use crate::flows::evaluate_access::{Evaluated, Permit};
+use crate::flows::evaluate_access::{Evaluated, Permit, StepUpNeeded};
 use crate::flows::evaluate_batch::{Answer, answer, evaluate_batch};
 use crate::flows::resolve_by_subject::Advised;
 use crate::flows::{FlowError, Refusal, access_request};
@@ -13,6 +13,7 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::response::{IntoResponse, Response};
+use marque_core::reason::Reason;
 use marque_core::{decide, limits};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -91,6 +92,7 @@ fn told(realm: &InRealm, answer: Answer) -> Result<Value, FlowError> {
         Answer::Charged(Evaluated::Refused(refusal, intent_id)) => {
             with_context(refused(&refusal, intent_id), request_of(realm, &refusal)?)
         }
+        Answer::Charged(Evaluated::StepUp(needed)) => step_up(&needed),
         Answer::Advised(Advised::Permit { intent_id, step }) => json!({"decision": true, "context": {
             "intent_id": intent_id, "step": step, "resolved_by": "subject", "charged": false,
         }}),
@@ -127,6 +129,14 @@ fn permitted(permit: &Permit) -> Value {
         },
         "intent_id": permit.intent_id,
         "step": permit.step,
+    }})
+}
+
+fn step_up(needed: &StepUpNeeded) -> Value {
+    let reason = Reason::StepUpRequired;
+    json!({"decision": false, "context": {
+        "reason": reason, "error_description": reason.meaning(), "intent_id": needed.intent_id,
+        "step_up": {"step": needed.step, "values": needed.values},
     }})
 }
 

@@ -3,7 +3,8 @@
 use super::error::HttpError;
 use super::extract::{Form, InRealm, IntentId, cookie};
 use super::pages::error_page;
-use crate::flows::approve_plan::{self, Begun, Callback, Decided};
+use crate::flows::approve_plan::{self, Decided};
+use crate::flows::realm_login::{self, Begun, Callback};
 use crate::flows::receipt::SESSION;
 use axum::extract::RawQuery;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -44,7 +45,7 @@ pub(super) fn read(query: Option<&str>) -> Result<Form, HttpError> {
 
 pub(super) fn callback<'a>(query: &'a Form, headers: &'a HeaderMap) -> Callback<'a> {
     let state = query.get("state");
-    let cookie_name = state.map(|state| format!("{LOGIN_COOKIE}{}", approve_plan::login_name(state)));
+    let cookie_name = state.map(|state| format!("{LOGIN_COOKIE}{}", realm_login::login_name(state)));
     Callback {
         state,
         code: query.get("code"),

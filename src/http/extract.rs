@@ -62,10 +62,25 @@ impl FromRequestParts<Arc<App>> for IntentId {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
-        let params = RawPathParams::from_request_parts(parts, app).await.ok();
-        let id = params.iter().flatten().find(|(key, _)| *key == "intent_id").map(|(_, value)| value.to_owned());
-        Ok(Self(id.unwrap_or_default()))
+        Ok(Self(path_text(parts, app, "intent_id").await))
     }
+}
+
+/// The step-up id of the path, as it came.
+pub struct StepUpId(pub String);
+
+impl FromRequestParts<Arc<App>> for StepUpId {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
+        Ok(Self(path_text(parts, app, "step_up_id").await))
+    }
+}
+
+async fn path_text(parts: &mut Parts, app: &Arc<App>, name: &str) -> String {
+    let params = RawPathParams::from_request_parts(parts, app).await.ok();
+    let text = params.iter().flatten().find(|(key, _)| *key == name).map(|(_, value)| value.to_owned());
+    text.unwrap_or_default()
 }
 
 /// A form: each parameter once, except those that a specification lets repeat. Parameters without a

@@ -17,6 +17,7 @@ mod revocations;
 pub mod router;
 mod search;
 mod token;
+mod transaction_authorization;
 
 use axum::Router;
 use std::future::IntoFuture;

@@ -3,6 +3,7 @@
 use self::Caller::{Administrator, Anyone, Browser, Client, Extension, ResourceServer};
 use super::{
     access, approve, catalogs, error, health, internal, metadata, plans, receipt, results, revocations, search, token,
+    transaction_authorization,
 };
 use crate::app::App;
 use axum::Router;
@@ -67,6 +68,7 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/plan-schema", Anyone, || get(metadata::plan_schema)),
     route("POST", "/plans", Client, || post(plans::submit)),
     route("POST", "/token", Client, || post(token::answer)),
+    route("POST", "/transaction-authorization", Client, || post(transaction_authorization::answer)),
     route("POST", "/catalogs", ResourceServer, || post(catalogs::publish)),
     route("GET", "/catalogs", Administrator, || get(catalogs::list)),
     route("POST", "/catalogs/decision", Administrator, || post(catalogs::decide)),
@@ -79,6 +81,7 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/results", ResourceServer, || get(results::list)),
     route("GET", "/revocations", ResourceServer, || get(revocations::follow)),
     route("GET", "/internal/plans/{intent_id}", Extension, || get(internal::show_plan)),
+    route("GET", "/internal/step-ups/{step_up_id}", Extension, || get(internal::show_step_up)),
     route("GET", "/approve/{intent_id}", Browser, || page(approve::begin)),
     route("GET", "/callback", Browser, || page(approve::complete)),
     route("GET", "/receipt/callback", Browser, || page(receipt::complete)),

@@ -14,6 +14,8 @@ pub struct LoginRequest<'a> {
     pub redirect_uri: &'a str,
     /// The intent to approve, for the client with the plan-approval flow.
     pub intent_id: Option<&'a str>,
+    /// The step-up to approve instead, for the same client.
+    pub step_up_id: Option<&'a str>,
 }
 
 /// One sign-in on its way: what to remember and where to send the browser.
@@ -56,6 +58,7 @@ impl Keycloak {
         ]);
         // The id alone: Keycloak drops further extra parameters without a word.
         form.extend(request.intent_id.map(|intent_id| ("marque_intent", intent_id.to_owned())));
+        form.extend(request.step_up_id.map(|step_up_id| ("marque_step_up", step_up_id.to_owned())));
         let endpoint = format!("{}/protocol/openid-connect/ext/par/request", self.realm.keycloak_issuer);
         let answer = self.post(&endpoint, &form).await?;
         let request_uri = text(&answer, "request_uri")?;

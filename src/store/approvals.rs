@@ -8,7 +8,7 @@ use uuid::Uuid;
 /// Index that holds a passkey's counter values: each is used once.
 pub const COUNTER_INDEX: &str = "approvals_counter";
 
-/// Keeps an evidence file; written once.
+/// Keeps an evidence file, written once, unless the passkey's counter was seen in the approval of a call: false.
 pub async fn insert(
     conn: &mut PgConnection,
     intent_id: Uuid,
@@ -16,9 +16,11 @@ pub async fn insert(
     credential_id: &[u8],
     sign_count: u32,
     now: OffsetDateTime,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "insert into approvals (intent_id, evidence, credential_id, sign_count, approved_at) values ($1, $2, $3, $4, $5)",
+) -> Result<bool, StoreError> {
+    let inserted = sqlx::query!(
+        "insert into approvals (intent_id, evidence, credential_id, sign_count, approved_at)
+         select $1, $2, $3, $4, $5 where $4::bigint = 0
+             or not exists (select 1 from step_up_approvals a where a.credential_id = $3 and a.sign_count = $4)",
         intent_id,
         evidence,
         credential_id,
@@ -26,8 +28,8 @@ pub async fn insert(
         now
     )
     .execute(conn)
-    .await
-    .map(drop)
+    .await?;
+    Ok(inserted.rows_affected() == 1)
 }
 
 /// The evidence file of an intent.

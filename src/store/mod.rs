@@ -13,6 +13,7 @@ pub mod replays;
 pub mod results;
 pub mod revocations;
 pub mod signing_keys;
+pub mod step_ups;
 pub mod tokens;
 pub mod waiting_catalogs;
 

@@ -63,6 +63,27 @@ pub async fn insert_if_active(conn: &mut PgConnection, realm: &str, token: &NewT
     Ok(inserted.rows_affected() == 1)
 }
 
+/// Whether a client was answered a token of a call chain that is bound to this key.
+pub async fn holds(
+    conn: &mut PgConnection,
+    intent_id: Uuid,
+    txn: Uuid,
+    client_id: &str,
+    jkt: &str,
+) -> Result<bool, StoreError> {
+    sqlx::query_scalar!(
+        r#"select exists (
+             select 1 from tokens where intent_id = $1 and txn = $2 and client_id = $3 and jkt = $4
+         ) as "holds!""#,
+        intent_id,
+        txn,
+        client_id,
+        jkt
+    )
+    .fetch_one(conn)
+    .await
+}
+
 /// Turns of an intent: chains of transaction tokens that were started.
 pub async fn turns(conn: &mut PgConnection, intent_id: Uuid) -> Result<u64, StoreError> {
     let turns =

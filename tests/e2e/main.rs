@@ -13,3 +13,4 @@ mod pages;
 mod people;
 mod proxy;
 mod replays;
+mod step_up;

@@ -25,4 +25,5 @@ mod results;
 mod routes;
 mod rows;
 mod scenarios;
+mod step_up;
 mod support;

@@ -7,7 +7,7 @@ use crate::support::reply::Reply;
 use crate::support::server::Copy;
 use crate::support::stack::{Form, Stack};
 use marque::http::router::{Caller, ROUTES};
-use marque_core::names::{ASSERTION_TYPE_JWT, GRANT_INTENT, TYP_JWT, TYP_PLAN_REQUEST};
+use marque_core::names::{ASSERTION_TYPE_JWT, GRANT_INTENT, TYP_JWT, TYP_PLAN_REQUEST, TYP_STEP_UP_REQUEST};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use uuid::Uuid;
@@ -20,6 +20,7 @@ const GOLDEN: &[(&str, &str, Caller)] = &[
     ("/plan-schema", "GET", Caller::Anyone),
     ("/plans", "POST", Caller::Client),
     ("/token", "POST", Caller::Client),
+    ("/transaction-authorization", "POST", Caller::Client),
     ("/catalogs", "POST", Caller::ResourceServer),
     ("/catalogs", "GET", Caller::Administrator),
     ("/catalogs/decision", "POST", Caller::Administrator),
@@ -32,6 +33,7 @@ const GOLDEN: &[(&str, &str, Caller)] = &[
     ("/results", "GET", Caller::ResourceServer),
     ("/revocations", "GET", Caller::ResourceServer),
     ("/internal/plans/{intent_id}", "GET", Caller::Extension),
+    ("/internal/step-ups/{step_up_id}", "GET", Caller::Extension),
     ("/approve/{intent_id}", "GET", Caller::Browser),
     ("/callback", "GET", Caller::Browser),
     ("/receipt/callback", "GET", Caller::Browser),
@@ -55,7 +57,8 @@ fn the_list_of_who_may_call_what_is_complete() {
 /// The paths of one kind of caller, about one intent.
 fn paths(caller: Caller, intent_id: &str) -> Vec<(&'static str, String)> {
     let of_caller = ROUTES.iter().filter(|route| route.caller == caller);
-    of_caller.map(|route| (route.method, route.path.replace("{intent_id}", intent_id))).collect()
+    let about = |path: &str| path.replace("{intent_id}", intent_id).replace("{step_up_id}", intent_id);
+    of_caller.map(|route| (route.method, about(route.path))).collect()
 }
 
 #[tokio::test]
@@ -120,6 +123,7 @@ fn body_of(path: &str) -> Form<'static> {
     match path {
         "/plans" => vec![("authorization_details", "[]".to_owned())],
         "/token" => vec![("grant_type", GRANT_INTENT.to_owned()), ("intent_id", Uuid::nil().to_string())],
+        "/transaction-authorization" => vec![("transaction_authorization_id", Uuid::nil().to_string())],
         path => panic!("write what a client sends to {path}"),
     }
 }
@@ -370,26 +374,25 @@ async fn resource_server_routes_refuse_what_the_realm_signed_for_something_else(
     reply.refused(400, "invalid_request");
 }
 
-#[tokio::test]
-async fn the_extension_route_answers_only_what_the_realm_signed_for_this_plan_once() {
-    let stack = Stack::open().await;
-    let mut realm = Realm::of(&stack);
-    realm.go_up(Mood::Well).await;
-    let copy = Copy::beside(&stack).await;
-    let server = copy.serve_with(realm.issuer()).await;
-    let stack = &server.stack;
-    let intent = stack.submitted(&stack.agent(), &plans::reading(stack)).await;
-    let [(method, path)] = paths(Caller::Extension, &intent).try_into().unwrap();
-    let right = || realm.plan_request(stack, &intent);
-    let other = Uuid::new_v4().to_string();
+/// Requests of the extension that no route answers: each is a change of right claims, or signed otherwise.
+fn wrong_extension_requests(
+    stack: &Stack,
+    realm: &Realm,
+    (typ, member): (&str, &str),
+    id: &str,
+) -> Vec<(&'static str, String)> {
+    let right = || extension_request(realm, stack, member, id);
+    let other = if typ == TYP_PLAN_REQUEST { TYP_STEP_UP_REQUEST } else { TYP_PLAN_REQUEST };
     let mut wrong = vec![
         ("no JWS", "abc".to_owned()),
-        ("a request by an unknown key", Key::fresh().sign(TYP_PLAN_REQUEST, &right())),
+        ("a request by an unknown key", Key::fresh().sign(typ, &right())),
         ("a request of another type", realm.key().sign(TYP_JWT, &right())),
+        ("a request of the other route", realm.key().sign(other, &right())),
         ("an access token", realm.key().sign(TYP_JWT, &realm.access_claims(stack))),
     ];
+    let another = changed(right(), &json!({member: Uuid::new_v4()}));
+    wrong.push(("a request for another one", realm.key().sign(typ, &another)));
     for (what, change) in [
-        ("a request for another plan", json!({"intent_id": other})),
         ("a request of another realm", json!({"iss": "http://localhost:1/realms/demo"})),
         ("a request to somebody else", json!({"aud": "https://other.example"})),
         ("a request that is over", json!({"iat": now() - 120, "exp": now() - 60})),
@@ -398,20 +401,50 @@ async fn the_extension_route_answers_only_what_the_realm_signed_for_this_plan_on
         ("a request without jti", json!({"jti": null})),
         ("a request with a jti with NUL", json!({"jti": "a\u{0}b"})),
     ] {
-        wrong.push((what, realm.key().sign(TYP_PLAN_REQUEST, &changed(right(), &change))));
+        wrong.push((what, realm.key().sign(typ, &changed(right(), &change))));
     }
-    ask(stack, "no request", (method, &path), None).await.refused(401, "invalid_token");
-    for (what, request) in wrong {
-        ask(stack, what, (method, &path), Some(&format!("Bearer {request}"))).await.refused(401, "invalid_token");
+    wrong
+}
+
+/// The claims of a right request of the extension, about a plan or a step-up.
+fn extension_request(realm: &Realm, stack: &Stack, member: &str, id: &str) -> Value {
+    let mut claims = realm.plan_request(stack, id);
+    claims.as_object_mut().unwrap().remove("intent_id");
+    claims[member] = id.into();
+    claims
+}
+
+#[tokio::test]
+async fn the_extension_routes_answer_only_what_the_realm_signed_for_this_very_thing_once() {
+    let stack = Stack::open().await;
+    let mut realm = Realm::of(&stack);
+    realm.go_up(Mood::Well).await;
+    let copy = Copy::beside(&stack).await;
+    let server = copy.serve_with(realm.issuer()).await;
+    let stack = &server.stack;
+    let intent = stack.submitted(&stack.agent(), &plans::reading(stack)).await;
+    let step_up = crate::step_up::put_in(stack, &intent).await;
+    let golden = [
+        (format!("/internal/plans/{intent}"), (TYP_PLAN_REQUEST, "intent_id"), &intent),
+        (format!("/internal/step-ups/{step_up}"), (TYP_STEP_UP_REQUEST, "step_up_id"), &step_up),
+    ];
+    assert_eq!(paths(Caller::Extension, "").len(), golden.len(), "write what the extension must not be answered");
+    for (path, (typ, member), id) in golden {
+        ask(stack, "no request", ("GET", &path), None).await.refused(401, "invalid_token");
+        for (what, request) in wrong_extension_requests(stack, &realm, (typ, member), id) {
+            ask(stack, what, ("GET", &path), Some(&format!("Bearer {request}"))).await.refused(401, "invalid_token");
+        }
+        let right = || extension_request(&realm, stack, member, id);
+        let bearer = format!("Bearer {}", realm.key().sign(typ, &right()));
+        let answered = ask(stack, "a right request", ("GET", &path), Some(&bearer)).await;
+        assert_eq!((answered.status, answered.header("content-type")), (200, "application/jose"), "{}", answered.text);
+        ask(stack, "a replayed request", ("GET", &path), Some(&bearer)).await.refused(401, "invalid_token");
+        let other = Uuid::new_v4().to_string();
+        let unknown = realm.key().sign(typ, &extension_request(&realm, stack, member, &other));
+        let path = path.replace(id.as_str(), &other);
+        let reply = ask(stack, "one that is none", ("GET", &path), Some(&format!("Bearer {unknown}"))).await;
+        reply.refused(404, "not_found");
     }
-    let bearer = format!("Bearer {}", realm.key().sign(TYP_PLAN_REQUEST, &right()));
-    let answered = ask(stack, "a right request", (method, &path), Some(&bearer)).await;
-    assert_eq!((answered.status, answered.header("content-type")), (200, "application/jose"), "{}", answered.text);
-    ask(stack, "a replayed request", (method, &path), Some(&bearer)).await.refused(401, "invalid_token");
-    let unknown = realm.key().sign(TYP_PLAN_REQUEST, &realm.plan_request(stack, &other));
-    let path = format!("/internal/plans/{other}");
-    let reply = ask(stack, "a plan that is none", (method, &path), Some(&format!("Bearer {unknown}"))).await;
-    reply.refused(404, "not_found");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use crate::display::DisplayRecord;
 use crate::json::{self, Refused};
 use crate::jws::{VerificationKey, public_members};
 use crate::limits;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -79,11 +80,23 @@ pub struct Credential {
     pub backed_up: bool,
 }
 
+/// What an evidence file is about: a plan, or one call of a step-up.
+pub trait Content: Serialize + DeserializeOwned {
+    /// The form's version, which is 1.
+    fn version(&self) -> u32;
+}
+
+impl Content for Payload {
+    fn version(&self) -> u32 {
+        self.version
+    }
+}
+
 /// An evidence file whose form and signature hold.
 #[derive(Clone, Debug)]
-pub struct Evidence {
+pub struct Evidence<P = Payload> {
     /// What was signed.
-    pub payload: Payload,
+    pub payload: P,
     /// The key in the file. Whose it is, the file alone cannot say.
     pub signer: VerificationKey,
     /// SHA-256 of the file.
@@ -91,12 +104,12 @@ pub struct Evidence {
 }
 
 /// The bytes that Marque signs: the payload's canonical form.
-pub fn signing_input(payload: &Payload) -> Vec<u8> {
+pub fn signing_input(payload: &impl Content) -> Vec<u8> {
     canonical(&serde_json::to_value(payload).unwrap_or_default())
 }
 
 /// The file's bytes: canonical JSON, nothing before and nothing after.
-pub fn write(payload: &Payload, signer_jwk: &Map<String, Value>, signature: &[u8]) -> Vec<u8> {
+pub fn write(payload: &impl Content, signer_jwk: &Map<String, Value>, signature: &[u8]) -> Vec<u8> {
     canonical(&json!({"payload": payload, "signer_jwk": public_members(signer_jwk), "signature": encode(signature)}))
 }
 
@@ -105,19 +118,20 @@ pub fn write(payload: &Payload, signer_jwk: &Map<String, Value>, signature: &[u8
 /// # Errors
 /// Where the file differs from the form, or that the signature does not match.
 pub fn read(file: &[u8]) -> Result<Evidence, Refused> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct File {
-        payload: Payload,
-        signer_jwk: SignerJwk,
-        signature: String,
-    }
+    read_as(file)
+}
+
+/// [`read`] for whatever an evidence file may be about.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_as<P: Content>(file: &[u8]) -> Result<Evidence<P>, Refused> {
     let value = json::parse_plan(file, limits::EVIDENCE_BYTES)?;
     if canonical(&value) != file {
         return Err(Refused::at("$", "is not exactly its canonical form (RFC 8785)"));
     }
-    let File { payload, signer_jwk, signature } = json::typed(value)?;
-    if payload.version != 1 {
+    let File { payload, signer_jwk, signature } = json::typed::<File<P>>(value)?;
+    if payload.version() != 1 {
         return Err(Refused::at("$.payload.version", "is not 1, the only version that exists"));
     }
     if (signer_jwk.kty.as_str(), signer_jwk.crv.as_str()) != ("EC", "P-256") {
@@ -130,6 +144,14 @@ pub fn read(file: &[u8]) -> Result<Evidence, Refused> {
         return Err(Refused::at("$.signature", "does not match payload and signer_jwk"));
     }
     Ok(Evidence { payload, signer, digest: Digest::of(file) })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, bound = "P: DeserializeOwned")]
+struct File<P> {
+    payload: P,
+    signer_jwk: SignerJwk,
+    signature: String,
 }
 
 /// A P-256 public key with no member more.

@@ -38,6 +38,7 @@ pub mod receipt;
 pub mod resolve;
 #[cfg(feature = "schema")]
 pub mod schema;
+pub mod step_up;
 pub mod taint;
 pub mod text;
 pub mod timestamp;

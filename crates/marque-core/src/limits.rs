@@ -58,6 +58,12 @@ pub const TURNS: u64 = 10_000;
 pub const STEP_UPS: u64 = 20;
 /// Step-ups of a plan that needs some and does not say how many.
 pub const DEFAULT_STEP_UPS: u64 = 5;
+/// Seconds that a resource server's challenge may live: the agent hands it in at once.
+pub const CHALLENGE_SECS: i64 = 300;
+/// Bytes of a challenge's payload: the arguments of a call, and some names around them.
+pub const CHALLENGE_BYTES: usize = CALL_BYTES + 16 * 1024;
+/// Characters of the reason that a resource server gives for a challenge: one sentence or two.
+pub const CHALLENGE_REASON_CHARS: usize = 280;
 /// Environments that a catalog may name.
 pub const ENVIRONMENTS: usize = 16;
 /// Units of work that one decision may cost: one for each step, constraint, list item, row or way to divide a text that

@@ -15,6 +15,8 @@ pub const ASSERTION_TYPE_JWT: &str = "urn:ietf:params:oauth:client-assertion-typ
 pub const DETAIL_PLAN: &str = "agent_intent_plan";
 /// `authorization_details` type of one step.
 pub const DETAIL_STEP: &str = "agent_intent_step";
+/// `authorization_details` type of one concrete call, in a step-up challenge.
+pub const DETAIL_CALL: &str = "agent_intent_call";
 
 /// JWS `typ` of an intent token.
 pub const TYP_INTENT: &str = "intent+jwt";
@@ -34,6 +36,18 @@ pub const ROLE_ADMINISTRATOR: &str = "marque-admin";
 pub const TYP_PLAN_REQUEST: &str = "marque-plan-request+jwt";
 /// JWS `typ` of the answer to it.
 pub const TYP_PLAN: &str = "marque-plan+jwt";
+/// JWS `typ` of a resource server's challenge for one call (draft-rosomakho-oauth-txn-challenge).
+pub const TYP_CHALLENGE: &str = "txn-authz-challenge+jwt";
+/// JWS `typ` of the extension's request for a step-up's document.
+pub const TYP_STEP_UP_REQUEST: &str = "marque-step-up-request+jwt";
+/// JWS `typ` of the answer to it.
+pub const TYP_STEP_UP: &str = "marque-step-up+jwt";
+/// What the key of step-up evidence is for; see [`TYP_EVIDENCE`].
+pub const TYP_STEP_UP_EVIDENCE: &str = "marque-step-up-evidence";
+/// HTTP field by which a client says that it takes challenges: `?1` (draft-rosomakho-oauth-txn-challenge).
+pub const HEADER_ACCEPT_CHALLENGE: &str = "accept-txn-challenge";
+/// Error code of a refusal that comes with a challenge (draft-rosomakho-oauth-txn-challenge).
+pub const ERROR_TRANSACTION_AUTHORIZATION: &str = "transaction_authorization_required";
 /// JWS `typ` of every message of the revocation feed.
 pub const TYP_REVOCATION: &str = "marque-revocation+jwt";
 /// JWS `typ` of the signed metadata of the decision point (AuthZEN Authorization API 1.0 §9).

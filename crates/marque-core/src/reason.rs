@@ -97,6 +97,12 @@ reasons! {
     PermitNotOpen = "permit_not_open",
     /// The result receipt is not signed by this resource server, or says something else than its permit.
     ReceiptInvalid = "receipt_invalid",
+    /// The challenge's form, signature, signer, audience, time or call is not what a step-up needs.
+    ChallengeInvalid = "challenge_invalid",
+    /// The challenge was handed in before: repeat the call to get a new one.
+    ChallengeUsed = "challenge_used",
+    /// The step permits this very call without asking the person: repeat the call.
+    StepUpNotNeeded = "step_up_not_needed",
     /// The exchange asks for more than its parent token holds.
     WiderThanParent = "wider_than_parent",
     /// Whether the exchange asks for more than its parent token holds cannot be told, so it is refused.
@@ -119,7 +125,7 @@ reasons! {
     AgentInactive = "agent_inactive",
     /// Too many plans of this agent wait for this user.
     TooManyPending = "too_many_pending",
-    /// The person denied the plan.
+    /// The person denied the plan, or the call that she was asked about.
     DeniedByUser = "denied_by_user",
     /// The approval does not prove what it must prove.
     EvidenceInvalid = "evidence_invalid",

@@ -1,12 +1,13 @@
 //! Runs the shared vectors. The other implementations run the same files.
 
-use marque_core::canonical::{Digest, canonical_text};
+use marque_core::canonical::{self, Digest, canonical_text};
 use marque_core::catalog::Catalog;
-use marque_core::challenge::Approval;
-use marque_core::display::{DisplayRecord, lines};
+use marque_core::challenge::{Approval, StepUpApproval};
+use marque_core::display::{DisplayRecord, lines, lines_digest};
 use marque_core::dpop::{Expected, verify};
 use marque_core::json::{parse_call, parse_plan};
 use marque_core::plan::ResolvedPlan;
+use marque_core::step_up::{self, Document};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -79,6 +80,51 @@ fn challenge() {
             realm_issuer: &case.issuer,
             intent_id: &case.intent_id,
             plan_digest: case.plan_digest,
+            display_digest: case.display_digest,
+            nonce: *case.nonce.as_bytes(),
+        };
+        assert_eq!(approval.challenge(), Some(case.challenge), "{name}");
+    }
+}
+
+/// A step-up: its document, what a person reads, and what her passkey signs.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StepUp {
+    realm_issuer: String,
+    document: Value,
+    catalog: Value,
+    lines: Vec<String>,
+    document_digest: Digest,
+    document_words: String,
+    display: DisplayRecord,
+    display_digest: Digest,
+    nonce: Digest,
+    challenge: Digest,
+}
+
+#[test]
+fn step_up() {
+    for (name, case) in cases::<StepUp>("step-up") {
+        let document =
+            Document::from_canonical(&canonical::canonical(&case.document)).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let catalog = Catalog::parse(&canonical::canonical(&case.catalog)).unwrap();
+        assert_eq!(step_up::lines::lines(&document, &catalog, &case.display.locale).unwrap(), case.lines, "{name}");
+        assert_eq!(document.digest(), case.document_digest, "{name}");
+        assert_eq!(document.digest().words(), case.document_words, "{name}");
+        let record = DisplayRecord {
+            renderer: step_up::lines::RENDERER.into(),
+            template_sha256: case.display.template_sha256,
+            catalog_sha256: Digest::of(catalog.reference().sha256.as_bytes()),
+            locale: "en".into(),
+            lines_sha256: lines_digest(&case.lines),
+        };
+        assert_eq!(record, case.display, "{name}");
+        assert_eq!(record.digest(), case.display_digest, "{name}");
+        let approval = StepUpApproval {
+            realm_issuer: &case.realm_issuer,
+            step_up_id: &document.step_up_id,
+            document_digest: case.document_digest,
             display_digest: case.display_digest,
             nonce: *case.nonce.as_bytes(),
         };

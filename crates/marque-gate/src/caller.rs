@@ -19,6 +19,7 @@ pub struct Caller {
     pub(crate) call_digest: Option<Digest>,
     pub(crate) method: String,
     pub(crate) url: String,
+    pub(crate) accepts_challenge: bool,
 }
 
 /// Says who, never the token or the proof.

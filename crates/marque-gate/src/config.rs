@@ -11,6 +11,7 @@ pub struct GateConfig {
     pub(crate) trust_domain: String,
     pub(crate) max_staleness: Duration,
     pub(crate) replay_capacity: usize,
+    pub(crate) step_up_reason: String,
 }
 
 /// A setting that a gate cannot work with.
@@ -29,6 +30,9 @@ impl GateConfig {
     /// Proof ids remembered unless configured otherwise: about 1,400 calls a second for the 70
     /// seconds that a proof id has to be kept, in some 10 MiB.
     pub const REPLAY_CAPACITY: usize = 100_000;
+
+    /// Why a person is asked about a call, unless the resource server has better words.
+    pub const STEP_UP_REASON: &str = "The plan asks for the person's approval of each such call.";
 
     /// A gate for one resource server.
     ///
@@ -51,6 +55,7 @@ impl GateConfig {
             trust_domain: trust_domain.into(),
             max_staleness: Self::MAX_STALENESS,
             replay_capacity: Self::REPLAY_CAPACITY,
+            step_up_reason: Self::STEP_UP_REASON.into(),
         })
     }
 
@@ -75,6 +80,13 @@ impl GateConfig {
     #[must_use]
     pub fn with_replay_capacity(mut self, entries: usize) -> Self {
         self.replay_capacity = entries;
+        self
+    }
+
+    /// Other words for why a person is asked about a call: at most 280 characters, which she is shown as unchecked.
+    #[must_use]
+    pub fn with_step_up_reason(mut self, reason: &str) -> Self {
+        self.step_up_reason = reason.into();
         self
     }
 

@@ -99,7 +99,7 @@ impl Ending {
         };
         let payload = serde_json::to_vec(&receipt).map_err(|error| error.to_string())?;
         Receipt::parse(&payload).map_err(|error| error.to_string())?;
-        let receipt = signer.sign(TYP_RECEIPT, &payload).map_err(|error| error.to_string())?;
+        let receipt = signer.sign(TYP_RECEIPT, &payload)?;
         Ok(SignedReceipt { receipt, disclosures: disclosures.unwrap_or_default() })
     }
 }

@@ -12,6 +12,7 @@ use crate::replay::{NotTaken, ReplayMemory};
 use crate::request::Presented;
 use crate::revocations::Revocations;
 use crate::signer::Signer;
+use crate::step_up;
 use marque_core::call::Call;
 use marque_core::canonical::Digest;
 use marque_core::claims::TxnClaims;
@@ -36,7 +37,8 @@ use std::sync::Arc;
 /// 6. [`decide_offline`]: the steps of the token permit this call here; else its reason with `nearest`;
 /// 7. for every class but read the proof has a call digest: `call_digest_mismatch`;
 /// 8. for everything but uncounted reads without history the ledger reserves a use: its reason, or
-///    `ledger_unavailable`.
+///    `ledger_unavailable`; for a call that the person has to approve first `step_up_required`, with a challenge for
+///    a client that takes one.
 ///
 /// Proof ids are remembered in memory. A gate that was just started, or one of several behind one
 /// address, may take the proof of an uncounted read that another one took within the last minute.
@@ -65,7 +67,8 @@ impl Gate {
     pub fn new(config: GateConfig, keys: impl KeySource + 'static, revocations: Revocations) -> Self {
         let replay = ReplayMemory::new(config.replay_capacity);
         let id = new_id();
-        Self { id, config, keys: Arc::new(keys), revocations, ledger: Arc::new(NoLedger), signer: None, replay }
+        let (keys, ledger) = (Arc::new(keys), Arc::new(NoLedger));
+        Self { id, config, keys, revocations, ledger, signer: None, replay }
     }
 
     /// The gate with a ledger for counted steps.
@@ -75,8 +78,8 @@ impl Gate {
         self
     }
 
-    /// The gate with a key of the resource server, to sign result receipts with. Steps that take values from earlier results
-    /// need it.
+    /// The gate with a key of the resource server: it signs result receipts, without which no later step takes a value from
+    /// a result, and challenges for calls that the person has to approve first, without which nobody is asked.
     #[must_use]
     pub fn with_signer(mut self, signer: Signer) -> Self {
         self.signer = Some(signer);
@@ -182,6 +185,7 @@ impl Gate {
             call_digest: proof.call_digest,
             method: request.method().into(),
             url: request.url().into(),
+            accepts_challenge: request.accepts_challenge(),
             claims,
         })
     }
@@ -198,12 +202,31 @@ impl Gate {
 
     async fn reserve(&self, caller: &Caller, call: Call, now: i64) -> Result<Permit, Refusal> {
         let call_id = Digest::of(format!("{}\0{}", self.id, caller.proof).as_bytes()).to_base64();
-        let reserved = self.ledger.reserve(Reservation { caller, call: &call, call_id }).await?;
+        let reserved = self.ledger.reserve(Reservation { caller, call: &call, call_id }).await;
+        let reserved = reserved.map_err(|refusal| self.challenged(caller, &call, refusal, now))?;
         let Some(step) = reserved_step(&reserved, caller, &call, now) else {
             self.settle_reservation(&reserved, Outcome::Released.into(), now).await;
             return Err(Refusal::new(Reason::LedgerUnavailable).because("the ledger answered for another call"));
         };
         Ok(Permit::new(call, &caller.claims, (&step.id, step.class), Some(reserved)))
+    }
+
+    /// The refusal of a call that the person has to approve first, with a challenge for a client that takes one.
+    fn challenged(&self, caller: &Caller, call: &Call, refusal: Refusal, now: i64) -> Refusal {
+        let (Some(signer), Some(step), true) = (&self.signer, refusal.step_up(), caller.accepts_challenge) else {
+            return refusal;
+        };
+        let alone = caller.envelope().step(step).map(|step| alone(step, caller));
+        if alone.is_none_or(|alone| fitting_step(&alone, call, now).is_err()) {
+            return Refusal::new(Reason::LedgerUnavailable).because("the ledger asks for a step-up of another step");
+        }
+        match step_up::challenge(&self.config, signer, (caller, call, step), (new_id().to_string(), now)) {
+            Ok(challenge) => refusal.with_challenge(&self.config.issuer, challenge),
+            Err(problem) => {
+                tracing::error!(problem, "a challenge cannot be signed");
+                refusal
+            }
+        }
     }
 
     /// Says how a permitted action ended: an [`Outcome`], or the [`CallResult`](crate::CallResult) that it gave.
@@ -245,11 +268,15 @@ fn fitting_step<'e>(envelope: &'e Envelope, call: &Call, now: i64) -> Result<(&'
     }
 }
 
+fn alone(step: &EnvelopeStep, caller: &Caller) -> Envelope {
+    Envelope { steps: vec![step.clone()], bounds: caller.envelope().bounds.clone() }
+}
+
 /// The step that the ledger charged, if it is one that permits this very call. It may be a later
 /// one than the first that fits, when that one is used up.
 fn reserved_step<'c>(reserved: &Reserved, caller: &'c Caller, call: &Call, now: i64) -> Option<&'c EnvelopeStep> {
     let step = caller.envelope().step(&reserved.step)?;
-    let alone = Envelope { steps: vec![step.clone()], bounds: caller.envelope().bounds.clone() };
+    let alone = alone(step, caller);
     let fits = reserved.intent_id == caller.intent_id()
         && reserved.call_digest == call.digest()
         && fitting_step(&alone, call, now).is_ok();

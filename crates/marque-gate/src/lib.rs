@@ -49,6 +49,7 @@ mod replay;
 mod request;
 pub mod revocations;
 mod signer;
+mod step_up;
 
 pub use action::{Args, ConcreteAction};
 pub use caller::Caller;
@@ -62,4 +63,4 @@ pub use permit::Permit;
 pub use refusal::Refusal;
 pub use request::Presented;
 pub use revocations::Revocations;
-pub use signer::Signer;
+pub use signer::{Signer, SigningKey};

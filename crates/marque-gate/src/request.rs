@@ -1,7 +1,7 @@
 //! What a request presents, before anything about it is believed.
 
 use crate::refusal::Refusal;
-use marque_core::names::{HEADER_DPOP, HEADER_TXN_TOKEN};
+use marque_core::names::{HEADER_ACCEPT_CHALLENGE, HEADER_DPOP, HEADER_TXN_TOKEN};
 use marque_core::reason::Reason;
 
 /// The parts of a request that authority is judged by.
@@ -11,6 +11,7 @@ pub struct Presented {
     url: String,
     tokens: Vec<String>,
     proofs: Vec<String>,
+    accepts: Vec<String>,
     has_authorization: bool,
 }
 
@@ -25,8 +26,8 @@ impl Presented {
     /// A request with its method (as sent, upper case) and its absolute URL as its caller wrote it.
     /// Build the URL from configuration and path, never from the `Host` field.
     pub fn new(method: &str, url: &str) -> Self {
-        let (tokens, proofs) = Default::default();
-        Self { method: method.into(), url: url.into(), tokens, proofs, has_authorization: false }
+        let (tokens, proofs, accepts) = Default::default();
+        Self { method: method.into(), url: url.into(), tokens, proofs, accepts, has_authorization: false }
     }
 
     /// Adds a header field. Hand in every field of the request, repeated ones repeatedly: whether a
@@ -37,6 +38,8 @@ impl Presented {
             self.tokens.push(value.into());
         } else if name.eq_ignore_ascii_case(HEADER_DPOP) {
             self.proofs.push(value.into());
+        } else if name.eq_ignore_ascii_case(HEADER_ACCEPT_CHALLENGE) {
+            self.accepts.push(value.into());
         } else if name.eq_ignore_ascii_case("authorization") {
             self.has_authorization |= carries_token(value);
         }
@@ -49,6 +52,15 @@ impl Presented {
 
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Whether the client says that it takes challenges: exactly one field, of the boolean value true (RFC 9651
+    /// §3.3.6), parameters ignored.
+    pub(crate) fn accepts_challenge(&self) -> bool {
+        match self.accepts.as_slice() {
+            [value] => value.split(';').next().is_some_and(|item| item.trim_matches(' ') == "?1"),
+            _ => false,
+        }
     }
 
     /// The one transaction token.

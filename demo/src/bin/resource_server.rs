@@ -21,7 +21,7 @@ use marque_demo::clients::{self, Answer, KeycloakTokens, SigningKey};
 use marque_demo::env::Env;
 use marque_gate::layer::{GateLayer, segments, unknown_route};
 use marque_gate::remote::Marque;
-use marque_gate::{Args, CallResult, ConcreteAction, GateConfig, Outcome, Permit, Refusal};
+use marque_gate::{Args, CallResult, ConcreteAction, GateConfig, Outcome, Permit, Refusal, Signer};
 use serde_json::{Value, json};
 
 /// How long Marque and Keycloak may take until they accept the catalog.
@@ -48,7 +48,8 @@ async fn run() -> Result<()> {
     let config = GateConfig::new(&location, &env.marque.issuer, &env.marque.trust_domain)?;
     let marque = Marque::new(&config, KeycloakTokens::new(&env, &env.clients.rs)?)?;
     let (gate, _following) = marque.gate(config);
-    let gate = gate.with_signer(SigningKey::read(&env.clients.rs.key)?.signer(&env.clients.rs.client_id)?);
+    let signer = Signer::new(&env.clients.rs.client_id, SigningKey::read(&env.clients.rs.key)?);
+    let gate = gate.with_signer(signer);
 
     let app = routes(GateLayer::new(Arc::new(gate), action));
     clients::serve(&location, app).await

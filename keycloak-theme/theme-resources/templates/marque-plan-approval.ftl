@@ -2,7 +2,7 @@
 <#import "buttons.ftl" as buttons>
 <@layout.registrationLayout displayInfo=false; section>
     <#if section = "header">
-        ${msg("marquePlanHeader")}
+        ${msg(isStepUp?then("marqueStepUpHeader", "marquePlanHeader"))}
     <#elseif section = "form">
         <style>
             #marque-approval { container-type: inline-size; }
@@ -15,7 +15,7 @@
             @media (forced-colors: active) { #plan-lines li.marque-danger { border-color: Mark; } }
         </style>
         <div id="marque-approval" data-challenge="${challenge}" data-intent="${intentId}" data-plan-digest="${planDigest}">
-            <ol id="plan-lines" aria-label="${msg("marquePlanLines")}"><#list planLines as line><li<#if line.danger> class="marque-danger"</#if>>${line.text}</li></#list></ol>
+            <ol id="plan-lines" aria-label="${msg(isStepUp?then("marqueStepUpLines", "marquePlanLines"))}"><#list planLines as line><li<#if line.danger> class="marque-danger"</#if>>${line.text}</li></#list></ol>
             <p>${msg("marquePlanWords")} <strong id="plan-words" translate="no">${planWords}</strong></p>
 
             <form id="webauth" action="${url.loginAction}" method="post" hidden="hidden">

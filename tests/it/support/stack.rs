@@ -167,6 +167,9 @@ const LASTING: &[&str] = &[
     "uses",
     "permits",
     "revocations",
+    "step_ups",
+    "step_up_approvals",
+    "step_up_uses",
 ];
 
 /// A few connections as superuser.

@@ -191,7 +191,8 @@ fn in_order(arguments: &Arguments) -> Vec<(&String, &Constraint)> {
     ordered
 }
 
-const fn badge(class: Class) -> &'static str {
+/// The word for a kind of effect.
+pub(crate) const fn badge(class: Class) -> &'static str {
     match class {
         Class::Read => "READ",
         Class::Create => "CREATE",

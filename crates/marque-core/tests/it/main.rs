@@ -19,6 +19,7 @@ mod once;
 mod plan;
 mod receipt;
 mod resolve;
+mod step_up;
 mod support;
 mod text;
 mod unexplained;

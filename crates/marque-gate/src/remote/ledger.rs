@@ -42,6 +42,12 @@ struct Context {
     reason: Option<Reason>,
     error_description: Option<String>,
     nearest: Option<Box<Nearest>>,
+    step_up: Option<StepUpAnswer>,
+}
+
+#[derive(Deserialize)]
+struct StepUpAnswer {
+    step: String,
 }
 
 #[derive(Deserialize)]
@@ -139,7 +145,10 @@ fn read_evaluation(answer: &[u8]) -> Result<Reserved, Refusal> {
     let Evaluation { decision, context } = json::typed(value).map_err(unavailable)?;
     if !decision {
         let reason = context.reason.ok_or_else(|| unavailable("it refused without a reason"))?;
-        let refusal = Refusal::new(reason).near(context.nearest);
+        let refusal = match (reason, context.step_up) {
+            (Reason::StepUpRequired, Some(step_up)) => Refusal::needs_step_up(&step_up.step),
+            (reason, _) => Refusal::new(reason).near(context.nearest),
+        };
         return Err(match context.error_description {
             Some(description) => refusal.because(description),
             None => refusal,

@@ -225,6 +225,8 @@ pub enum Behaviour {
     AnotherStep,
     /// Answers for another intent.
     AnotherIntent,
+    /// Asks for a step-up of a step.
+    StepUp(&'static str),
 }
 
 /// Counts uses in memory, as the server's ledger does.
@@ -274,6 +276,9 @@ impl MemoryLedger {
         let mut book = self.0.lock().unwrap();
         book.asked += 1;
         book.call_ids.push(reservation.call_id.clone());
+        if let Behaviour::StepUp(step) = book.behaviour {
+            return Err(Refusal::needs_step_up(step));
+        }
         let envelope = Envelope { steps: reservation.caller.steps().to_vec(), ..Envelope::default() };
         let steps = book.used.iter().map(|(id, uses)| (id.clone(), Past::counted(*uses, 0))).collect();
         let facts = Facts { steps, ..Facts::default() };
@@ -293,6 +298,7 @@ impl MemoryLedger {
         match book.behaviour {
             Behaviour::Counts => {}
             Behaviour::Unavailable => return Err(Refusal::new(Reason::LedgerUnavailable)),
+            Behaviour::StepUp(_) => {}
             Behaviour::AnotherCall => reserved.call_digest = Digest::of(b"another"),
             Behaviour::AnotherStep => reserved.step = "read".into(),
             Behaviour::AnotherIntent => reserved.intent_id = "another".into(),

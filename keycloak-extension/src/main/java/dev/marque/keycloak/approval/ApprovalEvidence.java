@@ -31,7 +31,7 @@ final class ApprovalEvidence {
      */
     static Map<String, Object> approved(PendingApproval pending, PostedAssertion assertion, Passkey passkey) {
         Map<String, Object> evidence = decision("approved", pending);
-        evidence.put("plan_digest", pending.planDigest());
+        evidence.put(pending.kind().digestMember, pending.digest());
         evidence.put("display", pending.display().members());
         evidence.put("nonce", pending.nonce());
         evidence.put("credential_id", passkey.credentialId());
@@ -58,7 +58,7 @@ final class ApprovalEvidence {
         Map<String, Object> evidence = new LinkedHashMap<>();
         evidence.put("v", VERSION);
         evidence.put("decision", decision);
-        evidence.put("intent_id", pending.intentId());
+        evidence.put(pending.kind().idMember, pending.id());
         return evidence;
     }
 

@@ -9,6 +9,8 @@ import java.util.regex.Pattern;
 import dev.marque.keycloak.plan.PlanAnswer;
 import dev.marque.keycloak.plan.PlanRefused;
 import dev.marque.keycloak.plan.PlanWords;
+import dev.marque.keycloak.plan.Presented;
+import dev.marque.keycloak.plan.StepUpAnswer;
 import jakarta.ws.rs.core.Response;
 import org.keycloak.WebAuthnConstants;
 import org.keycloak.authentication.AuthenticationFlowContext;
@@ -25,8 +27,7 @@ final class ApprovalPage {
 
     static final String MARQUE_URL = "marqueUrl";
     static final String MARQUE_ISSUER = "marqueIssuer";
-    private static final String INTENT_NOTE =
-            AuthorizationEndpoint.LOGIN_SESSION_NOTE_ADDITIONAL_REQ_PARAMS_PREFIX + "marque_intent";
+    private static final String NOTE = AuthorizationEndpoint.LOGIN_SESSION_NOTE_ADDITIONAL_REQ_PARAMS_PREFIX;
     private static final Pattern UUID = Pattern.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}");
     /** Keycloak has no nonce for inline scripts; the browser enforces this header beside the realm's own. */
     private static final String CSP = "frame-ancestors 'none'; base-uri 'none'; object-src 'none'";
@@ -44,9 +45,9 @@ final class ApprovalPage {
         this.templateSha256 = templateSha256;
     }
 
-    /** The intent that the client pushed, if it is a UUID. */
-    static Optional<String> intentId(AuthenticationFlowContext context) {
-        return Optional.ofNullable(context.getAuthenticationSession().getClientNote(INTENT_NOTE))
+    /** The id that the client pushed for something of this kind, if it is a UUID. */
+    static Optional<String> id(AuthenticationFlowContext context, Presented.Kind kind) {
+        return Optional.ofNullable(context.getAuthenticationSession().getClientNote(NOTE + kind.parameter))
                 .filter(id -> UUID.matcher(id).matches());
     }
 
@@ -68,8 +69,8 @@ final class ApprovalPage {
     private Response make(AuthenticationFlowContext context, String error)
             throws Refusal.Refused, PlanUnavailable, PlanRefused {
         AuthenticationSessionModel authSession = context.getAuthenticationSession();
-        PlanAnswer answer = answer(context);
-        if (!answer.plan().isFor(context.getUser().getUsername(), context.getUser().getId())) {
+        Presented answer = answer(context);
+        if (!answer.isFor(context.getUser().getUsername(), context.getUser().getId())) {
             throw new Refusal.Refused(Refusal.WRONG_USER);
         }
         LoginFormsProvider form = authenticator.fillContextForm(context); // sets a challenge of its own
@@ -87,9 +88,11 @@ final class ApprovalPage {
         return fill(form, pending, answer).createForm(ApprovalTemplate.NAME);
     }
 
-    private PlanAnswer answer(AuthenticationFlowContext context) throws Refusal.Refused, PlanUnavailable, PlanRefused {
+    private Presented answer(AuthenticationFlowContext context) throws Refusal.Refused, PlanUnavailable, PlanRefused {
         AuthenticationSessionModel authSession = context.getAuthenticationSession();
-        String intentId = intentId(context).orElseThrow(() -> new Refusal.Refused(Refusal.PLAN_GONE));
+        Presented.Kind kind = id(context, Presented.Kind.STEP_UP).isPresent() ? Presented.Kind.STEP_UP
+                : Presented.Kind.PLAN;
+        String id = id(context, kind).orElseThrow(() -> new Refusal.Refused(Refusal.PLAN_GONE));
         if (!PlanAnswer.MARQUE_CLIENT.equals(authSession.getClient().getClientId())
                 || authSession.getClientNote(OIDCLoginProtocol.NONCE_PARAM) == null) {
             throw new PlanUnavailable("the flow is for the client marque, with a nonce");
@@ -98,10 +101,12 @@ final class ApprovalPage {
         String issuer = config.get(MARQUE_ISSUER);
         String realmIssuer = realmIssuer(authSession);
         String url = config.getOrDefault(MARQUE_URL, issuer);
-        String request = PlanRequest.sign(session, context.getRealm(), realmIssuer, issuer, intentId);
-        byte[] body = marque.fetch(url, intentId, request);
-        return PlanAnswer.verify(body, new PlanAnswer.Expected(issuer, realmIssuer, intentId, Instant.now()),
-                new RealmClients(session, context.getRealm()));
+        String request = PlanRequest.sign(session, context.getRealm(), realmIssuer, issuer, kind, id);
+        byte[] body = marque.fetch(url + kind.path + id, request);
+        PlanAnswer.Expected expected = new PlanAnswer.Expected(issuer, realmIssuer, id, Instant.now());
+        RealmClients clients = new RealmClients(session, context.getRealm());
+        return kind == Presented.Kind.STEP_UP ? StepUpAnswer.verify(body, expected, clients)
+                : PlanAnswer.verify(body, expected, clients);
     }
 
     private static Map<String, String> config(AuthenticationFlowContext context) throws PlanUnavailable {
@@ -122,17 +127,18 @@ final class ApprovalPage {
         response.setHeader("Cross-Origin-Opener-Policy", "same-origin");
     }
 
-    private static LoginFormsProvider fill(LoginFormsProvider form, PendingApproval pending, PlanAnswer answer) {
+    private static LoginFormsProvider fill(LoginFormsProvider form, PendingApproval pending, Presented answer) {
         return form.setAttribute(WebAuthnConstants.CHALLENGE, pending.challenge())
-                .setAttribute("intentId", pending.intentId())
-                .setAttribute("planDigest", pending.planDigest())
-                .setAttribute("planWords", PlanWords.of(answer.plan().digest()))
+                .setAttribute("isStepUp", answer.kind() == Presented.Kind.STEP_UP)
+                .setAttribute("intentId", pending.id())
+                .setAttribute("planDigest", pending.digest())
+                .setAttribute("planWords", PlanWords.of(answer.digest()))
                 .setAttribute("planLines", lines(answer))
                 .setAttribute("longestReason", Denial.LONGEST_REASON);
     }
 
     /** The template engine reads maps; it cannot tell a record's accessors from methods. */
-    private static List<Map<String, Object>> lines(PlanAnswer answer) {
+    private static List<Map<String, Object>> lines(Presented answer) {
         return answer.lines().stream().map(line -> Map.<String, Object>of("text", line.text(), "danger", line.danger()))
                 .toList();
     }

@@ -9,13 +9,13 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.marque.keycloak.plan.Binary;
 import dev.marque.keycloak.plan.CanonicalJson;
 import dev.marque.keycloak.plan.DisplayLines;
-import dev.marque.keycloak.plan.PlanAnswer;
 import dev.marque.keycloak.plan.PlanRefused;
+import dev.marque.keycloak.plan.Presented;
 
 /**
  * How a plan was displayed; the digests are base64url.
  *
- * @param renderer the name of the rendering, {@code marque-lines/1}
+ * @param renderer the name of the rendering
  * @param templateSha256 of the page template's bytes as packed in this jar
  * @param catalogSha256 of the catalogs' digests in the plan's order
  * @param locale of the lines
@@ -23,8 +23,8 @@ import dev.marque.keycloak.plan.PlanRefused;
  */
 record DisplayRecord(String renderer, String templateSha256, String catalogSha256, String locale, String linesSha256) {
 
-    static DisplayRecord of(PlanAnswer answer, String templateSha256) {
-        return new DisplayRecord(DisplayLines.RENDERER, templateSha256, Binary.encode(answer.catalogDigest()),
+    static DisplayRecord of(Presented answer, String templateSha256) {
+        return new DisplayRecord(answer.kind().renderer, templateSha256, Binary.encode(answer.catalogDigest()),
                 DisplayLines.LOCALE, Binary.encode(DisplayLines.digest(answer.lines())));
     }
 

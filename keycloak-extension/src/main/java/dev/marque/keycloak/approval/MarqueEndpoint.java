@@ -24,13 +24,13 @@ final class MarqueEndpoint {
             .build();
 
     /**
-     * Fetches a plan answer, which is still to be verified.
+     * Fetches an answer of Marque's, which is still to be verified.
      *
      * @throws Refusal.Refused if Marque no longer has the plan
      * @throws PlanUnavailable for anything else but a good answer
      */
-    byte[] fetch(String marqueUrl, String intentId, String requestJwt) throws Refusal.Refused, PlanUnavailable {
-        HttpResponse<byte[]> response = send(request(marqueUrl + "/internal/plans/" + intentId, requestJwt));
+    byte[] fetch(String url, String requestJwt) throws Refusal.Refused, PlanUnavailable {
+        HttpResponse<byte[]> response = send(request(url, requestJwt));
         if (response.statusCode() == 404 || response.statusCode() == 410) {
             throw new Refusal.Refused(Refusal.PLAN_GONE);
         }

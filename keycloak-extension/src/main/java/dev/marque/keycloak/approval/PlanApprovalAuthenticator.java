@@ -72,7 +72,7 @@ public class PlanApprovalAuthenticator extends WebAuthnAuthenticator {
         }
         ApprovalEvidence.store(context.getAuthenticationSession(),
                 ApprovalEvidence.denied(pending, Denial.reason(form(context))));
-        context.getEvent().detail("marque_decision", "denied").detail("marque_intent", pending.intentId());
+        context.getEvent().detail("marque_decision", "denied").detail(pending.kind().parameter, pending.id());
         context.success();
     }
 
@@ -92,7 +92,7 @@ public class PlanApprovalAuthenticator extends WebAuthnAuthenticator {
         if (context.getStatus() == FlowStatus.SUCCESS) {
             ApprovalEvidence.store(context.getAuthenticationSession(),
                     ApprovalEvidence.approved(pending, assertion, passkey));
-            context.getEvent().detail("marque_decision", "approved").detail("marque_intent", pending.intentId());
+            context.getEvent().detail("marque_decision", "approved").detail(pending.kind().parameter, pending.id());
         }
     }
 
@@ -124,7 +124,7 @@ public class PlanApprovalAuthenticator extends WebAuthnAuthenticator {
 
     private static boolean isOf(PendingApproval pending, AuthenticationFlowContext context) {
         return pending.userId().equals(context.getUser().getId())
-                && pending.intentId().equals(ApprovalPage.intentId(context).orElse(null));
+                && pending.id().equals(ApprovalPage.id(context, pending.kind()).orElse(null));
     }
 
     private static MultivaluedMap<String, String> form(AuthenticationFlowContext context) {

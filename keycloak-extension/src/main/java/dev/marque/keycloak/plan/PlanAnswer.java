@@ -8,7 +8,7 @@ import java.util.List;
 import com.fasterxml.jackson.databind.JsonNode;
 
 /** Marque's signed answer to a plan request, verified, together with the lines rendered from it. */
-public final class PlanAnswer {
+public final class PlanAnswer implements Presented {
 
     /** The realm's client whose keys sign plan answers. */
     public static final String MARQUE_CLIENT = "marque";
@@ -30,7 +30,7 @@ public final class PlanAnswer {
     }
 
     /** What an answer must be about. */
-    public record Expected(String marqueIssuer, String realmIssuer, String intentId, Instant now) {
+    public record Expected(String marqueIssuer, String realmIssuer, String id, Instant now) {
     }
 
     /**
@@ -42,18 +42,14 @@ public final class PlanAnswer {
         CompactJws jws = CompactJws.of(new String(body, StandardCharsets.US_ASCII), TYPE);
         jws.verify(enabled(clients, MARQUE_CLIENT));
         Members answer = Members.of(StrictJson.object(jws.payload(), "the answer"), "answer");
-        checkClaims(answer, expected);
+        checkClaims(answer, Kind.PLAN.idMember, expected);
         Plan plan = Plan.of(answer.bytes("plan"));
         checkPlan(plan, expected);
         List<Catalog> catalogs = new ArrayList<>();
         for (String compact : answer.texts("catalogs")) {
             catalogs.add(catalog(compact, clients));
         }
-        byte[] nonce = answer.bytes("nonce");
-        if (nonce.length != NONCE_BYTES) {
-            throw new PlanRefused("the nonce is not 32 bytes");
-        }
-        return new PlanAnswer(plan, nonce, Catalogs.of(plan, catalogs));
+        return new PlanAnswer(plan, nonce(answer), Catalogs.of(plan, catalogs));
     }
 
     /** The plan that was verified. */
@@ -61,25 +57,46 @@ public final class PlanAnswer {
         return plan;
     }
 
-    /** Marque's single-use nonce, 32 bytes. */
+    @Override
+    public Kind kind() {
+        return Kind.PLAN;
+    }
+
+    @Override
+    public String id() {
+        return plan.intentId();
+    }
+
+    @Override
+    public byte[] digest() {
+        return plan.digest();
+    }
+
+    @Override
+    public boolean isFor(String realmUsername, String realmSub) {
+        return plan.isFor(realmUsername, realmSub);
+    }
+
+    @Override
     public byte[] nonce() {
         return nonce;
     }
 
-    /** SHA-256 of the catalogs' digests in the plan's order. */
+    @Override
     public byte[] catalogDigest() {
         return catalogDigest;
     }
 
-    /** What the person reads. */
+    @Override
     public List<DisplayLine> lines() {
         return lines;
     }
 
-    private static void checkClaims(Members answer, Expected expected) throws PlanRefused {
+    /** What every answer of Marque's says. */
+    static void checkClaims(Members answer, String idMember, Expected expected) throws PlanRefused {
         answer.require("iss", expected.marqueIssuer());
         answer.require("aud", expected.realmIssuer());
-        answer.require("intent_id", expected.intentId());
+        answer.require(idMember, expected.id());
         if (answer.integer("version", 1) != 1) {
             throw new PlanRefused("an answer of a later version");
         }
@@ -90,13 +107,23 @@ public final class PlanAnswer {
     }
 
     private static void checkPlan(Plan plan, Expected expected) throws PlanRefused {
-        if (!plan.issuer().equals(expected.marqueIssuer()) || !plan.intentId().equals(expected.intentId())
+        if (!plan.issuer().equals(expected.marqueIssuer()) || !plan.intentId().equals(expected.id())
                 || !plan.userIssuer().equals(expected.realmIssuer())) {
             throw new PlanRefused("the plan is of another issuer, intent or realm");
         }
     }
 
-    private static Catalog catalog(String compact, ClientRegistry clients) throws PlanRefused {
+    /** The nonce of an answer. */
+    static byte[] nonce(Members answer) throws PlanRefused {
+        byte[] nonce = answer.bytes("nonce");
+        if (nonce.length != NONCE_BYTES) {
+            throw new PlanRefused("the nonce is not 32 bytes");
+        }
+        return nonce;
+    }
+
+    /** A catalog, by the key of the client that answers for its location. */
+    static Catalog catalog(String compact, ClientRegistry clients) throws PlanRefused {
         CompactJws jws = CompactJws.of(compact, CATALOG_TYPE);
         JsonNode unverified = StrictJson.object(jws.payload(), "a catalog");
         RegisteredClient signer = enabled(clients, Members.of(unverified, "catalog").text("iss"));
@@ -108,7 +135,8 @@ public final class PlanAnswer {
         return catalog;
     }
 
-    private static RegisteredClient enabled(ClientRegistry clients, String clientId) throws PlanRefused {
+    /** A client that may sign. */
+    static RegisteredClient enabled(ClientRegistry clients, String clientId) throws PlanRefused {
         return clients.client(clientId).filter(RegisteredClient::enabled)
                 .orElseThrow(() -> new PlanRefused("the signer is not an enabled client of this realm"));
     }

@@ -59,6 +59,15 @@ public final class StrictJson {
         return node;
     }
 
+    /**
+     * Parses one JSON value of any kind.
+     *
+     * @throws PlanRefused if the octets are anything but one JSON value
+     */
+    static JsonNode value(byte[] octets, String what) throws PlanRefused {
+        return tree(text(octets, what), what);
+    }
+
     private static String text(byte[] octets, String what) throws PlanRefused {
         try {
             return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(octets)).toString();

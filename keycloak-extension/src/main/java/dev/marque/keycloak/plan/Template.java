@@ -2,7 +2,9 @@ package dev.marque.keycloak.plan;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
+import java.util.function.UnaryOperator;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -31,9 +33,18 @@ record Template(List<String> literals, List<String> names) {
     }
 
     String sentence(Step step) {
+        return filled(name -> phrase(name, step));
+    }
+
+    /** The sentence for one call; values are shown as they stand. */
+    String sentence(String resource, Map<String, String> args) {
+        return filled(name -> name.isEmpty() ? resource : args.getOrDefault(name, ABSENT));
+    }
+
+    private String filled(UnaryOperator<String> phrase) {
         StringBuilder out = new StringBuilder(literals.get(0));
         for (int i = 0; i < names.size(); i++) {
-            out.append(phrase(names.get(i), step)).append(literals.get(i + 1));
+            out.append(phrase.apply(names.get(i))).append(literals.get(i + 1));
         }
         return out.toString();
     }

@@ -1,0 +1,114 @@
+//! An approved call meets the ledger: it fills the facts of exactly this call, and is used up with its permit.
+//!
+//! A row alone permits nothing: the evidence of each approval is verified again, from its bytes, with Marque's own key.
+
+use super::verify_step_up::{ProvenStepUp, verify_step_up};
+use super::{Context, FlowError};
+use crate::store;
+use marque_core::call::Call;
+use marque_core::canonical::Digest;
+use marque_core::claims::IntentRef;
+use marque_core::envelope::EnvelopeStep;
+use marque_core::evidence::read_as;
+use marque_core::facts::Facts;
+use marque_core::names;
+use marque_core::plan::Approve;
+use marque_core::step_up::Document;
+use marque_core::step_up::evidence::StepUpPayload;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// Who presents a call, under which signed plan.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Presenter<'a> {
+    pub intent: &'a IntentRef,
+    pub sub: &'a str,
+    pub client_id: &'a str,
+    pub jkt: &'a str,
+}
+
+/// What step-ups say of one call of one presenter.
+#[derive(Clone, Debug, Default)]
+pub(super) struct StepUps {
+    asked: u64,
+    approval: Option<Digest>,
+    unused: Vec<(Uuid, String)>,
+}
+
+/// Reads the step-ups of an intent whose ledger is locked, if any of these steps asks for one.
+pub(super) async fn step_ups(
+    cx: Context<'_>,
+    tx: &mut PgConnection,
+    (intent_id, steps): (Uuid, &[EnvelopeStep]),
+    presenter: Presenter<'_>,
+    call: &Call,
+) -> Result<StepUps, FlowError> {
+    if steps.iter().all(|step| step.approve == Approve::Plan) {
+        return Ok(StepUps::default());
+    }
+    let (now, approval) = (cx.app.clock.now(), call.approval());
+    let asked = store::step_ups::count_others(tx, intent_id, presenter.jkt, approval.as_bytes(), now).await?;
+    let mut unused = Vec::new();
+    for row in store::step_ups::unused(tx, intent_id, presenter.jkt, approval.as_bytes(), now).await? {
+        match proven(cx, &row.evidence) {
+            Ok(document) if is_of(&document, row.step_up_id, presenter, approval, now) => {
+                unused.push((row.step_up_id, document.step));
+            }
+            Ok(_) => tracing::error!(step_up = %row.step_up_id, "step_up.of_another_call"),
+            Err(error) => tracing::error!(step_up = %row.step_up_id, error, "step_up.invalid"),
+        }
+    }
+    Ok(StepUps { asked, approval: (!unused.is_empty()).then_some(approval), unused })
+}
+
+fn proven(cx: Context<'_>, file: &[u8]) -> Result<Document, String> {
+    let evidence = read_as::<StepUpPayload>(file).map_err(|refused| refused.to_string())?;
+    let signer = evidence.signer.thumbprint();
+    if cx.realm.keyring.public().by_thumbprint(signer, names::TYP_STEP_UP_EVIDENCE).is_none() {
+        return Err("it is signed by another key".into());
+    }
+    if evidence.payload.issuer != cx.issuer() {
+        return Err("it is of another issuer".into());
+    }
+    verify_step_up(&evidence.payload).map(|ProvenStepUp { document, .. }| document)
+}
+
+fn is_of(
+    document: &Document,
+    step_up_id: Uuid,
+    presenter: Presenter<'_>,
+    approval: Digest,
+    now: OffsetDateTime,
+) -> bool {
+    document.step_up_id == step_up_id.to_string()
+        && document.intent_id == presenter.intent.id
+        && document.plan_digest == presenter.intent.digest
+        && document.user.sub == presenter.sub
+        && document.presenter.client_id == presenter.client_id
+        && document.presenter.jkt == presenter.jkt
+        && document.approval == approval
+        && document.expires_at.secs() > now.unix_timestamp()
+}
+
+impl StepUps {
+    /// The facts with what is known of step-ups.
+    pub fn known_to(&self, facts: Facts) -> Facts {
+        Facts { approvals: self.approval.into_iter().collect(), step_ups: self.asked, ..facts }
+    }
+
+    /// Uses up the approval by which a step permits: false if there is none for this very step.
+    pub async fn use_up(
+        &self,
+        tx: &mut PgConnection,
+        step: &EnvelopeStep,
+        permit_id: Uuid,
+        now: OffsetDateTime,
+    ) -> Result<bool, FlowError> {
+        if step.approve == Approve::Plan {
+            return Ok(true);
+        }
+        let Some((step_up_id, _)) = self.unused.iter().find(|(_, of)| *of == step.id) else { return Ok(false) };
+        Ok(store::step_ups::use_up(tx, *step_up_id, permit_id, now).await?)
+    }
+}
