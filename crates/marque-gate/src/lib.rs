@@ -21,6 +21,9 @@
 //! # Ok(()) }
 //! ```
 //!
+//! Where the plan has the person asked again before a call, a gate with a [`Challenger`] answers a client that takes
+//! challenges with one for exactly this call: see [`step_up`].
+//!
 //! Without features the crate has no I/O: keys, revocations, ledger and `now` are handed in.
 //! - Feature `http`, module `remote`: Marque's keys, its revocation feed and its ledger over HTTP.
 //! - Feature `tower`, module `layer`: a tower layer and an axum extractor for permits.

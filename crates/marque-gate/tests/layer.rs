@@ -11,7 +11,7 @@ use axum::{Extension, Json, Router};
 use common::*;
 use marque_core::call::Call;
 use marque_gate::layer::{GateLayer, segments, unknown_route};
-use marque_gate::{Args, ConcreteAction, Outcome, Permit, Reason, Refusal};
+use marque_gate::{Args, ChallengeKey, Challenger, ConcreteAction, Gate, Outcome, Permit, Reason, Refusal};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tower::ServiceExt;
@@ -65,8 +65,12 @@ struct Site {
 
 impl Site {
     fn new() -> Self {
+        Self::with(|gate| gate)
+    }
+
+    fn with(change: impl FnOnce(Gate) -> Gate) -> Self {
         let world = Arc::new(World::new());
-        let gate = Arc::new(World::gate_of(&world));
+        let gate = Arc::new(change(World::gate_of(&world)));
         let layer = GateLayer::new(gate, mapper).with_clock(clock).with_body_limit(256);
         let app = Router::new()
             .route("/things/{id}", get(look))
@@ -223,4 +227,29 @@ async fn reads_pass_without_the_ledger() {
     let (status, _, body) = site.send(request).await;
     assert_eq!((status, body), (200, json!({"looked": "a"})));
     assert_eq!(site.world.ledger.asked(), 0);
+}
+
+struct Signs(Key);
+
+impl ChallengeKey for Signs {
+    fn sign(&self, typ: &str, payload: &[u8]) -> Result<String, String> {
+        Ok(self.0.sign(typ, &serde_json::from_slice(payload).unwrap()))
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_needs_a_step_up_is_answered_with_a_challenge_to_who_takes_one() {
+    let site = Site::with(|gate| gate.with_challenger(Challenger::new("rs", Signs(Key::new()))));
+    site.world.ledger.behave(Behaviour::StepUp("change"));
+    let (status, headers, body) = site.send(site.set("set")).await;
+    assert_eq!((status, &body["reason"]), (403, &json!("step_up_required")));
+    assert!(!headers[header::WWW_AUTHENTICATE].to_str().unwrap().contains("transaction"));
+    let mut request = site.set("set");
+    request.headers_mut().insert("accept-txn-challenge", "?1".parse().unwrap());
+    let (status, headers, body) = site.send(request).await;
+    assert_eq!((status, &body["error"]), (401, &json!("transaction_authorization_required")));
+    let challenge = body["step_up"]["transaction_challenge"].as_str().unwrap();
+    let field = headers[header::WWW_AUTHENTICATE].to_str().unwrap();
+    assert!(field.contains(&format!("transaction_challenge=\"{challenge}\"")), "{field}");
+    assert_eq!(site.world.ledger.settled(), []);
 }

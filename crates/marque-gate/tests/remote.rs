@@ -288,6 +288,19 @@ async fn passes_the_ledgers_reason_on() {
 }
 
 #[tokio::test]
+async fn passes_on_which_step_needs_a_step_up() {
+    let (standin, world, gate, _following) = open_gate().await;
+    let values = json!([{"argument": "to", "value": "x", "sources": ["look"]}]);
+    let context = json!({"reason": "step_up_required", "step_up": {"step": "change", "values": values}});
+    standin.answers(vec![(200, json!({"decision": false, "context": context}))]);
+    let refusal = check(&standin, &world, &gate).await.unwrap_err();
+    assert_eq!((refusal.reason(), refusal.step_up()), (Reason::StepUpRequired, Some("change")));
+    standin.answers(vec![(200, json!({"decision": false, "context": {"reason": "step_up_required"}}))]);
+    let refusal = check(&standin, &world, &gate).await.unwrap_err();
+    assert_eq!((refusal.reason(), refusal.step_up()), (Reason::StepUpRequired, None));
+}
+
+#[tokio::test]
 async fn whatever_is_no_reservation_permits_nothing() {
     let (standin, world, gate, _following) = open_gate().await;
     let spoilt = |pointer: &str, value: Value| {
