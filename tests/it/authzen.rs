@@ -2,10 +2,14 @@
 //! by name is told. The certification scenario, which knows users only, is in `tests/authzen`.
 
 use crate::evaluation::{EVALUATION, fresh, permit, refused, request};
+use crate::rows::{change, evidence_of, put_evidence};
 use crate::support::keys::Client;
-use crate::support::plans::{call, rotation, shared};
+use crate::support::plans::{call, plan, rotation, shared, step};
+use crate::support::realm::{Mood, Realm};
 use crate::support::reply::Reply;
+use crate::support::server::Copy;
 use crate::support::stack::Stack;
+use marque_core::names::TYP_JWT;
 use serde_json::{Value, json};
 
 const BATCH: &str = "/access/v1/evaluations";
@@ -158,4 +162,46 @@ async fn a_denial_that_a_plan_would_mend_says_how_to_ask() {
     let reply = stack.post_json("no plan mends it", EVALUATION, &wrong).await;
     refused(&reply, "token_invalid");
     assert_eq!(reply.body["context"].get("access_request"), None);
+}
+
+/// Asks a server beside the stack, as a resource server that its realm has switched to asking by name.
+async fn ask_by_name(realm: &Realm, stack: &Stack, what: &str, user: &str, account: &str) -> Reply {
+    let token = realm.key().sign(TYP_JWT, &realm.access_claims(stack));
+    let body = json!({
+        "subject": {"type": "user", "id": user}, "action": {"name": "rotate_key"},
+        "resource": {"type": "service_account", "id": account},
+    });
+    Reply::to(what, stack.http.post(stack.url(EVALUATION)).bearer_auth(token).json(&body)).await
+}
+
+#[tokio::test]
+async fn rows_about_live_intents_only_leave_some_out() {
+    let main = Stack::open().await;
+    let granted = shared(&main).await;
+    let unsigned = plan(&main, vec![step(&main, "unsigned", "rotate_key", "unsigned")]);
+    let unsigned = main.submitted(&main.agent(), &unsigned).await;
+    let mut realm = Realm::of(&main);
+    realm.set_attribute(&main.env.resource_server.client_id, "marque.resolve_by_subject", "true");
+    realm.go_up(Mood::Well).await;
+    let copy = Copy::beside(&main).await;
+    let server = copy.serve_with(realm.issuer()).await;
+    let (stack, alice) = (&server.stack, main.env.user.username.as_str());
+    let ask = async |what: &str, user: &str, account: &str| ask_by_name(&realm, stack, what, user, account).await;
+
+    let right = ask("what she signed", alice, "by-name").await;
+    assert_eq!(right.success(200)["decision"], true, "{}", right.text);
+    assert_eq!(right.body["context"]["charged"], false);
+    let foreign = evidence_of(&stack.db, &granted.intent_id).await;
+    change(&stack.db, "update intents set state = 'active', redeemed_at = now() where intent_id = $1", &unsigned).await;
+    refused(&ask("active without evidence", alice, "unsigned").await, "resource_not_in_plan");
+    put_evidence(&stack.db, &unsigned, &foreign).await;
+    refused(&ask("active with another's evidence", alice, "unsigned").await, "resource_not_in_plan");
+
+    change(&stack.db, "update intents set username = 'bob' where intent_id = $1", &granted.intent_id).await;
+    refused(&ask("a row that names another user", "bob", "by-name").await, "no_live_intent");
+    assert_eq!(ask("it is left out", alice, "by-name").await.success(200)["decision"], false);
+    change(&stack.db, "update intents set username = 'alice' where intent_id = $1", &granted.intent_id).await;
+    assert_eq!(ask("as it was", alice, "by-name").await.success(200)["decision"], true);
+    change(&stack.db, "update intents set state = 'revoked' where intent_id = $1", &granted.intent_id).await;
+    assert_eq!(ask("over", alice, "by-name").await.success(200)["decision"], false);
 }

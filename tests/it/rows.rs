@@ -26,7 +26,7 @@ pub async fn keyring_of(stack: &Stack) -> Keyring {
 }
 
 /// Changes rows of one intent with triggers switched off, as a superuser can.
-async fn change(db: &PgPool, sql: &'static str, intent: &str) {
+pub async fn change(db: &PgPool, sql: &'static str, intent: &str) {
     let mut tx = db.begin().await.unwrap();
     sqlx::query("set local session_replication_role = replica").execute(&mut *tx).await.unwrap();
     let id: Uuid = intent.parse().unwrap();
@@ -35,13 +35,13 @@ async fn change(db: &PgPool, sql: &'static str, intent: &str) {
     tx.commit().await.unwrap();
 }
 
-async fn evidence_of(db: &PgPool, intent: &str) -> Vec<u8> {
+pub async fn evidence_of(db: &PgPool, intent: &str) -> Vec<u8> {
     let id: Uuid = intent.parse().unwrap();
     sqlx::query_scalar("select evidence from approvals where intent_id = $1").bind(id).fetch_one(db).await.unwrap()
 }
 
 /// Puts an evidence file where an intent's is looked for.
-async fn put_evidence(db: &PgPool, intent: &str, evidence: &[u8]) {
+pub async fn put_evidence(db: &PgPool, intent: &str, evidence: &[u8]) {
     let mut tx = db.begin().await.unwrap();
     sqlx::query("set local session_replication_role = replica").execute(&mut *tx).await.unwrap();
     let id: Uuid = intent.parse().unwrap();

@@ -76,6 +76,7 @@ pub const ROTATIONS: &[(&str, u64)] = &[
     ("fault", 50),
     ("batch", 2),
     ("seek", 1),
+    ("by-name", 1),
     ("for-worker", 1),
     ("for-both", 1),
 ];

@@ -99,6 +99,11 @@ impl Realm {
         self.state.clients.lock().unwrap().get_mut(client_id).unwrap()["enabled"] = enabled.into();
     }
 
+    /// Gives a client an attribute.
+    pub fn set_attribute(&self, client_id: &str, name: &str, value: &str) {
+        self.state.clients.lock().unwrap().get_mut(client_id).unwrap()["attributes"][name] = value.into();
+    }
+
     /// The claims of a right access token of a resource server.
     pub fn access_claims(&self, stack: &Stack) -> Value {
         json!({
