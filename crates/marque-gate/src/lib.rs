@@ -21,7 +21,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Where the plan has the person asked again before a call, a gate with a [`Challenger`] answers a client that takes
+//! Where the plan has the person asked again before a call, a gate with a [`Signer`] answers a client that takes
 //! challenges with one for exactly this call: see [`step_up`].
 //!
 //! Without features the crate has no I/O: keys, revocations, ledger and `now` are handed in.

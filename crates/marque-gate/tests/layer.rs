@@ -11,7 +11,7 @@ use axum::{Extension, Json, Router};
 use common::*;
 use marque_core::call::Call;
 use marque_gate::layer::{GateLayer, segments, unknown_route};
-use marque_gate::{Args, ChallengeKey, Challenger, ConcreteAction, Gate, Outcome, Permit, Reason, Refusal};
+use marque_gate::{Args, ConcreteAction, Gate, Outcome, Permit, Reason, Refusal, Signer, SigningKey};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tower::ServiceExt;
@@ -231,7 +231,7 @@ async fn reads_pass_without_the_ledger() {
 
 struct Signs(Key);
 
-impl ChallengeKey for Signs {
+impl SigningKey for Signs {
     fn sign(&self, typ: &str, payload: &[u8]) -> Result<String, String> {
         Ok(self.0.sign(typ, &serde_json::from_slice(payload).unwrap()))
     }
@@ -239,7 +239,7 @@ impl ChallengeKey for Signs {
 
 #[tokio::test]
 async fn a_call_that_needs_a_step_up_is_answered_with_a_challenge_to_who_takes_one() {
-    let site = Site::with(|gate| gate.with_challenger(Challenger::new("rs", Signs(Key::new()))));
+    let site = Site::with(|gate| gate.with_signer(Signer::new("rs", Signs(Key::new()))));
     site.world.ledger.behave(Behaviour::StepUp("change"));
     let (status, headers, body) = site.send(site.set("set")).await;
     assert_eq!((status, &body["reason"]), (403, &json!("step_up_required")));

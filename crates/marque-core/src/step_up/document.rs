@@ -149,7 +149,10 @@ impl ShownArgument {
     /// A call's arguments, each with the plan's steps that its value comes from.
     pub fn of(call: &Call, late: &[LateValue], plan: &ResolvedPlan) -> Vec<Self> {
         let argument = |(name, value): (&String, &Value)| {
-            let of_value = late.iter().filter(|late| late.argument.as_deref() == Some(name.as_str())).flat_map(|late| &late.sources);
+            let of_value = late
+                .iter()
+                .filter(|late| late.argument.as_deref() == Some(name.as_str()))
+                .flat_map(|late| &late.sources);
             let sources = Source::of(of_value.map(String::as_str), plan);
             Self { name: name.clone(), value: shown(value), sources }
         };
