@@ -173,7 +173,8 @@ fn what_the_heap_holds_is_a_multiple_of_the_input() {
 fn what_is_refused_is_not_kept() {
     let deep = "[".repeat(limits::PLAN_BYTES);
     let ((), held) = most(|| drop(black_box(SubmittedPlan::parse(deep.as_bytes()))));
-    assert!(held < limits::PLAN_BYTES, "{held}");
+    // Room for the canonical form is made at once, in proportion to the input.
+    assert!(held < 3 * limits::PLAN_BYTES, "{held}");
     let wide = format!("[{}0]", "0,".repeat(limits::CALL_BYTES / 2 - 10));
     let ((), held) = most(|| drop(black_box(parse_call(wide.as_bytes(), limits::CALL_BYTES))));
     assert!(held < 40 * limits::CALL_BYTES, "{held}");

@@ -11,7 +11,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Reasons that no plan, hop or call leads to, and what gives them instead.
-const OUT_OF_REACH: [(&[Reason], &str); 6] = [
+const OUT_OF_REACH: [(&[Reason], &str); 7] = [
     (
         &[
             Reason::TokenMissing,
@@ -27,6 +27,10 @@ const OUT_OF_REACH: [(&[Reason], &str); 6] = [
     ),
     (&[Reason::RevocationStateStale, Reason::IntentRevoked], "a gate follows the feed of revocations"),
     (&[Reason::StepUpRequired], "the code on the wire for what a scenario expects as step_up"),
+    (
+        &[Reason::ChallengeInvalid, Reason::ChallengeUsed, Reason::StepUpNotNeeded],
+        "the server reads a challenge before it asks the person",
+    ),
     (
         &[
             Reason::LedgerUnavailable,
