@@ -1,7 +1,7 @@
 //! Bad input of resource servers: an error that names the place, never a 500, and nothing half-stored.
 
 use crate::support::keys::Key;
-use crate::support::plans::{rotation, shared};
+use crate::support::plans::{PUBLISHED, rotation, shared};
 use crate::support::reply::Reply;
 use crate::support::server::Copy;
 use crate::support::stack::Stack;
@@ -122,9 +122,6 @@ async fn a_refused_call_is_an_answer_and_leaves_nothing() {
         .refused(400, "invalid_target")
         .naming("context.location");
 }
-
-/// The version of the catalog that the stack's resource server has published.
-const PUBLISHED: u64 = 2;
 
 /// A catalog of the stack's resource server.
 fn catalog(stack: &Stack, version: u64, class: &str) -> Value {

@@ -1,7 +1,7 @@
 //! Catalogs: one that lowers a severity waits for an administrator of the realm, and only she makes it count.
 
 use crate::support::keys::{Key, now};
-use crate::support::plans::rotating;
+use crate::support::plans::{PUBLISHED, rotating};
 use crate::support::realm::{Admin, Mood, Realm};
 use crate::support::reply::Reply;
 use crate::support::server::{Copy, Server};
@@ -16,6 +16,11 @@ struct House {
     realm: Realm,
     server: Server,
     _copy: Copy,
+}
+
+/// A version as the server knows it; version 1 is the one that the stack's resource server has published.
+const fn v(version: u64) -> u64 {
+    PUBLISHED - 1 + version
 }
 
 impl House {
@@ -75,9 +80,10 @@ impl House {
     }
 
     /// A catalog in which the rotation of keys is of a class.
+    /// A catalog; version 1 is the one that the stack's resource server has published.
     fn catalog(&self, version: u64, class: &str) -> Value {
         json!({
-            "iss": self.stack().env.resource_server.client_id, "version": version, "location": self.stack().location(),
+            "iss": self.stack().env.resource_server.client_id, "version": v(version), "location": self.stack().location(),
             "actions": {"rotate_key": {
                 "class": class, "reversible": false, "resource": "service_account", "args": {},
                 "display": {"en": "Rotate {resource}"},
@@ -108,12 +114,12 @@ async fn a_lowered_severity_waits_and_counts_once_it_is_accepted() {
     let read = house.catalog(2, "read");
     let reply = house.publish("a rotation that is called a read", &read).await;
     let answer = reply.success(202);
-    assert_eq!((&answer["state"], &answer["version"]), (&json!("waiting"), &json!(2)));
+    assert_eq!((&answer["state"], &answer["version"]), (&json!("waiting"), &json!(v(2))));
     let class = json!({
         "path": "$.actions.rotate_key.class", "action": "rotate_key", "what": "class", "before": "change", "after": "read",
     });
     assert!(answer["milder"].as_array().unwrap().contains(&class), "{}", reply.text);
-    assert_eq!(house.class_of_a_rotation().await, (json!("change"), json!(1)), "what waits is not used");
+    assert_eq!(house.class_of_a_rotation().await, (json!("change"), json!(v(1))), "what waits is not used");
     let again = house.publish("the same again", &read).await;
     assert_eq!(again.success(202)["milder"], answer["milder"], "answered again");
     let [waiting] = house.waiting().await.try_into().unwrap();
@@ -125,12 +131,16 @@ async fn a_lowered_severity_waits_and_counts_once_it_is_accepted() {
         (&accepted.success(200)["state"], &accepted.body["decided_by"]["sub"]),
         (&json!("accepted"), &json!("7c1b"))
     );
-    assert_eq!(house.class_of_a_rotation().await, (json!("read"), json!(2)));
+    assert_eq!(house.class_of_a_rotation().await, (json!("read"), json!(v(2))));
     assert_eq!(house.waiting().await, [Value::Null; 0]);
-    assert_eq!(house.publish("the same once more", &read).await.success(201)["version"], 2);
+    assert_eq!(house.publish("the same once more", &read).await.success(201)["version"], v(2));
     house.decide("a second decision", &read, "refuse").await.refused(410, "gone").naming("accepted already");
-    let sql = "select sub, username, client_id from catalog_decisions where version = 2 and decision = 'accepted'";
-    let kept: (String, String, String) = sqlx::query_as(sql).fetch_one(&house.stack().db).await.unwrap();
+    let sql = format!(
+        "select sub, username, client_id from catalog_decisions where version = {} and decision = 'accepted'",
+        v(2)
+    );
+    let kept: (String, String, String) =
+        sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_one(&house.stack().db).await.unwrap();
     assert_eq!(kept, ("7c1b".into(), "dora".into(), "console".into()));
     let log = house.server.log();
     assert!(log.contains("catalog.waiting") && log.contains("catalog.decided") && log.contains("7c1b"), "{log}");
@@ -145,11 +155,15 @@ async fn a_refused_catalog_never_counts_and_a_later_one_goes_its_way() {
     house.publish("the refused one again", &read).await.refused(409, "conflict").naming("refused");
     house.publish("other octets under its version", &house.catalog(2, "change")).await.refused(409, "conflict");
     house.decide("a change of mind", &read, "accept").await.refused(410, "gone").naming("refused already");
-    assert_eq!(house.class_of_a_rotation().await, (json!("change"), json!(1)));
+    assert_eq!(house.class_of_a_rotation().await, (json!("change"), json!(v(1))));
     house.publish("one that lowers nothing", &house.catalog(3, "send")).await.success(201);
-    assert_eq!(house.class_of_a_rotation().await, (json!("send"), json!(3)));
+    assert_eq!(house.class_of_a_rotation().await, (json!("send"), json!(v(3))));
     house.publish("back to what it was before", &house.catalog(4, "change")).await.success(202);
-    assert_eq!(house.class_of_a_rotation().await, (json!("send"), json!(3)), "each admitted version is compared with");
+    assert_eq!(
+        house.class_of_a_rotation().await,
+        (json!("send"), json!(v(3))),
+        "each admitted version is compared with"
+    );
 }
 
 #[tokio::test]
@@ -159,15 +173,19 @@ async fn a_newer_upload_makes_a_waiting_one_lapse() {
     house.publish("a lowered one", &second).await.success(202);
     house.publish("one that lowers nothing", &house.catalog(3, "change")).await.success(201);
     assert_eq!(house.waiting().await, [Value::Null; 0]);
-    house.decide("on what lapsed", &second, "accept").await.refused(410, "gone").naming("version 3");
+    house.decide("on what lapsed", &second, "accept").await.refused(410, "gone").naming(&format!("version {}", v(3)));
     house.publish("a lowered one", &fourth).await.success(202);
     house.publish("another lowered one", &fifth).await.success(202);
-    house.decide("on what lapsed", &fourth, "accept").await.refused(410, "gone").naming("version 5");
+    house.decide("on what lapsed", &fourth, "accept").await.refused(410, "gone").naming(&format!("version {}", v(5)));
     let waiting: Vec<_> = house.waiting().await.iter().map(|one| one["version"].clone()).collect();
-    assert_eq!(waiting, [5]);
-    house.publish("an older version", &house.catalog(4, "change")).await.refused(409, "conflict").naming("above 5");
+    assert_eq!(waiting, [v(5)]);
+    house
+        .publish("an older version", &house.catalog(4, "change"))
+        .await
+        .refused(409, "conflict")
+        .naming(&format!("above {}", v(5)));
     house.decide("on what waits", &fifth, "accept").await.success(200);
-    assert_eq!(house.class_of_a_rotation().await, (json!("create"), json!(5)));
+    assert_eq!(house.class_of_a_rotation().await, (json!("create"), json!(v(5))));
 }
 
 #[tokio::test]
@@ -206,7 +224,7 @@ async fn only_an_administrator_decides_and_only_on_what_she_read() {
     let other = json!(Digest::of(b"another"));
     for (status, error, what, body) in [
         (409, "conflict", "another digest", changed("sha256", other)),
-        (404, "not_found", "another version", changed("version", json!(3))),
+        (404, "not_found", "another version", changed("version", json!(v(3)))),
         (404, "not_found", "a version that no database holds", changed("version", json!(u64::MAX >> 11))),
         (404, "not_found", "another location", changed("location", json!("http://localhost:1"))),
         (404, "not_found", "a location with NUL", changed("location", json!("a\u{0}b"))),
@@ -224,7 +242,7 @@ async fn only_an_administrator_decides_and_only_on_what_she_read() {
     let without = house.token(json!({"realm_access": {"roles": []}}));
     Reply::to("no role", list("?state=waiting").bearer_auth(without)).await.refused(403, "insufficient_scope");
     assert_eq!(house.stack().row_counts().await, before);
-    assert_eq!(house.class_of_a_rotation().await, (json!("change"), json!(1)));
+    assert_eq!(house.class_of_a_rotation().await, (json!("change"), json!(v(1))));
 }
 
 #[tokio::test]
@@ -233,10 +251,9 @@ async fn a_row_makes_no_waiting_catalog_count() {
     let db = &house.stack().db;
     house.publish("a lowered one", &house.catalog(2, "read")).await.success(202);
     let digest = Digest::of(house.catalog(2, "read").to_string().as_bytes());
-    for (what, admission) in [
-        ("no admission", "select ''"),
-        ("another version's admission", "select admission from catalogs where version = 1"),
-    ] {
+    let location = house.stack().location();
+    let published = format!("select admission from catalogs where version = {} and location = '{location}'", v(1));
+    for (what, admission) in [("no admission", "select ''"), ("another version's admission", published.as_str())] {
         let sql = format!(
             "insert into catalogs (realm, location, version, client_id, jws, sha256, admission, uploaded_at)
              select realm, location, version, client_id, jws, $1, ({admission}), now() from waiting_catalogs"
@@ -247,14 +264,22 @@ async fn a_row_makes_no_waiting_catalog_count() {
         plan.as_object_mut().unwrap().remove("delegates");
         let reply = house.stack().submit(what, &house.stack().agent(), &plan).await;
         reply.because(400, "invalid_authorization_details", "unknown_location");
-        let refused = sqlx::query("delete from catalogs where version = 2").execute(db).await.unwrap_err();
+        let refused = sqlx::query("delete from catalogs where sha256 = $1")
+            .bind(digest.as_bytes().as_slice())
+            .execute(db)
+            .await
+            .unwrap_err();
         assert!(refused.to_string().contains("written once"), "{refused}");
         let mut tx = db.begin().await.unwrap();
         sqlx::query("set local session_replication_role = replica").execute(&mut *tx).await.unwrap();
-        sqlx::query("delete from catalogs where version = 2").execute(&mut *tx).await.unwrap();
+        sqlx::query("delete from catalogs where sha256 = $1")
+            .bind(digest.as_bytes().as_slice())
+            .execute(&mut *tx)
+            .await
+            .unwrap();
         tx.commit().await.unwrap();
     }
-    assert_eq!(house.class_of_a_rotation().await, (json!("change"), json!(1)));
+    assert_eq!(house.class_of_a_rotation().await, (json!("change"), json!(v(1))));
 }
 
 #[tokio::test]

@@ -7,6 +7,9 @@ use marque_core::call::{Call, CallResource};
 use serde_json::{Map, Value, json};
 use tokio::sync::OnceCell;
 
+/// The version of the catalog that the stack's resource server has published.
+pub const PUBLISHED: u64 = 2;
+
 /// A step at the stack's resource server.
 pub fn step(stack: &Stack, id: &str, action: &str, resource: &str) -> Value {
     let kind = match action {
