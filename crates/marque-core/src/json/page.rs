@@ -6,7 +6,6 @@ use serde::de::Error;
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
-use std::io::Write;
 use std::ops::Range;
 
 /// The canonical form of what was read so far.
@@ -72,7 +71,7 @@ impl<'de> Page<'de> {
     /// A value that is written as it is shown.
     pub fn word(&mut self, value: impl fmt::Display) {
         // Writing into memory does not fail.
-        let _ = write!(self.written, "{value}");
+        self.written.extend_from_slice(value.to_string().as_bytes());
     }
 
     /// A number, which is an integer that binary64 holds exactly.
