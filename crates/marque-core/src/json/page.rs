@@ -70,7 +70,6 @@ impl<'de> Page<'de> {
 
     /// A value that is written as it is shown.
     pub fn word(&mut self, value: impl fmt::Display) {
-        // Writing into memory does not fail.
         self.written.extend_from_slice(value.to_string().as_bytes());
     }
 
