@@ -233,7 +233,11 @@ async fn keep(
     let (pending_until, expires_at) = (plan_ends.min(now + PENDING), plan_ends.min(now + GOOD));
     let at = proven.plan.catalogs.iter().position(|catalog| catalog.location == step.location);
     let catalog = at.and_then(|at| evidence.payload.catalogs.get(at));
-    let catalog = catalog.ok_or_else(|| FlowError::internal("a signed plan without the catalog of a step"))?;
+    // A step that no catalog describes can be signed where the realm has it shown; its calls cannot without any catalog.
+    let catalog = catalog.ok_or_else(|| {
+        let reason = Reason::UnknownLocation;
+        Refusal::new(OAuthError::AccessDenied, reason.meaning()).because(reason).about(&challenge.intent.id)
+    })?;
     let document = document(challenge, step, late, (evidence, proven), step_up_id, (catalog, expires_at))?;
     let canonical = document.canonical();
     let row = NewStepUp {

@@ -4,9 +4,10 @@
 
 use super::document::{Document, ShownArgument, Source};
 use crate::canonical::canonical_text;
-use crate::catalog::{Catalog, Part, slots};
+use crate::catalog::{Catalog, CatalogAction, Part, slots};
 use crate::display::badge;
 use crate::plan::Class;
+use std::borrow::Cow;
 
 /// Name of this rendering; another wording gets another name.
 pub const RENDERER: &str = "marque-step-up-lines/1";
@@ -19,13 +20,8 @@ pub fn lines(document: &Document, catalog: &Catalog, locale: &str) -> Result<Vec
     if locale != "en" {
         return Err(format!("there is no wording for the locale {locale:?}"));
     }
-    let action = catalog.action(&document.action).filter(|action| {
-        catalog.reference() == document.catalog
-            && document.catalog.location == document.location
-            && action.class == document.class
-            && action.resource == document.resource.kind
-    });
-    let action = action.ok_or("the catalog is not the document's, or does not describe the call so")?;
+    let action =
+        described(document, catalog).ok_or("the catalog is not the document's, or does not describe the call so")?;
     let irreversible = if action.reversible || action.class == Class::Read { "" } else { " (IRREVERSIBLE)" };
     let template = action.display.get(locale).ok_or("the catalog has no sentence in this locale")?;
     let mut lines = heading(document);
@@ -38,6 +34,19 @@ pub fn lines(document: &Document, catalog: &Catalog, locale: &str) -> Result<Vec
         Some(_) => Err("a line holds a control character".into()),
         None => Ok(lines),
     }
+}
+
+/// How the catalog describes the call; a call of the gravest class that it does not describe is shown as one that cannot
+/// be explained.
+fn described<'c>(document: &Document, catalog: &'c Catalog) -> Option<Cow<'c, CatalogAction>> {
+    if catalog.reference() != document.catalog || document.catalog.location != document.location {
+        return None;
+    }
+    let action = match catalog.action(&document.action) {
+        Some(action) => Cow::Borrowed(action),
+        None => Cow::Owned(CatalogAction::unexplained(&document.resource.kind)),
+    };
+    (action.class == document.class && action.resource == document.resource.kind).then_some(action)
 }
 
 fn heading(document: &Document) -> Vec<String> {

@@ -30,10 +30,10 @@ record CatalogAction(ActionClass actionClass, boolean irreversible, String resou
     }
 
     /** What is taken for granted of an action that no catalog describes: the gravest. */
-    static CatalogAction unexplained(Step step) throws PlanRefused {
+    static CatalogAction unexplained(String resourceType, Set<String> names) throws PlanRefused {
         Map<String, Boolean> args = new HashMap<>();
-        step.args().keySet().forEach(name -> args.put(name, true));
-        return new CatalogAction(ActionClass.GRANT, true, step.resourceType(), args, List.of(),
+        names.forEach(name -> args.put(name, true));
+        return new CatalogAction(ActionClass.GRANT, true, resourceType, args, List.of(),
                 Template.of(UNEXPLAINED, Set.of()));
     }
 

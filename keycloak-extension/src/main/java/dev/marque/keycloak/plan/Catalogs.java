@@ -51,7 +51,7 @@ final class Catalogs {
         Catalog catalog = byLocation.get(step.location());
         boolean described = catalog != null && catalog.actions().containsKey(step.action());
         if (!described && step.mayBeUnexplained()) {
-            return CatalogAction.unexplained(step);
+            return CatalogAction.unexplained(step.resourceType(), step.args().keySet());
         }
         if (catalog == null) {
             throw new PlanRefused("no catalog for the location of step " + step.id());

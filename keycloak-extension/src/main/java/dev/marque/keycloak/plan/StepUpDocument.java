@@ -100,8 +100,11 @@ record StepUpDocument(byte[] canonical, String issuer, String id, byte[] planDig
     private CatalogAction described(Catalog catalog) throws PlanRefused {
         boolean isTheOne = catalog.location().equals(catalogLocation) && catalog.version() == catalogVersion
                 && Arrays.equals(catalog.digest(), catalogSha256) && catalogLocation.equals(location);
-        CatalogAction described = isTheOne ? catalog.actions().get(action) : null;
-        if (described == null || described.actionClass() != actionClass
+        CatalogAction described = catalog.actions().get(action);
+        if (described == null) {
+            described = CatalogAction.unexplained(resourceType, args.keySet());
+        }
+        if (!isTheOne || described.actionClass() != actionClass
                 || !described.resourceType().equals(resourceType)) {
             throw new PlanRefused("the catalog is not the document's, or does not describe the call so");
         }
