@@ -42,10 +42,12 @@ pub mod keys;
 pub mod layer;
 pub mod ledger;
 mod permit;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod refusal;
 #[cfg(feature = "http")]
 pub mod remote;
-mod replay;
+pub mod replay;
 mod request;
 pub mod revocations;
 mod signer;
