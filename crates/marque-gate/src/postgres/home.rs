@@ -1,12 +1,13 @@
 //! Which steps are counted here, and which at Marque.
 //!
 //! A step's decision needs facts about the steps that it is tied to: those it comes after, those it excludes, those it
-//! takes values from, and those that it shares a budget with. It is made here only if all of these are counted here. Where
+//! takes values from, and those that it shares a budget with. It is made here only if all of these are counted here. Steps
+//! that one call may fit are kept together, too, so that whoever is asked about the call may choose among them. Where
 //! a step is counted is decided once for an intent and written down before the first use; see
 //! `docs/decisions/0003-the-ledger-of-a-resource-server.md` for why nothing is then counted twice.
 
 use marque_core::envelope::{Envelope, EnvelopeStep};
-use marque_core::plan::Approve;
+use marque_core::plan::{Approve, ResourceId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a step is counted.
@@ -104,6 +105,16 @@ impl Shown<'_> {
     }
 }
 
+/// Whether there may be a call that both steps describe. Marque, asked about one, may answer with the other.
+fn may_fit_one_call(step: &EnvelopeStep, other: &EnvelopeStep) -> bool {
+    let are_two = match (&step.resource.id, &other.resource.id) {
+        (ResourceId::Exact(id), ResourceId::Exact(other)) => id != other,
+        _ => false,
+    };
+    let is_alike = step.location == other.location && step.action == other.action;
+    is_alike && step.resource.kind == other.resource.kind && !are_two
+}
+
 /// What each step of a token is tied to.
 #[derive(Debug)]
 struct Ties<'e> {
@@ -127,6 +138,12 @@ impl<'e> Ties<'e> {
         for (id, tied) in &needs {
             for other in tied {
                 both_ways.entry(other).or_default().insert(id);
+            }
+        }
+        for (index, step) in envelope.steps.iter().enumerate() {
+            for other in envelope.steps.iter().skip(index + 1).filter(|other| may_fit_one_call(step, other)) {
+                both_ways.entry(&step.id).or_default().insert(&other.id);
+                both_ways.entry(&other.id).or_default().insert(&step.id);
             }
         }
         Self { needs, both_ways }

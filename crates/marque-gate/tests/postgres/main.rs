@@ -5,5 +5,8 @@ mod alone;
 mod common;
 mod effects;
 mod faults;
+#[path = "../player/mod.rs"]
+mod player;
+mod stories;
 mod support;
 mod uses;

@@ -25,7 +25,7 @@ fn plan() -> impl Strategy<Value = Value> {
             .enumerate()
             .map(|(index, (place, after, approve, _))| {
                 let after: Vec<_> = after.iter().filter(|id| **id != IDS[index]).collect();
-                json!({"id": IDS[index], "location": PLACES[usize::from(*place == 0)], "action": "x",
+                json!({"id": IDS[index], "location": PLACES[usize::from(*place == 0)], "action": if *place < 2 { IDS[index] } else { "x" },
                        "resource": {"type": "t", "id": "i"}, "args": {}, "uses": 1, "class": "change",
                        "after": after, "excludes": rivals(index),
                        "approve": if *approve == 0 { "step_up" } else { "plan" }})
