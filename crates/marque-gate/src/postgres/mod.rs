@@ -20,11 +20,17 @@
 //! # Ok(()) }
 //! ```
 //!
+//! Between the permit and the end of its call the use is reserved. If the transaction is rolled back, or its connection
+//! dies, it stays so, becomes unknown after a minute, and goes on counting as used: [`PgLedger::open_permits`] lists such
+//! permits for whoever can find out what happened. The layer of module `layer` knows nothing of transactions: an answer
+//! of 5xx commits the use, as at Marque.
+//!
 //! # What it decides
 //! Whatever needs no other ledger: steps whose order, group, budgets and late-bound values involve steps of this location
 //! alone, as far as the token shows. For the rest it asks the ledger that [`PgLedger::with_fallback`] names, and without
 //! one it refuses with [`Reason::LedgerUnavailable`](crate::Reason::LedgerUnavailable): steps that are tied to steps
-//! elsewhere or to steps that the token does not show, steps that need a step-up, and all steps of a plan that counts turns.
+//! elsewhere or to steps that the token does not show, steps that need a step-up, steps that one call may fit beside such
+//! ones, and all steps of a plan that counts turns.
 //! Where a step is counted is written down before its first use and never changes.
 //!
 //! # What the operator answers for
