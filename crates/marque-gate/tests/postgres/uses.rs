@@ -22,7 +22,11 @@ fn pay(uses: u64) -> Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_concurrent_calls_against_one_use_give_exactly_one_permit() {
     let shop = Arc::new(Shop::open().await);
-    let token = Token::of(set_once());
+    let mut steps = set_once();
+    steps.as_array_mut().unwrap().push(step("other", "begin", "change", "a", json!(1), json!({})));
+    let token = Token::of(steps);
+    // The intent is known: nothing but its lock keeps the calls apart.
+    assert!(shop.check(&token, &call("begin", "a", json!({}))).await.is_ok());
     let call = call("set", "a", json!({"to": "x"}));
     let calls: Vec<_> = (0..1000)
         .map(|_| {
