@@ -45,7 +45,14 @@ fn the_core_knows_no_input_and_no_output() {
 fn the_gate_brings_neither_the_server_nor_its_store() {
     const SERVER: &[&str] = &["marque", "sqlx", "sqlx-core", "axum", "webauthn-rs-core", "openidconnect", "askama"];
     const TRANSPORT: &[&str] = &["tokio", "reqwest", "hyper", "tower"];
-    assert_eq!(unwanted(&tree("marque-gate", &["--all-features"]), SERVER), [""; 0]);
+    const STORE: &[&str] = &["sqlx", "sqlx-core"];
+    let all = tree("marque-gate", &["--all-features"]);
+    let beside: Vec<_> = unwanted(&all, SERVER).into_iter().filter(|name| !STORE.contains(name)).collect();
+    assert_eq!(beside, [""; 0]);
+    assert_eq!(unwanted(&all, &["sqlx-mysql", "sqlx-sqlite", "openssl-sys"]), [""; 0], "one store, one crypto library");
+    let connected = tree("marque-gate", &["--no-default-features", "--features", "http,tower"]);
+    assert_eq!(unwanted(&connected, SERVER), [""; 0], "a store is brought by the feature postgres alone");
+    assert_eq!(unwanted(&tree("marque-gate", &["--no-default-features", "--features", "postgres"]), STORE), STORE);
     let plain = tree("marque-gate", &[]);
     assert_eq!(unwanted(&plain, &[SERVER, TRANSPORT].concat()), [""; 0]);
     assert!(plain.contains("marque-core"));

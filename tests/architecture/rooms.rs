@@ -243,6 +243,23 @@ fn each_rule_can_fail() {
     }
 }
 
+// ---- the gate's own ledger
+
+/// In the gate, sqlx belongs to one module, and statements to one file.
+#[test]
+fn the_gate_names_its_database_in_one_module_and_makes_statements_in_one_file() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/marque-gate/src");
+    let mut statements = 0;
+    for path in sources(&root) {
+        let (name, tokens) = (path.strip_prefix(&root).unwrap(), tokens(&fs::read_to_string(&path).unwrap()));
+        let texts = tokens.iter().filter(|token| matches!(token, Token::Text(text) if is_statement(text))).count();
+        assert!(!mentions(&tokens, "sqlx") || name.starts_with("postgres"), "{}: sqlx", name.display());
+        assert!(texts == 0 || name == Path::new("postgres/store.rs"), "{}: a statement", name.display());
+        statements += texts;
+    }
+    assert!(statements > 10, "the statements were found");
+}
+
 // ---- the pure core
 
 /// Modules of the standard library that reach outside the process or read the time.

@@ -137,7 +137,7 @@ fn others_of_group<'s>((id, group): Grouped<'s>, steps: impl Iterator<Item = Gro
 
 impl EnvelopeStep {
     /// Ids of the steps that its resource and its arguments take values from.
-    fn sources(&self) -> impl Iterator<Item = &str> {
+    pub fn sources(&self) -> impl Iterator<Item = &str> {
         let resource = match &self.resource.id {
             ResourceId::Bound(id) => Some(id),
             ResourceId::Exact(_) => None,

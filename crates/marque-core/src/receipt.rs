@@ -169,11 +169,28 @@ impl Receipt {
     pub fn known(&self, disclosures: &[String]) -> Result<KnownResult, ReceiptError> {
         match &self.result {
             None if disclosures.is_empty() => Ok(KnownResult::default()),
-            Some(ReceiptResult::Values(value)) if disclosures.is_empty() => {
+            None => Err(ReceiptError::NOTHING_LEFT),
+            Some(result) => result.known(disclosures),
+        }
+    }
+}
+
+impl ReceiptError {
+    const NOTHING_LEFT: Self = Self::Disclosure(0, "the receipt has no hashes: nothing is left to disclose");
+}
+
+impl ReceiptResult {
+    /// What it says together with what was disclosed of it.
+    ///
+    /// # Errors
+    /// As [`Receipt::known`].
+    pub fn known(&self, disclosures: &[String]) -> Result<KnownResult, ReceiptError> {
+        match self {
+            Self::Values(value) if disclosures.is_empty() => {
                 Ok(KnownResult { whole: Some(value.clone()), leaves: BTreeMap::new() })
             }
-            Some(ReceiptResult::Disclosures(hashes)) => disclosed(hashes, disclosures),
-            _ => Err(ReceiptError::Disclosure(0, "the receipt has no hashes: nothing is left to disclose")),
+            Self::Values(_) => Err(ReceiptError::NOTHING_LEFT),
+            Self::Disclosures(hashes) => disclosed(hashes, disclosures),
         }
     }
 }

@@ -83,6 +83,14 @@ impl Ending {
         }
     }
 
+    /// What it gave, as a receipt would tell it.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn known(&self) -> Result<Option<marque_core::receipt::KnownResult>, String> {
+        let Some(result) = &self.result else { return Ok(None) };
+        let (claim, disclosures) = result.clone().into_claim()?;
+        claim.known(&disclosures).map(Some).map_err(|error| error.to_string())
+    }
+
     fn receipt(self, reserved: &Reserved, signer: &Signer, issuer: &str, now: i64) -> Result<SignedReceipt, String> {
         let (result, disclosures) = self.result.map(CallResult::into_claim).transpose()?.unzip();
         let receipt = Receipt {

@@ -8,7 +8,7 @@ use crate::keys::KeySource;
 use crate::ledger::{Ledger, NoLedger, Outcome, Reservation, Reserved};
 use crate::permit::Permit;
 use crate::refusal::Refusal;
-use crate::replay::{NotTaken, ReplayMemory};
+use crate::replay::{NotTaken, ProofStore, ReplayMemory};
 use crate::request::Presented;
 use crate::revocations::Revocations;
 use crate::signer::Signer;
@@ -17,7 +17,7 @@ use marque_core::call::Call;
 use marque_core::canonical::Digest;
 use marque_core::claims::TxnClaims;
 use marque_core::decide::{Offline, decide_offline};
-use marque_core::dpop::{self, Expected};
+use marque_core::dpop::{self, Expected, Proof};
 use marque_core::envelope::{Envelope, EnvelopeStep};
 use marque_core::jws;
 use marque_core::plan::Class;
@@ -41,7 +41,8 @@ use std::sync::Arc;
 ///    a client that takes one.
 ///
 /// Proof ids are remembered in memory. A gate that was just started, or one of several behind one
-/// address, may take the proof of an uncounted read that another one took within the last minute.
+/// address, may take the proof of an uncounted read that another one took within the last minute,
+/// unless they share a [`ProofStore`]: see [`Gate::with_proof_store`].
 /// For counted steps the ledger takes each proof from one gate only: a call is named after the gate
 /// and the proof, so that one gate may ask again when an answer was lost, and no other gate, nor the
 /// same one after a restart, is given the same permit.
@@ -53,6 +54,7 @@ pub struct Gate {
     ledger: Arc<dyn Ledger>,
     signer: Option<Signer>,
     replay: ReplayMemory,
+    proofs: Option<Arc<dyn ProofStore>>,
 }
 
 impl std::fmt::Debug for Gate {
@@ -68,7 +70,7 @@ impl Gate {
         let replay = ReplayMemory::new(config.replay_capacity);
         let id = new_id();
         let (keys, ledger) = (Arc::new(keys), Arc::new(NoLedger));
-        Self { id, config, keys, revocations, ledger, signer: None, replay }
+        Self { id, config, keys, revocations, ledger, signer: None, replay, proofs: None }
     }
 
     /// The gate with a ledger for counted steps.
@@ -83,6 +85,14 @@ impl Gate {
     #[must_use]
     pub fn with_signer(mut self, signer: Signer) -> Self {
         self.signer = Some(signer);
+        self
+    }
+
+    /// The gate with a memory of proofs that it shares with others: a proof is then taken once by all of them. What
+    /// the gate itself remembers is asked first.
+    #[must_use]
+    pub fn with_proof_store(mut self, proofs: impl ProofStore + 'static) -> Self {
+        self.proofs = Some(Arc::new(proofs));
         self
     }
 
@@ -117,7 +127,7 @@ impl Gate {
     pub async fn verify_caller(&self, request: &Presented, now: i64) -> Result<Caller, Refusal> {
         let token = request.token()?;
         let claims = self.verify_token(token, now).await?;
-        self.verify_proof(request, token, claims, now)
+        self.verify_proof(request, token, claims, now).await
     }
 
     /// Checks one concrete action of a caller: steps 4 to 8, and the token's time once more, since
@@ -166,8 +176,13 @@ impl Gate {
         }
     }
 
-    fn verify_proof(&self, request: &Presented, token: &str, claims: TxnClaims, now: i64) -> Result<Caller, Refusal> {
-        let refuse = |reason| Refusal::new(reason).of_intent(&claims.tctx.intent.id);
+    async fn verify_proof(
+        &self,
+        request: &Presented,
+        token: &str,
+        claims: TxnClaims,
+        now: i64,
+    ) -> Result<Caller, Refusal> {
         let expected = Expected { method: request.method(), uri: request.url(), token: Some(token) };
         let compact = request.proof()?;
         let proof = dpop::verify(compact, &expected, now)
@@ -175,10 +190,8 @@ impl Gate {
         if proof.jkt != claims.cnf.jkt {
             return Err(Refusal::new(Reason::ProofKeyMismatch));
         }
-        self.replay.take(&proof, now).map_err(|error| match error {
-            NotTaken::Replayed => refuse(Reason::ProofReplayed),
-            NotTaken::Full => refuse(Reason::StateUnavailable).because("too many calls within the last minute"),
-        })?;
+        let taken = self.take_once(&proof, now).await;
+        taken.map_err(|error| Refusal::from(error).of_intent(&claims.tctx.intent.id))?;
         Ok(Caller {
             token: token.into(),
             proof: compact.into(),
@@ -188,6 +201,14 @@ impl Gate {
             accepts_challenge: request.accepts_challenge(),
             claims,
         })
+    }
+
+    async fn take_once(&self, proof: &Proof, now: i64) -> Result<(), NotTaken> {
+        self.replay.take(proof, now)?;
+        match &self.proofs {
+            Some(shared) => shared.take(proof, now).await,
+            None => Ok(()),
+        }
     }
 
     /// Step 5 alone: whether the caller's intent is known not to be revoked, freshly enough.
@@ -202,7 +223,7 @@ impl Gate {
 
     async fn reserve(&self, caller: &Caller, call: Call, now: i64) -> Result<Permit, Refusal> {
         let call_id = Digest::of(format!("{}\0{}", self.id, caller.proof).as_bytes()).to_base64();
-        let reserved = self.ledger.reserve(Reservation { caller, call: &call, call_id }).await;
+        let reserved = self.ledger.reserve(Reservation { caller, call: &call, call_id, now }).await;
         let reserved = reserved.map_err(|refusal| self.challenged(caller, &call, refusal, now))?;
         let Some(step) = reserved_step(&reserved, caller, &call, now) else {
             self.settle_reservation(&reserved, Outcome::Released.into(), now).await;

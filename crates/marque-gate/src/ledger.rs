@@ -17,6 +17,8 @@ pub struct Reservation<'a> {
     pub call: &'a Call,
     /// The same for every attempt to reserve for this one request.
     pub call_id: String,
+    /// When the gate decides; seconds since the Unix epoch.
+    pub now: i64,
 }
 
 /// A use that the ledger holds for this call.

@@ -22,11 +22,37 @@
 //! ```
 //!
 //! Where the plan has the person asked again before a call, a gate with a [`Signer`] answers a client that takes
-//! challenges with one for exactly this call: see [`step_up`].
+//! challenges (`Accept-Txn-Challenge: ?1`) with one for exactly this call.
 //!
-//! Without features the crate has no I/O: keys, revocations, ledger and `now` are handed in.
-//! - Feature `http`, module `remote`: Marque's keys, its revocation feed and its ledger over HTTP.
-//! - Feature `tower`, module `layer`: a tower layer and an axum extractor for permits.
+//! Without features the crate has no I/O: keys, revocations, ledger and `now` are handed in, and only uncounted reads
+//! without history are decided.
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | none (default) | the checks themselves, offline |
+//! | `http` | module `remote`: Marque's keys, its revocation feed and its ledger over HTTP |
+//! | `tower` | module `layer`: a tower layer and an axum extractor for permits |
+//! | `postgres` | module `postgres`: uses counted in the resource server's own database, each committed in the transaction of its effect; proofs taken once by several gates |
+//!
+//! A resource server that counts in its own Postgres needs no more than this, and no other ledger for steps of its own
+//! (feature `postgres`):
+//!
+#![cfg_attr(feature = "postgres", doc = "```no_run")]
+#![cfg_attr(not(feature = "postgres"), doc = "```ignore")]
+//! # use marque_gate::{ConcreteAction, Gate, GateConfig, KeySource, Outcome, Presented, Revocations, postgres::GateDatabase};
+//! # async fn serve(config: GateConfig, keys: impl KeySource + 'static, feed: Revocations, shop: sqlx::PgPool,
+//! #     request: Presented, action: ConcreteAction, now: i64) -> Result<(), Box<dyn std::error::Error>> {
+//! let database = GateDatabase::connect("postgres://localhost/shop".parse()?, "marque_gate", &config).await?;
+//! let ledger = database.ledger();
+//! let gate = Gate::new(config, keys, feed).with_ledger(ledger.clone()).with_proof_store(database.proofs());
+//! // Each request:
+//! let permit = gate.check(&request, action, now).await?;
+//! let mut tx = shop.begin().await?;
+//! sqlx::query("insert into orders (item) values ($1)").bind(&permit.resource().id).execute(&mut *tx).await?;
+//! let _ = ledger.commit_in(&mut tx, &permit, Outcome::Committed).await?;
+//! tx.commit().await?;
+//! # Ok(()) }
+//! ```
 //!
 //! Everything fails closed: what is unknown, stale, unreachable or malformed is refused, each with
 //! one [`Reason`] of the closed list. See [`Gate`] for the order of the checks.
@@ -45,10 +71,12 @@ pub mod keys;
 pub mod layer;
 pub mod ledger;
 mod permit;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod refusal;
 #[cfg(feature = "http")]
 pub mod remote;
-mod replay;
+pub mod replay;
 mod request;
 pub mod revocations;
 mod signer;

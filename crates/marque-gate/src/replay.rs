@@ -1,10 +1,29 @@
 //! Single use of proofs (RFC 9449 §11.1), in bounded memory.
 
+use crate::keys::Pending;
+use crate::refusal::Refusal;
 use marque_core::canonical::Digest;
 use marque_core::dpop::Proof;
 use marque_core::limits;
+use marque_core::reason::Reason;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Mutex;
+
+/// Remembers proofs for several gates, so that all of them together take each one once. With feature `postgres` there is
+/// one in the resource server's database; without any, a gate remembers its own proofs alone, in memory.
+pub trait ProofStore: Send + Sync {
+    /// Takes a proof that holds, once per key and id. It may be forgotten after [`Proof::over_at`]. `now` is in seconds
+    /// since the Unix epoch. Must answer within a deadline of its own.
+    ///
+    /// # Errors
+    /// Why it was not taken: [`NotTaken::Unavailable`] too if that cannot be told.
+    fn take<'a>(&'a self, proof: &'a Proof, now: i64) -> Pending<'a, Result<(), NotTaken>>;
+}
+
+/// Names a proof: the key and the id that it is used once with.
+pub(crate) fn proof_id(jkt: &str, jti: &str) -> Digest {
+    Digest::of(format!("{jkt}\0{jti}").as_bytes())
+}
 
 /// Ids of the proofs of the last minute.
 #[derive(Debug)]
@@ -24,11 +43,24 @@ struct Entries {
 
 /// Why a proof was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NotTaken {
+pub enum NotTaken {
     /// It was used before.
     Replayed,
     /// There is no room to remember it.
     Full,
+    /// Whether it was used before is not known.
+    Unavailable,
+}
+
+impl From<NotTaken> for Refusal {
+    fn from(error: NotTaken) -> Self {
+        match error {
+            NotTaken::Replayed => Self::new(Reason::ProofReplayed),
+            NotTaken::Full => Self::new(Reason::StateUnavailable).because("too many calls within the last minute"),
+            NotTaken::Unavailable => Self::new(Reason::StateUnavailable)
+                .because("whether the proof was used before cannot be told now: call again, with a new proof"),
+        }
+    }
 }
 
 impl ReplayMemory {
@@ -40,7 +72,7 @@ impl ReplayMemory {
     /// Takes a proof that holds, once. `now` in seconds since the Unix epoch.
     pub(crate) fn take(&self, proof: &Proof, now: i64) -> Result<(), NotTaken> {
         let end = proof.iat.saturating_add(limits::PROOF_SECS);
-        let id = Digest::of(format!("{}\0{}", proof.jkt, proof.jti).as_bytes());
+        let id = proof_id(&proof.jkt, &proof.jti);
         let Ok(mut entries) = self.entries.lock() else {
             return Err(NotTaken::Full);
         };

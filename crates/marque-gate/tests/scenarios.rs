@@ -1,32 +1,38 @@
-//! Plays `vectors/scenarios` against the gate: every call arrives with a token and a proof, as it would over HTTP, and
-//! comes out as it does in the library.
+//! Plays `vectors/scenarios` against the gate: every call comes out as it does in the library.
 
 mod common;
+mod player;
 
-use common::{Key, heartbeat, snapshot};
-use marque_core::attenuate::StepRequest;
 use marque_core::call::Call;
-use marque_core::canonical::Digest;
-use marque_core::catalog::Catalog;
-use marque_core::claims::{Actor, Confirmation, IntentRef, TxnClaims, TxnContext};
-use marque_core::decide::{Decision, decide};
-use marque_core::envelope::Envelope;
-use marque_core::jws::KeySet;
-use marque_core::names::TYP_TXN;
-use marque_core::reason::Reason;
-use marque_gate::keys::Pending;
-use marque_gate::ledger::{Ledger, Reservation, Reserved, Settlement};
-use marque_gate::{Args, ConcreteAction, FixedKeys, Gate, GateConfig, Presented, Refusal, Revocations};
-use marque_scenarios::book::Book;
-use marque_scenarios::format::{self, CallEntry, Entry, Expect, File, HopEntry, HopExpect, Scenario};
-use marque_scenarios::story::{self, Tokens};
-use marque_scenarios::{AGENT, ISSUER, NOW};
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use marque_gate::Permit;
+use marque_gate::ledger::Ledger;
+use marque_scenarios::format::{self, CallEntry, LaterEntry};
+use player::{Keeper, Keys, StoryLedger, play};
 
-const DOMAIN: &str = "scenarios.example";
-const INTENT: &str = "018f0000-0000-7000-8000-000000000001";
+/// Whatever is counted is counted by a double of Marque's ledger.
+struct AtMarque(StoryLedger);
+
+impl Keeper for AtMarque {
+    fn ledger(&self) -> impl Ledger + 'static {
+        self.0.clone()
+    }
+
+    fn intent(&self) -> &str {
+        "018f0000-0000-7000-8000-000000000001"
+    }
+
+    fn marque(&self) -> &StoryLedger {
+        &self.0
+    }
+
+    async fn permitted(&mut self, entry: &CallEntry, call: &Call, permit: Permit) -> Result<(), String> {
+        self.0.permitted(entry, call, permit.step())
+    }
+
+    async fn later(&mut self, later: &LaterEntry) -> Result<(), String> {
+        self.0.later(later)
+    }
+}
 
 #[tokio::test]
 async fn every_scenario_comes_out_at_the_gate_as_it_says() {
@@ -34,7 +40,8 @@ async fn every_scenario_comes_out_at_the_gate_as_it_says() {
     let (mut calls, mut failures) = (0, Vec::new());
     for (file_name, file) in format::files() {
         for scenario in file.scenarios.iter().filter(|scenario| scenario.refused.is_none()) {
-            match play(&keys, &file, scenario, &catalogs).await {
+            let keeper = AtMarque(StoryLedger::new(scenario));
+            match play(&keys, (&file, scenario), &catalogs, keeper).await {
                 Ok(played) => calls += played,
                 Err(failure) => failures.push(format!("{file_name}: {}\n    {failure}", scenario.name)),
             }
@@ -43,224 +50,4 @@ async fn every_scenario_comes_out_at_the_gate_as_it_says() {
     println!("{calls} calls at the gate");
     assert!(failures.is_empty(), "{} scenarios:\n{}", failures.len(), failures.join("\n"));
     assert!(calls >= 500, "{calls} calls, and at least 500 are wanted");
-}
-
-struct Keys {
-    marque: Key,
-    agent: Key,
-}
-
-impl Keys {
-    fn new() -> Self {
-        Self { marque: Key::new(), agent: Key::new() }
-    }
-}
-
-async fn play(
-    keys: &Keys,
-    file: &File,
-    scenario: &Scenario,
-    catalogs: &BTreeMap<String, Catalog>,
-) -> Result<usize, String> {
-    let plan = story::submit(file, scenario, catalogs).map_err(|rejection| rejection.to_string())?;
-    let envelope = Envelope::of(&plan).map_err(|refused| refused.to_string())?;
-    let ledger = StoryLedger::new(scenario);
-    let mut story = Story { keys, tokens: Tokens::new(&envelope)?, ledger, now: NOW, proofs: 0, calls: 0 };
-    for (index, entry) in scenario.story.iter().enumerate() {
-        let told = match entry {
-            Entry::Call(call) => story.call(call).await,
-            Entry::Hop(hop) => story.hop(hop),
-            Entry::Later(later) => story.ledger.0.lock().unwrap().book.later(later),
-        };
-        told.map_err(|failure| format!("story[{index}]: {failure}"))?;
-    }
-    Ok(story.calls)
-}
-
-struct Story<'k> {
-    keys: &'k Keys,
-    tokens: Tokens,
-    ledger: StoryLedger,
-    now: i64,
-    proofs: u64,
-    calls: usize,
-}
-
-impl Story<'_> {
-    fn hop(&mut self, hop: &HopEntry) -> Result<(), String> {
-        let parent = hop.from.as_deref().unwrap_or(self.tokens.latest()).to_owned();
-        let requests: Vec<StepRequest> = hop.asks.iter().map(|asked| asked.0.clone()).collect();
-        match (self.tokens.narrow(&parent, &hop.name, &requests)?, &hop.expect) {
-            (Ok(()), HopExpect::Accepted) => Ok(()),
-            (Err(widening), HopExpect::Refused(reason)) if widening.reason == *reason => Ok(()),
-            (narrowed, _) => Err(format!("the hop: {narrowed:?}")),
-        }
-    }
-
-    async fn call(&mut self, entry: &CallEntry) -> Result<(), String> {
-        self.calls += 1;
-        self.now = entry.now.as_ref().map_or(self.now, |now| now.secs());
-        let mut envelope = self.tokens.get(entry.by.as_deref().unwrap_or(AGENT))?.envelope.clone();
-        let location = story::location(entry, &envelope)?;
-        let call = story::read(entry, &envelope)?.ok();
-        self.ledger.begin(entry, call.as_ref());
-        // What was blocked since the plan was signed reaches a gate by another way; here, as if it were in the plan.
-        envelope.bounds.blocked.extend(self.ledger.0.lock().unwrap().book.blocked().iter().cloned());
-        let gate = self.gate(&location, entry.environment.as_deref());
-        let request = self.request(&location, envelope, call.as_ref());
-        let checked = match Args::parse(story::arguments(entry)?.as_bytes()) {
-            Ok(args) => gate.check(&request, action(entry, args), self.now).await,
-            Err(refusal) => Err(refusal),
-        };
-        match checked {
-            Ok(permit) => {
-                expect_permit(&entry.expect, permit.step())?;
-                let call = call.ok_or("a call that is malformed is permitted")?;
-                self.ledger.0.lock().unwrap().book.permitted(entry, &call, permit.step())
-            }
-            Err(refusal) => self.refused(entry, call.as_ref(), &refusal),
-        }
-    }
-
-    fn refused(&mut self, entry: &CallEntry, call: Option<&Call>, refusal: &Refusal) -> Result<(), String> {
-        let reason = refusal.reason();
-        let book = &mut self.ledger.0.lock().unwrap().book;
-        let (expected, nearest) = match &entry.expect {
-            Expect::StepUp { .. } if reason == Reason::StepUpRequired => {
-                return book.stepped_up(entry, call.ok_or("a call that is malformed is asked about")?);
-            }
-            Expect::Escalate { reason, nearest } | Expect::Deny { reason, nearest } => (*reason, nearest),
-            other => return Err(format!("expected {other:?}, got {}", refusal.body())),
-        };
-        let found = json!(refusal.nearest());
-        let is_near = |wanted: &serde_json::Map<String, Value>| {
-            wanted.iter().all(|(name, value)| found.get(name).unwrap_or(&Value::Null) == value)
-        };
-        // What only the ledger knows may be wrong as well; by itself a gate then names what it can tell.
-        if expected < reason && self.is_late_bound(entry)? {
-            return book.refused(entry);
-        }
-        if expected != reason || !nearest.as_ref().is_none_or(is_near) {
-            return Err(format!("expected {:?}, got {}", entry.expect, refusal.body()));
-        }
-        book.refused(entry)
-    }
-
-    fn is_late_bound(&self, entry: &CallEntry) -> Result<bool, String> {
-        Ok(!self.tokens.get(entry.by.as_deref().unwrap_or(AGENT))?.envelope.remembered().is_empty())
-    }
-
-    fn gate(&self, location: &str, environment: Option<&str>) -> Gate {
-        let mut config = GateConfig::new(location, ISSUER, DOMAIN).unwrap();
-        if let Some(word) = environment {
-            config = config.in_environment(word);
-        }
-        let keys = KeySet::from_jwks(&json!({"keys": [self.keys.marque.published(TYP_TXN)]})).unwrap();
-        let revocations = Revocations::new();
-        for message in [snapshot("e1", 0, self.now, &[]), heartbeat("e1", 0, self.now)] {
-            revocations.apply(message, self.now);
-        }
-        Gate::new(config, FixedKeys::new(keys), revocations).with_ledger(self.ledger.clone())
-    }
-
-    fn request(&mut self, location: &str, envelope: Envelope, call: Option<&Call>) -> Presented {
-        let url = format!("{location}/act");
-        let token = self.keys.marque.sign(TYP_TXN, &json!(self.claims(envelope)));
-        self.proofs += 1;
-        let mut proof = json!({
-            "jti": format!("proof-{}", self.proofs), "iat": self.now, "htm": "POST", "htu": url,
-            "ath": Digest::of(token.as_bytes()),
-        });
-        if let Some(call) = call {
-            proof["call_digest"] = json!(call.digest());
-        }
-        let proof = self.keys.agent.proof(&proof);
-        Presented::new("POST", &url).with_header("Txn-Token", &token).with_header("DPoP", &proof)
-    }
-
-    fn claims(&self, envelope: Envelope) -> TxnClaims {
-        let intent = IntentRef { id: INTENT.into(), digest: Digest::of(b"plan"), version: 1 };
-        TxnClaims {
-            iss: ISSUER.into(),
-            aud: DOMAIN.into(),
-            sub: "alice".into(),
-            iat: self.now,
-            exp: self.now + 300,
-            jti: "token".into(),
-            txn: "txn".into(),
-            scope: envelope.scope(),
-            req_wl: "agent".into(),
-            tctx: TxnContext { intent, envelope },
-            rctx: serde_json::Map::new(),
-            act: Actor::first("agent"),
-            cnf: Confirmation { jkt: self.keys.agent.jkt.clone() },
-        }
-    }
-}
-
-fn action(entry: &CallEntry, args: Args) -> ConcreteAction {
-    ConcreteAction::new(&entry.action, &entry.resource.kind, &entry.resource.id, args)
-        .with_records(entry.records.clone())
-}
-
-fn expect_permit(expected: &Expect, step: &str) -> Result<(), String> {
-    match expected {
-        Expect::Permit { step: None } => Ok(()),
-        Expect::Permit { step: Some(wanted) } if wanted == step => Ok(()),
-        other => Err(format!("expected {other:?}, got a permit by {step}")),
-    }
-}
-
-/// Decides with the story's facts, as the server's ledger does with its own.
-#[derive(Clone)]
-struct StoryLedger(Arc<Mutex<Told>>);
-
-struct Told {
-    book: Book,
-    now: i64,
-    permits: u64,
-}
-
-impl StoryLedger {
-    fn new(scenario: &Scenario) -> Self {
-        Self(Arc::new(Mutex::new(Told { book: Book::new(scenario), now: NOW, permits: 0 })))
-    }
-
-    fn begin(&self, entry: &CallEntry, call: Option<&Call>) {
-        let mut told = self.0.lock().unwrap();
-        told.now = entry.now.as_ref().map_or(told.now, |now| now.secs());
-        told.book.begin(entry, call);
-    }
-
-    fn charge(&self, reservation: &Reservation<'_>) -> Result<Reserved, Refusal> {
-        let mut told = self.0.lock().unwrap();
-        let envelope = reservation.caller.envelope();
-        let step = match decide(envelope, reservation.call, &told.book.facts(), told.now) {
-            Decision::Permit(step) => step.id.clone(),
-            Decision::StepUp(_) => return Err(Refusal::new(Reason::StepUpRequired)),
-            Decision::Escalate(refusal) | Decision::Deny(refusal) => {
-                return Err(Refusal::new(refusal.reason).near(refusal.nearest));
-            }
-        };
-        told.permits += 1;
-        Ok(Reserved {
-            permit_id: format!("permit-{}", told.permits),
-            intent_id: INTENT.into(),
-            step,
-            call_digest: reservation.call.digest(),
-            seq: told.permits,
-        })
-    }
-}
-
-impl Ledger for StoryLedger {
-    fn reserve<'a>(&'a self, reservation: Reservation<'a>) -> Pending<'a, Result<Reserved, Refusal>> {
-        Box::pin(async move { self.charge(&reservation) })
-    }
-
-    fn settle<'a>(&'a self, _: &'a Reserved, _: Settlement) -> Pending<'a, Result<(), Refusal>> {
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn broken_off(&self, _: Reserved) {}
 }

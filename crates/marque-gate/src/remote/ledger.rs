@@ -127,7 +127,7 @@ impl RemoteLedger {
 }
 
 fn evaluation_request(reservation: &Reservation<'_>) -> Value {
-    let Reservation { caller, call, call_id } = reservation;
+    let Reservation { caller, call, call_id, .. } = reservation;
     json!({
         "subject": {"type": "agent", "id": caller.client_id()},
         "action": {"name": call.action, "properties": call.args},

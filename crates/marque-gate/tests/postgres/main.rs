@@ -1,0 +1,12 @@
+//! The ledger in the resource server's own Postgres, on a real server.
+
+mod alone;
+#[path = "../common/mod.rs"]
+mod common;
+mod effects;
+mod faults;
+#[path = "../player/mod.rs"]
+mod player;
+mod stories;
+mod support;
+mod uses;
