@@ -3,7 +3,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use marque_core::attenuate::covers;
-use marque_core::catalog::Catalog;
+use marque_core::canonical::Digest;
+use marque_core::catalog::{Catalog, UnknownActions};
 use marque_core::display::lines;
 use marque_core::envelope::Envelope;
 use marque_core::plan::{ResolvedPlan, SubmittedPlan};
@@ -29,6 +30,8 @@ fuzz_target!(|bytes: &[u8]| {
     assert_eq!(parsed, SubmittedPlan::parse(bytes), "the same bytes give the same plan");
     let Ok(plan) = parsed else { return };
     let value = json::parse_plan(bytes, limits::PLAN_BYTES).expect("a plan is strict JSON");
+    let (_, digest) = SubmittedPlan::parse_with_digest(bytes).expect("a plan has a digest");
+    assert_eq!(digest, Digest::of_canonical(&value), "the digest is over the canonical form");
     assert_eq!(SubmittedPlan::parse(&canonical(&value)).as_ref(), Ok(&plan), "the canonical form is the same plan");
     check_resolved(plan);
 });
@@ -43,6 +46,7 @@ fn check_resolved(plan: SubmittedPlan) {
         jkt: "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I",
         catalogs: &CATALOGS,
         blocked: &[],
+        unknown_actions: UnknownActions::Refuse,
         now: 1_795_316_400,
     };
     let Ok(resolved) = resolve(plan, &completion) else { return };

@@ -122,6 +122,11 @@ pub const PATTERN_BYTES: usize = 256 * 1024;
 pub const PATTERN_KEPT_STATES: u64 = 128;
 /// Bytes of scratch memory that the engine of one pattern keeps.
 pub const PATTERN_CACHE_BYTES: usize = 32 * 1024;
+/// States of a pattern, counted before it is compiled: beyond these it is over [`PATTERN_BYTES`] in any case, since each
+/// takes some bytes.
+pub const PATTERN_STATES: u64 = PATTERN_BYTES as u64;
+/// Patterns of a plan. Compiling is what costs most of reading one; an honest plan has one for some of its steps.
+pub const PATTERNS: usize = 256;
 /// Nesting of a pattern, where a group, its alternatives, their parts and a repetition are a level each:
 /// some ten groups within each other.
 pub const PATTERN_NEST: u32 = 40;

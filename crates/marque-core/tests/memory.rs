@@ -98,7 +98,12 @@ fn hostile() -> Vec<(&'static str, Vec<u8>)> {
         let args = (0..limits::ARGUMENTS).map(|arg| (format!("{arg:02}"), rule(at * limits::ARGUMENTS + arg)));
         step(&format!("s{at}"), &Value::Object(args.collect()))
     };
-    let patterns = |wide: &'static str| move |n: usize| json!({"pattern": format!("{wide}{n}")});
+    // As many patterns as a plan may have.
+    let some = |n: usize, pattern: String| match n {
+        0..limits::PATTERNS => json!({"pattern": pattern}),
+        _ => json!({"any": true}),
+    };
+    let patterns = |wide: &'static str| move |n: usize| some(n, format!("{wide}{n}"));
     vec![
         ("long ids", full(&|at| step(&format!("{at:0512}"), &json!({})))),
         ("steps", full(&|at| step(&format!("s{at}"), &json!({})))),
@@ -107,12 +112,12 @@ fn hostile() -> Vec<(&'static str, Vec<u8>)> {
         ("alternatives", full(&|at| many(at, &|_| json!({"one_of": (0..100).collect::<Vec<u32>>()})))),
         ("texts", full(&|at| many(at, &|_| json!({"const": "t".repeat(1000)})))),
         ("numbers", full(&|at| many(at, &|_| json!({"num": {"max": "9".repeat(28)}})))),
-        ("small patterns", full(&|at| many(at, &|n| json!({"pattern": format!("[a-z]{{1,8}}-{n}")})))),
-        ("dense patterns", full(&|at| many(at, &|n| json!({"pattern": format!("([ab]{{0,15}}|a{{0,14}})*c{n}")})))),
+        ("small patterns", full(&|at| many(at, &|n| some(n, format!("[a-z]{{1,8}}-{n}"))))),
+        ("dense patterns", full(&|at| many(at, &|n| some(n, format!("([ab]{{0,15}}|a{{0,14}})*c{n}"))))),
         ("repeated patterns", full(&|at| many(at, &patterns("a{1000}")))),
         ("wide patterns", full(&|at| many(at, &patterns("[^a]{90}")))),
         ("nested patterns", full(&|at| many(at, &patterns("((a+)+)+")))),
-        ("one pattern", full(&|at| many(at, &|_| json!({"pattern": "a{1000}"})))),
+        ("one pattern", full(&|at| many(at, &|n| some(n, "a{1000}".into())))),
         (
             "groups",
             full(&|at| {

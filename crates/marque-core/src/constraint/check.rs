@@ -90,8 +90,15 @@ impl Constraint {
             Self::Attr(rule) => rule.check(path.member("attr")),
             Self::Extract(rule) => identifier(path.member("extract.step"), &rule.step),
             Self::Quote(rule) => identifier(path.member("quote.step"), &rule.step),
-            Self::Text(_) | Self::Pattern(_) | Self::Any(_) => Ok(()),
+            Self::Pattern(pattern) => pattern.check().map_err(|why| Refused::at(path.member("pattern"), why)),
+            Self::Text(_) | Self::Any(_) => Ok(()),
         }
+    }
+
+    /// How many patterns it has.
+    pub(crate) fn patterns(&self) -> usize {
+        let own = usize::from(matches!(self, Self::Pattern(_)));
+        self.parts().into_iter().map(Self::patterns).sum::<usize>() + own
     }
 
     /// Whether it gives one value to compute with.

@@ -188,6 +188,7 @@ impl SubmittedPlan {
         identifier("$.agent", &self.agent)?;
         self.user.check()?;
         count("$.steps", self.steps.len(), limits::STEPS)?;
+        self.check_patterns()?;
         let mut earlier = BTreeMap::new();
         let mut known_location = None;
         for (index, step) in self.steps.iter().enumerate() {
@@ -207,6 +208,18 @@ impl SubmittedPlan {
             blocked.check(Path::At("$.blocked").item(index))?;
         }
         self.check_delegates(&ids)
+    }
+
+    /// Before any of them is compiled.
+    fn check_patterns(&self) -> Result<(), Refused> {
+        let of_step = |step: &SubmittedStep| {
+            let resource = if let ResourceId::Bound(id) = &step.resource.id { id.patterns() } else { 0 };
+            step.args.values().map(Constraint::patterns).sum::<usize>() + resource
+        };
+        if self.steps.iter().map(of_step).sum::<usize>() > limits::PATTERNS {
+            return Err(Refused::at("$.steps", format!("may have at most {} patterns", limits::PATTERNS)));
+        }
+        Ok(())
     }
 
     fn check_delegates(&self, ids: &BTreeSet<&str>) -> Result<(), Refused> {

@@ -33,11 +33,30 @@ struct Compiled {
 }
 
 impl Pattern {
-    /// Reads a pattern.
+    /// Reads and checks a pattern.
     ///
     /// # Errors
     /// Names what is not allowed and, where there is one, the other way to write it.
     pub fn parse(pattern: &str) -> Result<Self, String> {
+        let pattern = Self::read(pattern)?;
+        pattern.check()?;
+        Ok(pattern)
+    }
+
+    /// Refuses what is too large when it is compiled, and what matches nothing that a person could read. Reading leaves it
+    /// to whoever counts the patterns of a document: compiling is what costs.
+    ///
+    /// # Errors
+    /// Says which of it.
+    pub fn check(&self) -> Result<(), String> {
+        // Not kept: a plan may have many patterns, and most calls are for a few of them.
+        let regex = compile(&self.0.text)?;
+        let is_simple = regex.is_match(&self.0.example) && text::check_plain(&self.0.example).is_ok();
+        if is_simple { Ok(()) } else { Err("matches nothing, or nothing simple, that a person could read".into()) }
+    }
+
+    /// Reads a pattern of the dialect without compiling it.
+    fn read(pattern: &str) -> Result<Self, String> {
         let chars = pattern.chars().count();
         if chars > limits::PATTERN_CHARS {
             return Err(format!("is {chars} characters long; at most {} are allowed", limits::PATTERN_CHARS));
@@ -52,16 +71,12 @@ impl Pattern {
             .build()
             .translate(pattern, &ast)
             .map_err(|error| format!("is no pattern: {}, at byte {}", error.kind(), error.span().start.offset))?;
-        // Not kept: a plan may have thousands of patterns, and most calls are for a few of them.
-        let regex = compile(pattern)?;
-        // Only now: the compiled size bounds the length.
+        let (max_bytes, states) = (hir.properties().maximum_len(), states(&hir));
+        if states > limits::PATTERN_STATES {
+            return Err(too_large());
+        }
         let mut example = String::new();
         write_example(&hir, &mut example);
-        let is_simple = regex.is_match(&example) && text::check_plain(&example).is_ok();
-        if !is_simple {
-            return Err("matches nothing, or nothing simple, that a person could read".into());
-        }
-        let (max_bytes, states) = (hir.properties().maximum_len(), states(&hir));
         let (text, regex) = (pattern.to_owned(), OnceLock::new());
         Ok(Self(Arc::new(Compiled { text, regex, max_bytes, example, hir, states })))
     }
@@ -130,7 +145,7 @@ impl Serialize for Pattern {
 impl<'de> Deserialize<'de> for Pattern {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
         let text = String::deserialize(source)?;
-        Self::parse(&text).map_err(de::Error::custom)
+        Self::read(&text).map_err(de::Error::custom)
     }
 }
 
@@ -142,7 +157,11 @@ fn compile(pattern: &str) -> Result<Regex, String> {
         .dfa_size_limit(limits::PATTERN_CACHE_BYTES)
         .nest_limit(nest_limit)
         .build()
-        .map_err(|_| format!("is more than {} bytes when it is compiled: repeat less", limits::PATTERN_BYTES))
+        .map_err(|_| too_large())
+}
+
+fn too_large() -> String {
+    format!("is more than {} bytes when it is compiled: repeat less", limits::PATTERN_BYTES)
 }
 
 /// Refuses what engines read differently. The nesting is bounded by the parser.
@@ -232,7 +251,7 @@ fn check_repetition(repetition: &Repetition) -> Result<(), String> {
 }
 
 /// Writes the least that matches: the shortest alternative, as few repetitions as there may be, of a class the
-/// character that is easiest to read. The compiled size bounds the length.
+/// character that is easiest to read. The number of states bounds the length.
 fn write_example(hir: &Hir, example: &mut String) {
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => {}

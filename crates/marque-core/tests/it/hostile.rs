@@ -494,3 +494,25 @@ fn long_results_are_charged() {
     let (spent, truth) = cost(json!({"quote": {"step": "r"}}), json!("none"), &facts);
     assert!(truth == Truth::Fails && spent >= 10_000 / limits::ENTRIES_PER_WORK, "{truth:?} {spent}");
 }
+
+#[test]
+fn so_many_patterns_are_refused_before_any_of_them_is_compiled() {
+    // The last one is over the size of a compiled pattern; it is never looked at, because the number is checked first.
+    let steps = |patterns: usize| -> Vec<Value> {
+        let rule = |n: usize| json!({"pattern": if n + 1 == patterns { "[^a]{1000}[^b]{1000}[^c]{1000}".into() } else { format!("a{n}") }});
+        let of_step = |at: usize| {
+            let args: serde_json::Map<_, _> =
+                (at * 64..patterns.min(at * 64 + 64)).map(|n| (format!("a{n}"), rule(n))).collect();
+            json!({"id": format!("s{at}"), "location": "http://localhost:7502", "action": "a",
+                "resource": {"type": "t", "id": "r"}, "args": args})
+        };
+        (0..patterns.div_ceil(64)).map(of_step).collect()
+    };
+    let refused = |patterns: usize| {
+        let plan = json!({"version": 1, "purpose": "p", "agent": "a", "user": {"sub": "u"}, "mode": "strict",
+            "limits": {"lifetime_secs": 60, "max_hops": 0}, "steps": steps(patterns)});
+        SubmittedPlan::parse(plan.to_string().as_bytes()).unwrap_err().to_string()
+    };
+    assert_eq!(refused(limits::PATTERNS + 1), "$.steps: may have at most 256 patterns");
+    assert!(refused(limits::PATTERNS).contains("when it is compiled"), "{}", refused(limits::PATTERNS));
+}
