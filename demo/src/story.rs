@@ -1,9 +1,11 @@
 //! The story: one task from the plan to the proof, told line by line, each line checked.
 
 mod consent;
+mod document;
 mod misuse;
 mod proof;
 mod revocation;
+mod step_up;
 mod work;
 
 use std::time::{Duration, Instant};
@@ -23,7 +25,7 @@ const PERSON_LIMIT: Duration = Duration::from_secs(90);
 /// How long the agent waits for the decision once the person has made it.
 const GRANT_LIMIT: Duration = Duration::from_secs(30);
 /// How many lines the story has: one that was not told is one that was not checked.
-const LINES: u32 = 43;
+const LINES: u32 = 66;
 
 /// Tells the story on a running stack, and says whether every line went as it must.
 ///
@@ -53,8 +55,14 @@ struct Story<'s> {
 struct Granted {
     submission: Submission,
     intent_token: String,
-    /// A transaction token for all five steps.
+    /// A transaction token for all seven steps.
     token: String,
+}
+
+/// The new keys, as the worker heard of them.
+struct Keys {
+    api: String,
+    worker: String,
 }
 
 impl<'s> Story<'s> {
@@ -73,16 +81,23 @@ impl<'s> Story<'s> {
         let token = self.agent.transaction_token(&intent_token, None).await?;
         let granted = Granted { submission, intent_token, token };
         phase = phase.next("4  The worker carries out the two steps that were delegated to it");
-        self.delegate(&granted).await?;
+        let keys = self.delegate(&granted).await?;
         phase = phase.next("5  The agent carries out the rest");
         self.act(&granted).await?;
-        phase = phase.next("6  What Alice did not sign does not run");
+        phase = phase.next("6  A document tells the agent what to do, and the agent obeys");
+        let runbook = self.read(&granted, &keys).await?;
+        self.obey(&granted, &keys, &runbook).await?;
+        phase =
+            phase.next("7  The agent needs values that only earlier steps could give, and Alice is asked once more");
+        self.bind(&granted, &keys, &runbook).await?;
+        self.step_up(&granted, &keys, &runbook).await?;
+        phase = phase.next("8  What Alice did not sign does not run");
         self.misuse_calls(&granted).await?;
         self.misuse_tokens(&granted).await?;
         self.misuse_exchanges(&granted).await?;
-        phase = phase.next("7  Alice revokes");
+        phase = phase.next("9  Alice revokes");
         self.revoke(&granted).await?;
-        phase = phase.next("8  The proof, offline");
+        phase = phase.next("10  The proof, offline");
         self.prove(&granted.submission).await?;
         phase.end();
         Ok(())
@@ -115,9 +130,9 @@ impl<'s> Story<'s> {
     }
 
     /// Runs the scripted person to the end and returns what the browser saw.
-    async fn person(&self, intent_id: &str, options: &[&str]) -> Result<Value> {
+    async fn person(&self, id: &str, options: &[&str]) -> Result<Value> {
         let mut approve = Command::new(self.stack.place.root.join("demo/approve"));
-        approve.arg(intent_id).args(options).env("MARQUE_DEMO_ENV", self.stack.place.env_file());
+        approve.arg(id).args(options).env("MARQUE_DEMO_ENV", self.stack.place.env_file());
         let printed = self.processes.run("person", approve, PERSON_LIMIT).await?;
         let seen = printed.lines().rev().find_map(|line| serde_json::from_str(line).ok());
         Ok(seen.ok_or("the scripted person said nothing")?)
@@ -145,4 +160,14 @@ impl Phase {
         self.end();
         Self::new(title)
     }
+}
+
+/// A text that the scripted person saw.
+fn text<'s>(seen: &'s Value, name: &str) -> &'s str {
+    seen.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The lines that the scripted person read.
+fn lines(seen: &Value) -> Vec<&str> {
+    seen.get("lines").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
 }

@@ -3,7 +3,7 @@
 use marque_core::names::TOKEN_TYPE_INTENT;
 use serde_json::Value;
 
-use super::{GRANT_LIMIT, Story};
+use super::{GRANT_LIMIT, Story, lines, text};
 use crate::agent::{Submission, redeem};
 use crate::clients::Party;
 use crate::{Result, about};
@@ -11,7 +11,7 @@ use crate::{Result, about};
 impl Story<'_> {
     pub(super) async fn submit(&mut self) -> Result<Submission> {
         let submission = self.agent.submit().await?;
-        self.line(true, format!("five steps submitted as intent {}", submission.intent_id));
+        self.line(true, format!("seven steps submitted as intent {}", submission.intent_id));
         let words = &submission.digest_words;
         let has_words = words.split('-').count() == 4 && !submission.plan_digest.is_empty();
         self.line(has_words, format!("the words to compare: {words}"));
@@ -27,20 +27,29 @@ impl Story<'_> {
 
     pub(super) async fn approve(&mut self, submission: &Submission) -> Result<()> {
         let seen = self.person(&submission.intent_id, &[]).await?;
-        let text = |name: &str| seen.get(name).and_then(Value::as_str).unwrap_or_default();
-        let words = text("words").to_owned();
-        self.line(words == submission.digest_words, format!("Keycloak's page shows the same words: {words}"));
-        let lines: Vec<&str> =
-            seen.get("lines").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        self.same_words(&seen, &submission.digest_words);
+        let lines = lines(&seen);
         let is_step = |line: &&&str| line.split_once(". ").is_some_and(|(number, _)| number.parse::<u8>().is_ok());
         let steps: Vec<&&str> = lines.iter().filter(is_step).collect();
         for line in &steps {
             println!("       {line}");
         }
-        self.line(steps.len() == 5, format!("it shows {} steps", steps.len()));
-        let outcome = text("outcome").to_owned();
-        self.line(outcome == "approved", format!("Keycloak and Marque verified the gesture: {outcome}"));
+        self.line(steps.len() == 7, format!("it shows {} steps", steps.len()));
+        let asks_again: Vec<_> = lines.iter().filter(|line| line.contains("STEP-UP: you are asked again")).collect();
+        self.line(asks_again.len() == 1, "and that Alice is asked again before anything is sent");
+        self.approved(&seen);
         Ok(())
+    }
+
+    /// The page shows what the agent was told that it would.
+    pub(super) fn same_words(&mut self, seen: &Value, expected: &str) {
+        let words = text(seen, "words");
+        self.line(words == expected, format!("Keycloak's page shows the same words: {words}"));
+    }
+
+    pub(super) fn approved(&mut self, seen: &Value) {
+        let outcome = text(seen, "outcome");
+        self.line(outcome == "approved", format!("Keycloak and Marque verified the gesture: {outcome}"));
     }
 
     pub(super) async fn redeem(&mut self, submission: &Submission) -> Result<String> {

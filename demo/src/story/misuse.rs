@@ -27,8 +27,8 @@ impl Story<'_> {
                 agent.update("API_KEY", "svc-billing"),
                 Reason::ArgumentMismatch,
             ),
-            ("a service account outside the plan", token, agent.rotate("svc-billing"), Reason::ResourceNotInPlan),
             ("a second rotation, by another hop than the first", token, agent.rotate("svc-api"), Reason::UsesExhausted),
+            ("a second reading of what a later step depends on", token, agent.read_runbook(), Reason::UsesExhausted),
             ("a second update", token, agent.update("WORKER_KEY", "svc-worker"), Reason::UsesExhausted),
         ];
         let mut answers = Vec::new();

@@ -3,13 +3,13 @@
 use marque_core::reason::Reason;
 use serde_json::{Value, json};
 
-use super::{Granted, Story};
+use super::{Granted, Keys, Story};
 use crate::agent::step;
 use crate::clients::Answer;
 use crate::{Result, about};
 
 impl Story<'_> {
-    pub(super) async fn delegate(&mut self, granted: &Granted) -> Result<()> {
+    pub(super) async fn delegate(&mut self, granted: &Granted) -> Result<Keys> {
         let work = json!({
             "steps": [step::ROTATE_API, step::ROTATE_WORKER],
             "attempts": [{"action": "update_secret", "resource": {"type": "secret", "id": "API_KEY"}, "args": {"value_from": "svc-api"}}],
@@ -19,13 +19,16 @@ impl Story<'_> {
         let given = report.get("given").cloned().unwrap_or_default();
         let holds = given == json!([step::ROTATE_API, step::ROTATE_WORKER]);
         self.line(holds, format!("verified token and proof, and exchanged the token for its own hop: {given}"));
+        let mut keys = Vec::new();
         for (index, account) in ["svc-api", "svc-worker"].into_iter().enumerate() {
             let answer = part(&report, "done", index);
             self.done(&format!("rotated the key of {account}"), &answer);
+            keys.push(answer.text("key").ok_or("the worker was told no key")?.to_owned());
         }
         let attempt = part(&report, "attempts", 0);
         self.refused("an injected prompt makes it try a secret update", &attempt, Reason::ActionNotInPlan);
-        Ok(())
+        let [api, worker] = <[String; 2]>::try_from(keys).map_err(|_| "the worker rotated other keys")?;
+        Ok(Keys { api, worker })
     }
 
     pub(super) async fn act(&mut self, granted: &Granted) -> Result<()> {
