@@ -1,4 +1,4 @@
-// The scripted person's command line: demo/approve INTENT_ID [--deny REASON] [--user NAME] [--revoke] [--screenshot FILE]
+// The scripted person's command line, for an intent or for one call of it (a step-up): demo/approve ID [--deny REASON] [--user NAME] [--revoke] [--screenshot FILE]
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -6,10 +6,11 @@ import { parseArgs } from "node:util";
 import { openBrowser, openTab } from "./kit.mjs";
 import { approve, deny, describe, openApproval, revoke } from "./person.mjs";
 
-const USAGE = "usage: demo/approve INTENT_ID [--deny REASON] [--user NAME] [--revoke] [--screenshot FILE]";
+const USAGE = "usage: demo/approve ID [--deny REASON] [--user NAME] [--revoke] [--screenshot FILE]";
 const INTENT_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-/** The states of the intent that each act may leave behind. */
+/** The states of the intent that each act may leave behind; a decision on one call leaves it as it was. */
 const STATES = { approved: ["approved", "active"], denied: ["denied"], revoked: ["revoked"] };
+const STATES_OF_CALL = { approved: ["active"], denied: ["active"], revoked: [] };
 
 function readCommandLine() {
   const { values, positionals } = parseArgs({ allowPositionals: true, options: {
@@ -48,9 +49,10 @@ async function withdraw(tab, env, wanted, person) {
   return { outcome: place === "revoked" ? "revoked" : "refused", place, ...times };
 }
 
-/** A page that says otherwise, by its status or by the intent's state, overrules. */
-function judged(act, page) {
-  const isGood = act.outcome in STATES && page.status < 400 && (page.state === undefined || STATES[act.outcome].includes(page.state));
+/** A page that says otherwise, by its status or by the intent's state, overrules. After a call it is of another id: the intent's. */
+function judged(act, page, id) {
+  const states = page.url.endsWith(`/receipt/${id}`) ? STATES : STATES_OF_CALL;
+  const isGood = act.outcome in states && page.status < 400 && (page.state === undefined || states[act.outcome].includes(page.state));
   return { ...act, outcome: isGood ? act.outcome : "refused" };
 }
 
@@ -62,7 +64,7 @@ async function act(wanted) {
     const tab = await openTab(context);
     const done = await (wanted.revoke ? withdraw : decide)(tab, env, wanted, person);
     const page = await describe(tab);
-    return { ...judged(done, page), ...page };
+    return { ...judged(done, page, wanted.intentId), ...page };
   } finally {
     await browser.close();
   }

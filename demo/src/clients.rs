@@ -268,6 +268,8 @@ pub fn route(call: &Call) -> Result<(Method, String)> {
         "list_service_accounts" => Ok((Method::GET, format!("{base}/service-accounts?environment={id}"))),
         "rotate_key" => Ok((Method::POST, format!("{base}/service-accounts/{id}/rotate"))),
         "update_secret" => Ok((Method::PUT, format!("{base}/secrets/{id}"))),
+        "read_runbook" => Ok((Method::GET, format!("{base}/runbooks/{id}"))),
+        "send_notice" => Ok((Method::POST, format!("{base}/service-accounts/{id}/notices"))),
         action => Err(format!("the resource server has no action {action:?}").into()),
     }
 }

@@ -155,7 +155,7 @@ impl Case {
         Person::other(&self.env, "bob", "", &self.dir)
     }
 
-    /// Submits Alice's plan of five steps.
+    /// Submits Alice's plan of seven steps.
     ///
     /// # Errors
     /// When Marque does not admit it.
