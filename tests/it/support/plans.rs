@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::OnceCell;
 
 /// The version of the catalog that the stack's resource server has published.
-pub const PUBLISHED: u64 = 2;
+pub const PUBLISHED: u64 = 3;
 
 /// A step at the stack's resource server.
 pub fn step(stack: &Stack, id: &str, action: &str, resource: &str) -> Value {
