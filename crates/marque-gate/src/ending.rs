@@ -101,7 +101,7 @@ impl Ending {
             intent: reserved.intent_id.clone(),
             step: reserved.step.clone(),
             call_digest: reserved.call_digest,
-            seq: reserved.seq,
+            seq: reserved.seq.ok_or("nothing was counted")?,
             outcome: self.outcome,
             result,
         };

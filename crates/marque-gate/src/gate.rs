@@ -20,7 +20,7 @@ use marque_core::decide::{Offline, decide_offline};
 use marque_core::dpop::{self, Expected, Proof};
 use marque_core::envelope::{Envelope, EnvelopeStep};
 use marque_core::jws;
-use marque_core::plan::Class;
+use marque_core::plan::{Class, Uses};
 use marque_core::reason::Reason;
 use std::sync::Arc;
 
@@ -229,7 +229,8 @@ impl Gate {
             self.settle_reservation(&reserved, Outcome::Released.into(), now).await;
             return Err(Refusal::new(Reason::LedgerUnavailable).because("the ledger answered for another call"));
         };
-        Ok(Permit::new(call, &caller.claims, (&step.id, step.class), Some(reserved)))
+        let reserved = reserved.seq.is_some().then_some(reserved);
+        Ok(Permit::new(call, &caller.claims, (&step.id, step.class), reserved))
     }
 
     /// The refusal of a call that the person has to approve first, with a challenge for a client that takes one.
@@ -261,6 +262,9 @@ impl Gate {
     }
 
     pub(crate) async fn settle_reservation(&self, reserved: &Reserved, ending: Ending, now: i64) {
+        if reserved.seq.is_none() {
+            return;
+        }
         let outcome = ending.outcome.code();
         let settlement = ending.settlement(reserved, (self.signer.as_ref(), self.config.issuer()), now);
         if let Err(refusal) = self.ledger.settle(reserved, settlement).await {
@@ -299,6 +303,7 @@ fn reserved_step<'c>(reserved: &Reserved, caller: &'c Caller, call: &Call, now: 
     let step = caller.envelope().step(&reserved.step)?;
     let alone = alone(step, caller);
     let fits = reserved.intent_id == caller.intent_id()
+        && (reserved.seq.is_some() || step.uses == Uses::Any)
         && reserved.call_digest == call.digest()
         && fitting_step(&alone, call, now).is_ok();
     fits.then_some(step)

@@ -32,8 +32,8 @@ pub struct Reserved {
     pub step: String,
     /// The digest of the call that the ledger decided on.
     pub call_digest: Digest,
-    /// The permit's number among all permits of the intent.
-    pub seq: u64,
+    /// The permit's number among all permits of the intent; none where nothing is counted, and nothing is to be settled.
+    pub seq: Option<u64>,
 }
 
 /// A result receipt, signed.

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use common::*;
+use marque_core::call::Call;
 use marque_core::names::{TYP_REVOCATION, TYP_TXN};
 use marque_gate::keys::Pending;
 use marque_gate::remote::{AccessTokens, Following, Marque};
@@ -225,13 +226,22 @@ async fn dropping_the_follower_closes_the_gate() {
 
 /// A world whose tokens the stand-in's keys sign.
 async fn check(standin: &Standin, world: &World, gate: &Gate) -> Result<marque_gate::Permit, marque_gate::Refusal> {
-    let call = call("set", "a", json!({"to": "x"}));
-    let mut claims = world.claims(&steps());
+    check_call(standin, world, gate, &steps(), &call("set", "a", json!({"to": "x"}))).await
+}
+
+async fn check_call(
+    standin: &Standin,
+    world: &World,
+    gate: &Gate,
+    steps: &Value,
+    call: &Call,
+) -> Result<marque_gate::Permit, marque_gate::Refusal> {
+    let mut claims = world.claims(steps);
     (claims["iss"], claims["iat"], claims["exp"]) = (standin.issuer.as_str().into(), now().into(), (now() + 60).into());
     let token = standin.txn_key.sign(TYP_TXN, &claims);
-    let mut proof = world.proof_claims(&token, "POST", "/act", Some(&call));
+    let mut proof = world.proof_claims(&token, "POST", "/act", Some(call));
     proof["iat"] = now().into();
-    gate.check(&presented(&token, &world.agent.proof(&proof)), action(&call), now()).await
+    gate.check(&presented(&token, &world.agent.proof(&proof)), action(call), now()).await
 }
 
 async fn open_gate() -> (Arc<Standin>, World, Gate, Following) {
@@ -244,7 +254,7 @@ async fn open_gate() -> (Arc<Standin>, World, Gate, Following) {
 
 fn permit() -> (u16, Value) {
     let digest = call("set", "a", json!({"to": "x"})).digest();
-    let permit = json!({"id": "p1", "call_digest": digest, "expires_in": 60, "state": "reserved"});
+    let permit = json!({"id": "p1", "call_digest": digest, "expires_in": 60, "state": "reserved", "seq": 1});
     (200, json!({"decision": true, "context": {"permit": permit, "intent_id": INTENT, "step": "change"}}))
 }
 
@@ -261,6 +271,30 @@ async fn reserves_and_settles_at_the_server() {
     assert_eq!(heard[0].1["subject"], json!({"type": "agent", "id": "agent"}));
     assert_eq!(heard[0].1["context"]["url"], "https://rs.example/act");
     assert_eq!(heard[1], ("/results".into(), json!({"permit_id": "p1", "intent_id": INTENT, "outcome": "committed"})));
+}
+
+#[tokio::test]
+async fn what_is_not_counted_is_not_settled_and_only_a_step_without_a_count_may_be_so() {
+    let (standin, world, gate, _following) = open_gate().await;
+    let (_, mut answer) = permit();
+    answer["context"]["permit"]["state"] = "uncounted".into();
+    answer["context"]["permit"]["seq"] = Value::Null;
+    standin.answers(vec![(200, answer.clone())]);
+    let refusal = check(&standin, &world, &gate).await.unwrap_err();
+    assert_eq!(refusal.reason(), Reason::LedgerUnavailable, "the step is counted");
+
+    // A read that only the ledger can decide: its argument is the result of another.
+    let late = json!({"of": {"ref": {"step": "change", "field": "/id"}}});
+    let steps = json!([step("late", "look", "read", "a", json!("any"), late)]);
+    let look = call("look", "a", json!({"of": "x"}));
+    answer["context"]["permit"]["call_digest"] = json!(look.digest());
+    answer["context"]["step"] = "late".into();
+    standin.answers(vec![(200, answer)]);
+    let heard = standin.heard().len();
+    let permit = check_call(&standin, &world, &gate, &steps, &look).await.unwrap();
+    assert_eq!((permit.id(), permit.step()), (None, "late"));
+    gate.settle(permit, Outcome::Committed, NOW).await;
+    assert_eq!(standin.heard().len(), heard + 1, "nothing is settled");
 }
 
 #[tokio::test]

@@ -183,7 +183,7 @@ impl PgLedger {
             lasts: self.lasts,
         };
         let seq = store::insert(tx, &row).await?;
-        let seq = seq.ok_or_else(|| Refusal::new(Reason::ProofReplayed))?.unsigned_abs();
+        let seq = Some(seq.ok_or_else(|| Refusal::new(Reason::ProofReplayed))?.unsigned_abs());
         Ok(Reserved { permit_id, intent_id: caller.intent_id().into(), step: step.id.clone(), call_digest, seq })
     }
 
@@ -216,7 +216,7 @@ fn repeated(earlier: PermitRow, reservation: &Reservation<'_>) -> Result<Reserve
         intent_id: reservation.caller.intent_id().into(),
         step: earlier.step_id,
         call_digest,
-        seq: earlier.seq.unsigned_abs(),
+        seq: Some(earlier.seq.unsigned_abs()),
     })
 }
 

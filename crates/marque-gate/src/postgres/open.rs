@@ -59,7 +59,7 @@ impl PgLedger {
                         intent_id: row.intent_id,
                         step: row.step_id,
                         call_digest,
-                        seq: row.seq.unsigned_abs(),
+                        seq: Some(row.seq.unsigned_abs()),
                     },
                 })
             })

@@ -157,7 +157,7 @@ fn known_of(reserved: &Reserved, settlement: &Settlement, issuer: &str) -> Resul
         intent_id: &reserved.intent_id,
         step: &reserved.step,
         call_digest: reserved.call_digest,
-        seq: reserved.seq,
+        seq: reserved.seq.ok_or("nothing was counted")?,
         now: receipt.iat,
     };
     receipt.check(&expected).map_err(|error| error.to_string())?;

@@ -55,16 +55,27 @@ struct PermitAnswer {
     id: String,
     call_digest: Digest,
     state: PermitState,
-    #[serde(default)]
-    seq: u64,
+    seq: Option<u64>,
 }
 
 #[derive(Deserialize, PartialEq)]
 #[serde(rename_all = "snake_case")]
 enum PermitState {
     Reserved,
+    Uncounted,
     #[serde(other)]
     Other,
+}
+
+impl PermitAnswer {
+    /// What is reserved has a number; where nothing is counted there is none.
+    fn is_whole(&self) -> bool {
+        match self.state {
+            PermitState::Reserved => self.seq.is_some(),
+            PermitState::Uncounted => self.seq.is_none(),
+            PermitState::Other => false,
+        }
+    }
 }
 
 fn unavailable(problem: impl std::fmt::Display) -> Refusal {
@@ -155,7 +166,7 @@ fn read_evaluation(answer: &[u8]) -> Result<Reserved, Refusal> {
         });
     }
     match (context.permit, context.intent_id, context.step) {
-        (Some(permit), Some(intent_id), Some(step)) if permit.state == PermitState::Reserved => {
+        (Some(permit), Some(intent_id), Some(step)) if permit.is_whole() => {
             Ok(Reserved { permit_id: permit.id, intent_id, step, call_digest: permit.call_digest, seq: permit.seq })
         }
         _ => Err(unavailable("it permitted without a reservation")),

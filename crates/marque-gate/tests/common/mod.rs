@@ -293,7 +293,7 @@ impl MemoryLedger {
             intent_id: reservation.caller.intent().id.clone(),
             step: step.id.clone(),
             call_digest: reservation.call.digest(),
-            seq: book.asked.into(),
+            seq: Some(book.asked.into()),
         };
         match book.behaviour {
             Behaviour::Counts => {}

@@ -257,7 +257,7 @@ impl StoryLedger {
             intent_id: reservation.caller.intent().id.clone(),
             step,
             call_digest: reservation.call.digest(),
-            seq: told.permits,
+            seq: Some(told.permits),
         })
     }
 }
