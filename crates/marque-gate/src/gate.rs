@@ -1,7 +1,8 @@
 //! The gate: from what a request presents to a permit, or to a refusal with its reason.
 
 use crate::action::ConcreteAction;
-use crate::caller::{Caller, TokenError, verify_token};
+use crate::cache::TokenCache;
+use crate::caller::Caller;
 use crate::config::GateConfig;
 use crate::ending::Ending;
 use crate::keys::KeySource;
@@ -13,13 +14,14 @@ use crate::request::Presented;
 use crate::revocations::Revocations;
 use crate::signer::Signer;
 use crate::step_up;
+use crate::token::{self, TokenError, VerifiedToken};
 use marque_core::call::Call;
 use marque_core::canonical::Digest;
-use marque_core::claims::TxnClaims;
+use marque_core::claims::token_hash;
 use marque_core::decide::{Offline, decide_offline};
 use marque_core::dpop::{self, Expected};
 use marque_core::envelope::{Envelope, EnvelopeStep};
-use marque_core::jws;
+use marque_core::jws::{self, KeySet};
 use marque_core::plan::Class;
 use marque_core::reason::Reason;
 use std::sync::Arc;
@@ -53,6 +55,7 @@ pub struct Gate {
     ledger: Arc<dyn Ledger>,
     signer: Option<Signer>,
     replay: ReplayMemory,
+    tokens: TokenCache,
 }
 
 impl std::fmt::Debug for Gate {
@@ -68,7 +71,7 @@ impl Gate {
         let replay = ReplayMemory::new(config.replay_capacity);
         let id = new_id();
         let (keys, ledger) = (Arc::new(keys), Arc::new(NoLedger));
-        Self { id, config, keys, revocations, ledger, signer: None, replay }
+        Self { id, config, keys, revocations, ledger, signer: None, replay, tokens: TokenCache::default() }
     }
 
     /// The gate with a ledger for counted steps.
@@ -116,8 +119,8 @@ impl Gate {
     /// The first check that failed.
     pub async fn verify_caller(&self, request: &Presented, now: i64) -> Result<Caller, Refusal> {
         let token = request.token()?;
-        let claims = self.verify_token(token, now).await?;
-        self.verify_proof(request, token, claims, now)
+        let verified = self.verify_token(token, now).await?;
+        self.verify_proof(request, token, verified, now)
     }
 
     /// Checks one concrete action of a caller: steps 4 to 8, and the token's time once more, since
@@ -131,34 +134,59 @@ impl Gate {
     }
 
     async fn authorize_call(&self, caller: &Caller, call: Call, now: i64) -> Result<Permit, Refusal> {
-        if caller.claims.exp <= now {
+        if caller.verified.exp <= now {
             return Err(Refusal::new(Reason::TokenExpired));
         }
         if caller.call_digest.is_some_and(|digest| digest != call.digest()) {
             return Err(Refusal::new(Reason::CallDigestMismatch));
         }
         self.check_revocation(caller, now)?;
-        let (step, is_free) = fitting_step(caller.envelope(), &call, now)?;
+        let (step, is_free) = fitting_step(caller.verified.prepared().decide_offline(&call, now))?;
         if step.class != Class::Read && caller.call_digest.is_none() {
             return Err(Refusal::new(Reason::CallDigestMismatch)
                 .because("the proof lacks call_digest, which every call but a read needs"));
         }
         if is_free && step.class == Class::Read {
-            return Ok(Permit::new(call, &caller.claims, (&step.id, step.class), None));
+            return Ok(Permit::new(call, &caller.verified, (&step.id, step.class), None));
         }
         self.reserve(caller, call, now).await
     }
 
-    async fn verify_token(&self, token: &str, now: i64) -> Result<TxnClaims, Refusal> {
+    /// Step 2 alone: what a token says, if it holds now. One that was verified before is believed without looking at its
+    /// signature again, as long as the key that signed it is among the current keys; its time is looked at each time.
+    ///
+    /// Whoever presents the token has proven nothing by that: see [`Gate::verify_caller`].
+    ///
+    /// # Errors
+    /// [`Reason::TokenInvalid`] or [`Reason::TokenExpired`].
+    pub async fn verify_token(&self, token: &str, now: i64) -> Result<Arc<VerifiedToken>, Refusal> {
+        let (hash, keys) = (token_hash(token), self.keys.current());
+        if let Some(verified) = self.tokens.find(&hash, &keys) {
+            return match verified.check_time(now) {
+                Ok(()) => Ok(verified),
+                Err(refusal) => {
+                    self.tokens.forget(&hash);
+                    Err(refusal)
+                }
+            };
+        }
+        let verified = self.verify_signature(token, &keys).await?;
+        verified.check_time(now)?;
+        let verified = Arc::new(verified);
+        self.tokens.keep(hash, &verified);
+        Ok(verified)
+    }
+
+    async fn verify_signature(&self, token: &str, keys: &KeySet) -> Result<VerifiedToken, Refusal> {
         let unknown =
             || Refusal::new(Reason::TokenInvalid).because("the token is signed by no known key for this purpose");
-        match verify_token(token, &self.keys.current(), &self.config, now) {
-            Ok(claims) => Ok(claims),
+        match token::verify(token, keys, &self.config) {
+            Ok(verified) => Ok(verified),
             Err(TokenError::Refused(refusal)) => Err(refusal),
             Err(TokenError::UnknownKey) => {
                 let kid = jws::unverified_kid(token).ok_or_else(unknown)?;
                 let keys = self.keys.refreshed(&kid).await;
-                verify_token(token, &keys, &self.config, now).map_err(|error| match error {
+                token::verify(token, &keys, &self.config).map_err(|error| match error {
                     TokenError::Refused(refusal) => refusal,
                     TokenError::UnknownKey => unknown(),
                 })
@@ -166,13 +194,19 @@ impl Gate {
         }
     }
 
-    fn verify_proof(&self, request: &Presented, token: &str, claims: TxnClaims, now: i64) -> Result<Caller, Refusal> {
-        let refuse = |reason| Refusal::new(reason).of_intent(&claims.tctx.intent.id);
+    fn verify_proof(
+        &self,
+        request: &Presented,
+        token: &str,
+        verified: Arc<VerifiedToken>,
+        now: i64,
+    ) -> Result<Caller, Refusal> {
+        let refuse = |reason| Refusal::new(reason).of_intent(&verified.intent.id);
         let expected = Expected { method: request.method(), uri: request.url(), token: Some(token) };
         let compact = request.proof()?;
         let proof = dpop::verify(compact, &expected, now)
             .map_err(|error| Refusal::new(Reason::ProofInvalid).because(error.to_string()))?;
-        if proof.jkt != claims.cnf.jkt {
+        if proof.jkt != verified.jkt {
             return Err(Refusal::new(Reason::ProofKeyMismatch));
         }
         self.replay.take(&proof, now).map_err(|error| match error {
@@ -186,7 +220,7 @@ impl Gate {
             method: request.method().into(),
             url: request.url().into(),
             accepts_challenge: request.accepts_challenge(),
-            claims,
+            verified,
         })
     }
 
@@ -208,7 +242,7 @@ impl Gate {
             self.settle_reservation(&reserved, Outcome::Released.into(), now).await;
             return Err(Refusal::new(Reason::LedgerUnavailable).because("the ledger answered for another call"));
         };
-        Ok(Permit::new(call, &caller.claims, (&step.id, step.class), Some(reserved)))
+        Ok(Permit::new(call, &caller.verified, (&step.id, step.class), Some(reserved)))
     }
 
     /// The refusal of a call that the person has to approve first, with a challenge for a client that takes one.
@@ -217,7 +251,7 @@ impl Gate {
             return refusal;
         };
         let alone = caller.envelope().step(step).map(|step| alone(step, caller));
-        if alone.is_none_or(|alone| fitting_step(&alone, call, now).is_err()) {
+        if alone.is_none_or(|alone| fitting_step(decide_offline(&alone, call, now)).is_err()) {
             return Refusal::new(Reason::LedgerUnavailable).because("the ledger asks for a step-up of another step");
         }
         match step_up::challenge(&self.config, signer, (caller, call, step), (new_id().to_string(), now)) {
@@ -260,8 +294,8 @@ fn new_id() -> uuid::Uuid {
 }
 
 /// The step that fits the call, and whether that is all there is to ask: history is the ledger's.
-fn fitting_step<'e>(envelope: &'e Envelope, call: &Call, now: i64) -> Result<(&'e EnvelopeStep, bool), Refusal> {
-    match decide_offline(envelope, call, now) {
+fn fitting_step(decision: Offline<'_>) -> Result<(&EnvelopeStep, bool), Refusal> {
+    match decision {
         Offline::Permit(step) => Ok((step, true)),
         Offline::AskLedger(step) => Ok((step, false)),
         Offline::Refused(refusal) => Err(Refusal::new(refusal.reason).near(refusal.nearest)),
@@ -279,6 +313,6 @@ fn reserved_step<'c>(reserved: &Reserved, caller: &'c Caller, call: &Call, now: 
     let alone = alone(step, caller);
     let fits = reserved.intent_id == caller.intent_id()
         && reserved.call_digest == call.digest()
-        && fitting_step(&alone, call, now).is_ok();
+        && fitting_step(decide_offline(&alone, call, now)).is_ok();
     fits.then_some(step)
 }

@@ -34,6 +34,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 mod action;
+mod cache;
 mod caller;
 #[cfg(any(feature = "http", feature = "tower"))]
 mod clock;
@@ -53,6 +54,7 @@ mod request;
 pub mod revocations;
 mod signer;
 mod step_up;
+mod token;
 
 pub use action::{Args, ConcreteAction};
 pub use caller::Caller;
@@ -67,3 +69,4 @@ pub use refusal::Refusal;
 pub use request::Presented;
 pub use revocations::Revocations;
 pub use signer::{Signer, SigningKey};
+pub use token::VerifiedToken;
