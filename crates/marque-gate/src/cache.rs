@@ -6,26 +6,21 @@ use marque_core::jws::KeySet;
 use quick_cache::sync::Cache;
 use std::sync::Arc;
 
-/// Tokens that are remembered: callers that are busy at one resource server within the five minutes that a token lives.
-/// A token of ten steps takes some ten kilobytes, all together some 40 MiB at most.
-const TOKENS: usize = 4096;
-
 /// Verified tokens by the SHA-256 of the whole token: two tokens never share an entry. What is kept were valid once;
 /// whoever takes one looks at its time again.
 pub(crate) struct TokenCache(Cache<Digest, Arc<VerifiedToken>>);
 
-impl Default for TokenCache {
-    fn default() -> Self {
-        Self(Cache::new(TOKENS))
-    }
-}
-
 impl TokenCache {
+    /// Remembers so many tokens at most.
+    pub fn of(capacity: usize) -> Self {
+        Self(Cache::new(capacity))
+    }
+
     /// The token of a hash, if it was verified and the key that signed it is still among the current ones. A key that
     /// was withdrawn takes with it what it signed.
     pub fn find(&self, hash: &Digest, keys: &KeySet) -> Option<Arc<VerifiedToken>> {
         let found = self.0.get(hash)?;
-        if found.is_signed_by_one_of(keys) {
+        if found.claims.is_signed_by_one_of(keys) {
             return Some(found);
         }
         self.forget(hash);

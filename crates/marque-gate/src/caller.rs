@@ -29,27 +29,27 @@ impl std::fmt::Debug for Caller {
 impl Caller {
     /// The person for whom the caller acts (claim `sub`).
     pub fn subject(&self) -> &str {
-        &self.verified.subject
+        &self.verified.claims.subject
     }
 
     /// Client id of the current actor (RFC 8693 §4.1, outermost `act`).
     pub fn client_id(&self) -> &str {
-        &self.verified.act.sub
+        &self.verified.claims.act.sub
     }
 
     /// Client ids of all actors, the current one first, the agent last.
     pub fn actors(&self) -> Vec<&str> {
-        self.verified.act.chain()
+        self.verified.claims.act.chain()
     }
 
     /// The call chain that this call belongs to (claim `txn`).
     pub fn transaction(&self) -> &str {
-        &self.verified.txn
+        &self.verified.claims.txn
     }
 
     /// The signed plan that the token comes from.
     pub fn intent(&self) -> &IntentRef {
-        &self.verified.intent
+        &self.verified.claims.intent
     }
 
     /// The steps that the token carries.
@@ -59,7 +59,7 @@ impl Caller {
 
     /// When the token ends; seconds since the Unix epoch.
     pub fn expires_at(&self) -> i64 {
-        self.verified.exp
+        self.verified.claims.exp
     }
 
     /// The token as it came: a subject token for the holder of its key, or for a delegate of the
@@ -89,6 +89,6 @@ impl Caller {
     }
 
     pub(crate) fn intent_id(&self) -> &str {
-        &self.verified.intent.id
+        &self.verified.claims.intent.id
     }
 }

@@ -5,6 +5,7 @@ use crate::cache::TokenCache;
 use crate::caller::Caller;
 use crate::config::GateConfig;
 use crate::ending::Ending;
+use crate::envelopes::{EnvelopeSource, Envelopes, NoEnvelopes};
 use crate::keys::KeySource;
 use crate::ledger::{Ledger, NoLedger, Outcome, Reservation, Reserved};
 use crate::permit::Permit;
@@ -14,10 +15,10 @@ use crate::request::Presented;
 use crate::revocations::Revocations;
 use crate::signer::Signer;
 use crate::step_up;
-use crate::token::{self, TokenError, VerifiedToken};
+use crate::token::{self, Claims, TokenError, VerifiedToken};
 use marque_core::call::Call;
 use marque_core::canonical::Digest;
-use marque_core::claims::token_hash;
+use marque_core::claims::{Carried, token_hash};
 use marque_core::decide::{Offline, decide_offline};
 use marque_core::dpop::{self, Expected};
 use marque_core::envelope::{Envelope, EnvelopeStep};
@@ -30,7 +31,8 @@ use std::sync::Arc;
 ///
 /// The order of the checks, and of the reasons where several hold:
 /// 1. exactly one `Txn-Token`, no token in `Authorization`: `token_missing`, `token_invalid`;
-/// 2. the token's signature, `typ`, `iss`, `aud`, claims: `token_invalid`; `exp`: `token_expired`;
+/// 2. the token's signature, `typ`, claims, `iss`, `aud`: `token_invalid`; `exp`: `token_expired`; where it carries its
+///    steps by digest, these: `state_unavailable`;
 /// 3. exactly one `DPoP` proof that holds for method, URL, token hash and time: `proof_missing`,
 ///    `proof_invalid`; by the token's key: `proof_key_mismatch`; first use: `proof_replayed`;
 /// 4. the call digest in the proof, if there is one: `call_digest_mismatch`;
@@ -56,6 +58,7 @@ pub struct Gate {
     signer: Option<Signer>,
     replay: ReplayMemory,
     tokens: TokenCache,
+    envelopes: Envelopes,
 }
 
 impl std::fmt::Debug for Gate {
@@ -69,15 +72,23 @@ impl Gate {
     /// a ledger, refuses every counted step.
     pub fn new(config: GateConfig, keys: impl KeySource + 'static, revocations: Revocations) -> Self {
         let replay = ReplayMemory::new(config.replay_capacity);
+        let (tokens, envelopes) = (TokenCache::of(config.token_capacity), Envelopes::of(NoEnvelopes));
         let id = new_id();
         let (keys, ledger) = (Arc::new(keys), Arc::new(NoLedger));
-        Self { id, config, keys, revocations, ledger, signer: None, replay, tokens: TokenCache::default() }
+        Self { id, config, keys, revocations, ledger, signer: None, replay, tokens, envelopes }
     }
 
     /// The gate with a ledger for counted steps.
     #[must_use]
     pub fn with_ledger(mut self, ledger: impl Ledger + 'static) -> Self {
         self.ledger = Arc::new(ledger);
+        self
+    }
+
+    /// The gate with a source of the envelopes that are too long for a token. Without one it refuses such tokens.
+    #[must_use]
+    pub fn with_envelopes(mut self, source: impl EnvelopeSource + 'static) -> Self {
+        self.envelopes = Envelopes::of(source);
         self
     }
 
@@ -134,7 +145,7 @@ impl Gate {
     }
 
     async fn authorize_call(&self, caller: &Caller, call: Call, now: i64) -> Result<Permit, Refusal> {
-        if caller.verified.exp <= now {
+        if caller.verified.claims.exp <= now {
             return Err(Refusal::new(Reason::TokenExpired));
         }
         if caller.call_digest.is_some_and(|digest| digest != call.digest()) {
@@ -147,7 +158,7 @@ impl Gate {
                 .because("the proof lacks call_digest, which every call but a read needs"));
         }
         if is_free && step.class == Class::Read {
-            return Ok(Permit::new(call, &caller.verified, (&step.id, step.class), None));
+            return Ok(Permit::new(call, &caller.verified.claims, (&step.id, step.class), None));
         }
         self.reserve(caller, call, now).await
     }
@@ -158,11 +169,12 @@ impl Gate {
     /// Whoever presents the token has proven nothing by that: see [`Gate::verify_caller`].
     ///
     /// # Errors
-    /// [`Reason::TokenInvalid`] or [`Reason::TokenExpired`].
+    /// [`Reason::TokenInvalid`] or [`Reason::TokenExpired`]; [`Reason::StateUnavailable`] where the steps that it names by
+    /// digest cannot be had.
     pub async fn verify_token(&self, token: &str, now: i64) -> Result<Arc<VerifiedToken>, Refusal> {
         let (hash, keys) = (token_hash(token), self.keys.current());
         if let Some(verified) = self.tokens.find(&hash, &keys) {
-            return match verified.check_time(now) {
+            return match verified.claims.check_time(now) {
                 Ok(()) => Ok(verified),
                 Err(refusal) => {
                     self.tokens.forget(&hash);
@@ -170,14 +182,15 @@ impl Gate {
                 }
             };
         }
-        let verified = self.verify_signature(token, &keys).await?;
-        verified.check_time(now)?;
-        let verified = Arc::new(verified);
+        let (claims, carried) = self.verify_signature(token, &keys).await?;
+        claims.check_time(now)?;
+        let prepared = self.envelopes.carried(carried).await.map_err(|refusal| refusal.of_intent(&claims.intent.id))?;
+        let verified = Arc::new(VerifiedToken::new(claims, prepared));
         self.tokens.keep(hash, &verified);
         Ok(verified)
     }
 
-    async fn verify_signature(&self, token: &str, keys: &KeySet) -> Result<VerifiedToken, Refusal> {
+    async fn verify_signature(&self, token: &str, keys: &KeySet) -> Result<(Claims, Carried), Refusal> {
         let unknown =
             || Refusal::new(Reason::TokenInvalid).because("the token is signed by no known key for this purpose");
         match token::verify(token, keys, &self.config) {
@@ -201,12 +214,12 @@ impl Gate {
         verified: Arc<VerifiedToken>,
         now: i64,
     ) -> Result<Caller, Refusal> {
-        let refuse = |reason| Refusal::new(reason).of_intent(&verified.intent.id);
+        let refuse = |reason| Refusal::new(reason).of_intent(&verified.claims.intent.id);
         let expected = Expected { method: request.method(), uri: request.url(), token: Some(token) };
         let compact = request.proof()?;
         let proof = dpop::verify(compact, &expected, now)
             .map_err(|error| Refusal::new(Reason::ProofInvalid).because(error.to_string()))?;
-        if proof.jkt != verified.jkt {
+        if proof.jkt != verified.claims.jkt {
             return Err(Refusal::new(Reason::ProofKeyMismatch));
         }
         self.replay.take(&proof, now).map_err(|error| match error {
@@ -242,7 +255,7 @@ impl Gate {
             self.settle_reservation(&reserved, Outcome::Released.into(), now).await;
             return Err(Refusal::new(Reason::LedgerUnavailable).because("the ledger answered for another call"));
         };
-        Ok(Permit::new(call, &caller.verified, (&step.id, step.class), Some(reserved)))
+        Ok(Permit::new(call, &caller.verified.claims, (&step.id, step.class), Some(reserved)))
     }
 
     /// The refusal of a call that the person has to approve first, with a challenge for a client that takes one.

@@ -25,8 +25,11 @@
 //! challenges with one for exactly this call: see [`step_up`].
 //!
 //! Without features the crate has no I/O: keys, revocations, ledger and `now` are handed in.
-//! - Feature `http`, module `remote`: Marque's keys, its revocation feed and its ledger over HTTP.
+//! - Feature `http`, module `remote`: Marque's keys, its revocation feed, its ledger and its envelopes over HTTP.
 //! - Feature `tower`, module `layer`: a tower layer and an axum extractor for permits.
+//!
+//! A token whose steps are longer than 4 KiB carries the digest of its envelope. A gate with a source of
+//! [`envelopes`] fetches each once and compares it with the digest; one without refuses such tokens.
 //!
 //! Everything fails closed: what is unknown, stale, unreachable or malformed is refused, each with
 //! one [`Reason`] of the closed list. See [`Gate`] for the order of the checks.
@@ -40,6 +43,7 @@ mod caller;
 mod clock;
 mod config;
 mod ending;
+pub mod envelopes;
 mod gate;
 pub mod keys;
 #[cfg(feature = "tower")]
@@ -60,6 +64,7 @@ pub use action::{Args, ConcreteAction};
 pub use caller::Caller;
 pub use config::{ConfigError, GateConfig};
 pub use ending::{CallResult, Ending};
+pub use envelopes::EnvelopeSource;
 pub use gate::Gate;
 pub use keys::{FixedKeys, KeySource};
 pub use ledger::{Ledger, Outcome};

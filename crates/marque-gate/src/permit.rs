@@ -1,7 +1,7 @@
 //! The permit: the only key to a handler.
 
 use crate::ledger::Reserved;
-use crate::token::VerifiedToken;
+use crate::token::Claims;
 use marque_core::call::{Call, CallResource};
 use marque_core::canonical::Digest;
 use marque_core::plan::Class;
@@ -51,7 +51,7 @@ impl std::fmt::Debug for Permit {
 impl Permit {
     pub(crate) fn new(
         call: Call,
-        token: &VerifiedToken,
+        claims: &Claims,
         (step, class): (&str, Class),
         reservation: Option<Reserved>,
     ) -> Self {
@@ -60,10 +60,10 @@ impl Permit {
             call,
             step: step.into(),
             class,
-            subject: token.subject.clone(),
-            actors: token.act.chain().into_iter().map(str::to_owned).collect(),
-            intent_id: token.intent.id.clone(),
-            transaction: token.txn.clone(),
+            subject: claims.subject.clone(),
+            actors: claims.act.chain().into_iter().map(str::to_owned).collect(),
+            intent_id: claims.intent.id.clone(),
+            transaction: claims.txn.clone(),
             reservation,
         }
     }

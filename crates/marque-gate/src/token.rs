@@ -2,25 +2,31 @@
 
 use crate::config::GateConfig;
 use crate::refusal::Refusal;
-use marque_core::claims::{Actor, IntentRef, TxnClaims};
+use marque_core::claims::{Actor, Carried, IntentRef, TxnClaims, TxnContext};
 use marque_core::envelope::Envelope;
 use marque_core::jws::{self, JwsError, KeySet};
 use marque_core::limits;
 use marque_core::names::TYP_TXN;
 use marque_core::prepared::Prepared;
 use marque_core::reason::Reason;
+use std::sync::Arc;
 
 /// What a transaction token says, from one whose signature, `typ`, `iss`, `aud` and claims hold. It says nothing about
 /// who presents it. Only a [`Gate`](crate::Gate) makes one.
 pub struct VerifiedToken {
-    pub(crate) subject: String,
-    pub(crate) intent: IntentRef,
-    pub(crate) txn: String,
-    pub(crate) act: Actor,
-    pub(crate) jkt: String,
-    pub(crate) exp: i64,
+    pub(crate) claims: Claims,
+    prepared: Arc<Prepared>,
+}
+
+/// What a verified token says besides its steps.
+pub(crate) struct Claims {
+    pub subject: String,
+    pub intent: IntentRef,
+    pub txn: String,
+    pub act: Actor,
+    pub jkt: String,
+    pub exp: i64,
     iat: i64,
-    prepared: Prepared,
     signed_by: String,
 }
 
@@ -28,11 +34,16 @@ pub struct VerifiedToken {
 impl std::fmt::Debug for VerifiedToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut shown = f.debug_struct("VerifiedToken");
-        shown.field("client_id", &self.act.sub).field("intent", &self.intent.id).finish_non_exhaustive()
+        shown.field("client_id", &self.claims.act.sub).field("intent", &self.claims.intent.id).finish_non_exhaustive()
     }
 }
 
 impl VerifiedToken {
+    /// What a token says, with the envelope that it carries.
+    pub(crate) fn new(claims: Claims, prepared: Arc<Prepared>) -> Self {
+        Self { claims, prepared }
+    }
+
     /// All that the token carries: the steps and what holds for all of them.
     pub fn envelope(&self) -> &Envelope {
         self.prepared.envelope()
@@ -42,14 +53,16 @@ impl VerifiedToken {
     pub fn prepared(&self) -> &Prepared {
         &self.prepared
     }
+}
 
+impl Claims {
     /// Whether the key that signed it is among these, and may sign such tokens.
-    pub(crate) fn is_signed_by_one_of(&self, keys: &KeySet) -> bool {
+    pub fn is_signed_by_one_of(&self, keys: &KeySet) -> bool {
         keys.by_thumbprint(&self.signed_by, TYP_TXN).is_some()
     }
 
     /// `exp`, then `iat`. `exp` is taken without leeway: what a person approved until an instant ends at that instant.
-    pub(crate) fn check_time(&self, now: i64) -> Result<(), Refusal> {
+    pub fn check_time(&self, now: i64) -> Result<(), Refusal> {
         if self.exp <= now {
             return Err(Refusal::new(Reason::TokenExpired).of_intent(&self.intent.id));
         }
@@ -77,7 +90,7 @@ fn invalid(what: String) -> Refusal {
 }
 
 /// Verifies all of a transaction token but its time: signature, `typ`, claims, `iss`, `aud`, in this order.
-pub(crate) fn verify(token: &str, keys: &KeySet, config: &GateConfig) -> Result<VerifiedToken, TokenError> {
+pub(crate) fn verify(token: &str, keys: &KeySet, config: &GateConfig) -> Result<(Claims, Carried), TokenError> {
     let verified = jws::verify(token, TYP_TXN, keys).map_err(|error| match error {
         JwsError::UnknownKey => TokenError::UnknownKey,
         JwsError::WrongType(_) => {
@@ -93,15 +106,16 @@ pub(crate) fn verify(token: &str, keys: &KeySet, config: &GateConfig) -> Result<
     if claims.aud != config.trust_domain {
         return Err(invalid("the token is for another trust domain".into()).into());
     }
-    Ok(VerifiedToken {
+    let TxnContext { intent, carried } = claims.tctx;
+    let claims = Claims {
         subject: claims.sub,
-        intent: claims.tctx.intent,
+        intent,
         txn: claims.txn,
         act: claims.act,
         jkt: claims.cnf.jkt,
         exp: claims.exp,
         iat: claims.iat,
-        prepared: claims.tctx.envelope.into(),
         signed_by: verified.thumbprint,
-    })
+    };
+    Ok((claims, carried))
 }

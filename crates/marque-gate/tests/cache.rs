@@ -86,6 +86,9 @@ async fn a_token_that_is_known_ends_with_its_time() {
     assert_eq!(look(&world, &gate, &token, NOW + 299).await, Ok(()));
     assert_eq!(look(&world, &gate, &token, NOW + 300).await, Err(Reason::TokenExpired));
     assert_eq!(look(&world, &gate, &token, NOW - 12).await, Err(Reason::TokenInvalid), "not valid yet");
+    assert!(gate.verify_token(&token, NOW).await.is_ok());
+    assert_eq!(reason(gate.verify_token(&token, NOW + 300).await), Reason::TokenExpired, "without a proof too");
+    assert_eq!(reason(gate.verify_token(&token, NOW - 12).await), Reason::TokenInvalid);
 }
 
 #[tokio::test]
@@ -115,4 +118,20 @@ async fn two_tokens_never_share_what_was_verified() {
     let (_, signature) = narrow.rsplit_once('.').unwrap();
     let mixed = format!("{signed}.{signature}");
     assert_eq!(look(&world, &gate, &mixed, NOW).await, Err(Reason::TokenInvalid), "another signature is another token");
+}
+
+#[tokio::test]
+async fn a_gate_remembers_no_more_tokens_than_it_may() {
+    let world = World::with(|config| config.with_token_capacity(0));
+    let token = world.token(&world.claims(&steps()));
+    let (first, second) = (world.gate.verify_token(&token, NOW).await, world.gate.verify_token(&token, NOW).await);
+    assert!(!Arc::ptr_eq(&first.unwrap(), &second.unwrap()));
+    let world = World::with(|config| config.with_token_capacity(10));
+    let tokens: Vec<String> = (0..30).map(|_| world.token(&world.claims(&steps()))).collect();
+    let mut first = Vec::new();
+    for token in &tokens {
+        first.push(world.gate.verify_token(token, NOW).await.unwrap());
+    }
+    let kept = first.iter().filter(|verified| Arc::strong_count(verified) > 1).count();
+    assert!((1..=10).contains(&kept), "{kept}");
 }
