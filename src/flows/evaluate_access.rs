@@ -9,6 +9,7 @@
 //!    for one call id.
 
 use super::authenticate_resource_server::ResourceServer;
+use super::envelopes::carried;
 use super::ledger::Permitted;
 use super::use_step_up::{Presenter, step_ups};
 use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id};
@@ -162,13 +163,16 @@ async fn charge(
     if let Some(answer) = repeated(&mut tx, resource_server, evaluation, proof, intent_id, now).await? {
         return Ok(answer);
     }
-    let facts = cx.facts(&mut tx, intent_id, &claims.tctx.envelope).await?;
+    let Some(envelope) = carried(cx, &mut tx, &claims.tctx.carried).await? else {
+        return Ok(refused(Reason::TokenInvalid, intent));
+    };
+    let facts = cx.facts(&mut tx, intent_id, &envelope).await?;
     let presenter =
         Presenter { intent: &claims.tctx.intent, sub: &claims.sub, client_id: &claims.act.sub, jkt: &proof.jkt };
-    let steps = claims.tctx.envelope.steps.as_slice();
+    let steps = envelope.steps.as_slice();
     let step_ups = step_ups(cx, &mut tx, (intent_id, steps), presenter, &evaluation.call).await?;
     let facts = step_ups.known_to(facts);
-    let step = match decide::decide(&claims.tctx.envelope, &evaluation.call, &facts, cx.now_secs()) {
+    let step = match decide::decide(&envelope, &evaluation.call, &facts, cx.now_secs()) {
         Decision::Permit(step) => step,
         Decision::StepUp(needed) => {
             let (step, values) = (needed.step.id.clone(), needed.values);

@@ -7,10 +7,12 @@
 //! 4. No actor twice, no more hops than signed.
 //! 5. Narrow.
 //! 6. Sign.
-//! 7. Keep, in the statement that joins the still-active intent.
+//! 7. Keep, in the statement that joins the still-active intent; steps that are too long for the token in the same
+//!    transaction, under the digest that it carries.
 //! 8. Answer.
 
 use super::authenticate_client::AuthenticatedClient;
+use super::envelopes;
 use super::error::bad_input;
 use super::grant_intent::load_evidence;
 use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id};
@@ -18,7 +20,7 @@ use crate::keys::Purpose;
 use crate::store::tokens::NewToken;
 use crate::{random, store};
 use marque_core::attenuate::{StepRequest, attenuate};
-use marque_core::claims::{Actor, Confirmation, IntentClaims, IntentRef, TxnClaims, TxnContext, token_hash};
+use marque_core::claims::{Actor, Carried, Confirmation, IntentClaims, IntentRef, TxnClaims, TxnContext, token_hash};
 use marque_core::envelope::Envelope;
 use marque_core::jws::{self, JwsError};
 use marque_core::plan::ResolvedPlan;
@@ -74,7 +76,15 @@ struct Parent {
     jkt: String,
     act: Actor,
     txn: Option<Uuid>,
-    envelope: Envelope,
+    carried: Carried,
+}
+
+/// A token that is signed and not yet answered.
+struct Minted<'a> {
+    token: &'a str,
+    claims: &'a TxnClaims,
+    envelope: &'a Envelope,
+    txn: Uuid,
 }
 
 /// Exchanges a token.
@@ -92,15 +102,17 @@ pub async fn exchange_token(
     let intent_id = parse_intent_id(&parent.intent.id).ok_or_else(|| malformed("subject_token names no intent"))?;
     let plan = signed_plan(cx, &parent, intent_id).await?;
     let act = next_actor(&parent, client, &plan)?;
-    let envelope = narrow(&parent, client, &plan, exchange)?;
-    let (claims, row_txn) = claims(cx, client, &parent, &plan, act, envelope)?;
+    let held = envelopes::carried(cx, &mut *cx.app.pool.acquire().await?, &parent.carried).await?;
+    let held = held.ok_or_else(|| refuse(Reason::TokenInvalid, &parent.intent.id))?.into_owned();
+    let envelope = narrow(&parent, held, client, &plan, exchange)?;
+    let (claims, txn) = claims(cx, client, &parent, &plan, act, &envelope)?;
     let token = cx.realm.keyring.sign(Purpose::TxnToken, &claims)?;
-    keep(cx, client, intent_id, subject, &token, &claims, row_txn).await?;
+    keep(cx, client, intent_id, subject, &Minted { token: &token, claims: &claims, envelope: &envelope, txn }).await?;
     Ok(Exchanged {
         token,
         expires_in: claims.exp - claims.iat,
         scope: claims.scope,
-        authorization_details: IntentClaims::details(&claims.tctx.envelope),
+        authorization_details: IntentClaims::details(&envelope),
     })
 }
 
@@ -159,7 +171,8 @@ fn intent_parent(payload: &[u8], cx: Context<'_>) -> Result<Parent, Refusal> {
     }
     let envelope = claims.envelope().map_err(|refused| not_ours(&refused))?;
     let intent = IntentRef { id: claims.intent.id, digest: claims.intent.digest, version: claims.intent.version };
-    Ok(Parent { intent, sub: claims.sub, exp: claims.exp, jkt: claims.cnf.jkt, act: claims.act, txn: None, envelope })
+    let carried = Carried::Inline(envelope);
+    Ok(Parent { intent, sub: claims.sub, exp: claims.exp, jkt: claims.cnf.jkt, act: claims.act, txn: None, carried })
 }
 
 fn txn_parent(payload: &[u8], cx: Context<'_>) -> Result<Parent, Refusal> {
@@ -175,7 +188,7 @@ fn txn_parent(payload: &[u8], cx: Context<'_>) -> Result<Parent, Refusal> {
         jkt: claims.cnf.jkt,
         act: claims.act,
         txn,
-        envelope: claims.tctx.envelope,
+        carried: claims.tctx.carried,
     })
 }
 
@@ -207,12 +220,12 @@ fn next_actor(parent: &Parent, client: &AuthenticatedClient, plan: &ResolvedPlan
 
 fn narrow(
     parent: &Parent,
+    mut held: Envelope,
     client: &AuthenticatedClient,
     plan: &ResolvedPlan,
     exchange: &Exchange<'_>,
 ) -> Result<Envelope, Refusal> {
     let may = |id: &str| plan.may_carry_out(client.client_id(), id);
-    let mut held = parent.envelope.clone();
     held.steps.retain(|step| may(&step.id));
     let mut envelope = match exchange.authorization_details {
         None => held,
@@ -265,7 +278,7 @@ fn claims(
     parent: &Parent,
     plan: &ResolvedPlan,
     act: Actor,
-    envelope: Envelope,
+    envelope: &Envelope,
 ) -> Result<(TxnClaims, Uuid), FlowError> {
     let now = cx.app.clock.now();
     let plan_ends = plan.expires_at().map_err(FlowError::internal)?;
@@ -280,7 +293,7 @@ fn claims(
         txn: txn.to_string(),
         scope: envelope.scope(),
         req_wl: client.client_id().into(),
-        tctx: TxnContext { intent: parent.intent.clone(), envelope },
+        tctx: TxnContext { intent: parent.intent.clone(), carried: Carried::of(envelope.clone()) },
         rctx: serde_json::Map::new(),
         act,
         cnf: Confirmation { jkt: client.jkt.clone() },
@@ -296,10 +309,9 @@ async fn keep(
     client: &AuthenticatedClient,
     intent_id: Uuid,
     subject: &str,
-    token: &str,
-    claims: &TxnClaims,
-    txn: Uuid,
+    minted: &Minted<'_>,
 ) -> Result<(), FlowError> {
+    let Minted { token, claims, envelope, txn } = *minted;
     let instant = |secs| OffsetDateTime::from_unix_timestamp(secs).map_err(FlowError::internal);
     let (hash, parent_hash) = (token_hash(token), token_hash(subject));
     let row = NewToken {
@@ -316,13 +328,14 @@ async fn keep(
         expires_at: instant(claims.exp)?,
     };
     let mut conn = cx.app.pool.begin().await?;
-    if let Some(allowed) = claims.tctx.envelope.bounds.turns {
+    if let Some(allowed) = envelope.bounds.turns {
         store::permits::lock_ledger(&mut conn, intent_id).await?;
         let turns = store::tokens::turns_with(&mut conn, intent_id, txn).await?;
         if turns > allowed {
             return Err(refuse(Reason::TurnsExhausted, &intent_id.to_string()).into());
         }
     }
+    envelopes::keep(cx, &mut conn, (&claims.tctx.carried, envelope), row.expires_at).await?;
     if store::tokens::insert_if_active(&mut conn, cx.realm_name(), &row).await? {
         conn.commit().await?;
         tracing::info!(intent = %intent_id, token = %hash, client = client.client_id(), "token.exchanged");

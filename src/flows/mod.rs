@@ -9,6 +9,7 @@ pub mod authenticate_resource_server;
 mod catalog_admission;
 mod check_passkey;
 pub mod decide_catalog;
+pub mod envelopes;
 mod error;
 pub mod evaluate_access;
 pub mod evaluate_batch;

@@ -7,6 +7,7 @@
 //!    goes through `decide` with the uses so far, so that exhausted steps are left out.
 
 use super::authenticate_resource_server::ResourceServer;
+use super::envelopes::carried;
 use super::evaluate_access::verify_token;
 use super::live_intents::{self, facts_now};
 use super::properties::Properties;
@@ -128,9 +129,15 @@ async fn look_at_token(cx: Context<'_>, looking: &mut Looking<'_>) -> Result<(),
             return Ok(());
         }
     };
-    looking.found.reason = cx.why_not_active(&mut *cx.app.pool.acquire().await?, intent_id).await?;
+    let mut conn = cx.app.pool.acquire().await?;
+    looking.found.reason = cx.why_not_active(&mut conn, intent_id).await?;
     if looking.found.reason.is_none() {
-        let envelope = &claims.tctx.envelope;
+        let Some(envelope) = carried(cx, &mut conn, &claims.tctx.carried).await? else {
+            looking.found.reason = Some(Reason::TokenInvalid);
+            return Ok(());
+        };
+        drop(conn);
+        let envelope = &*envelope;
         let facts = facts_now(cx, intent_id, envelope).await?;
         looking.at(&Holding { subject: &claims.act.sub, intent_id, envelope, facts });
     }

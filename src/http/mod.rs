@@ -3,6 +3,7 @@
 mod access;
 mod approve;
 mod catalogs;
+mod envelopes;
 mod error;
 mod extract;
 mod health;

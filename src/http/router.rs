@@ -2,8 +2,8 @@
 
 use self::Caller::{Administrator, Anyone, Browser, Client, Extension, ResourceServer};
 use super::{
-    access, approve, catalogs, error, health, internal, metadata, plans, receipt, results, revocations, search, token,
-    transaction_authorization,
+    access, approve, catalogs, envelopes, error, health, internal, metadata, plans, receipt, results, revocations,
+    search, token, transaction_authorization,
 };
 use crate::app::App;
 use axum::Router;
@@ -79,6 +79,7 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/access/v1/search/action", ResourceServer, || post(search::actions)),
     route("POST", "/results", ResourceServer, || post(results::settle)),
     route("GET", "/results", ResourceServer, || get(results::list)),
+    route("GET", "/envelopes/{digest}", ResourceServer, || get(envelopes::show)),
     route("GET", "/revocations", ResourceServer, || get(revocations::follow)),
     route("GET", "/internal/plans/{intent_id}", Extension, || get(internal::show_plan)),
     route("GET", "/internal/step-ups/{step_up_id}", Extension, || get(internal::show_step_up)),

@@ -5,6 +5,7 @@
 
 pub mod approvals;
 pub mod catalogs;
+pub mod envelopes;
 pub mod intents;
 pub mod logins;
 pub mod permits;

@@ -31,6 +31,7 @@ const GOLDEN: &[(&str, &str, Caller)] = &[
     ("/access/v1/search/action", "POST", Caller::ResourceServer),
     ("/results", "POST", Caller::ResourceServer),
     ("/results", "GET", Caller::ResourceServer),
+    ("/envelopes/{digest}", "GET", Caller::ResourceServer),
     ("/revocations", "GET", Caller::ResourceServer),
     ("/internal/plans/{intent_id}", "GET", Caller::Extension),
     ("/internal/step-ups/{step_up_id}", "GET", Caller::Extension),
@@ -57,7 +58,9 @@ fn the_list_of_who_may_call_what_is_complete() {
 /// The paths of one kind of caller, about one intent.
 fn paths(caller: Caller, intent_id: &str) -> Vec<(&'static str, String)> {
     let of_caller = ROUTES.iter().filter(|route| route.caller == caller);
-    let about = |path: &str| path.replace("{intent_id}", intent_id).replace("{step_up_id}", intent_id);
+    let about = |path: &str| {
+        path.replace("{intent_id}", intent_id).replace("{step_up_id}", intent_id).replace("{digest}", intent_id)
+    };
     of_caller.map(|route| (route.method, about(route.path))).collect()
 }
 

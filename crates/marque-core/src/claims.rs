@@ -1,6 +1,6 @@
 //! The claims of intent tokens and transaction tokens.
 
-use crate::canonical::Digest;
+use crate::canonical::{Digest, canonical};
 use crate::envelope::{Bounds, Envelope, EnvelopeStep};
 use crate::json::{self, Refused};
 use crate::limits;
@@ -148,33 +148,70 @@ pub struct TxnClaims {
     pub cnf: Confirmation,
 }
 
-/// Member `tctx` of a transaction token: `{intent, steps, bounds?}`.
+/// Member `tctx` of a transaction token: `{intent, steps, bounds}`, or `{intent, env}` where the steps are long.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(from = "TctxMember", into = "TctxMember")]
+#[serde(try_from = "TctxMember", into = "TctxMember")]
 pub struct TxnContext {
     /// The signed plan.
     pub intent: IntentRef,
     /// What may still be done.
-    pub envelope: Envelope,
+    pub carried: Carried,
+}
+
+/// What may still be done, or which envelope says so.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Carried {
+    /// The envelope itself.
+    Inline(Envelope),
+    /// The digest of the envelope that Marque keeps.
+    ByDigest(Digest),
+}
+
+impl Carried {
+    /// How a token carries an envelope: by its digest if the steps are longer than [`limits::INLINE_STEPS_BYTES`].
+    pub fn of(envelope: Envelope) -> Self {
+        let steps = serde_json::to_value(&envelope.steps).unwrap_or_default();
+        if canonical(&steps).len() > limits::INLINE_STEPS_BYTES {
+            Self::ByDigest(envelope.digest())
+        } else {
+            Self::Inline(envelope)
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TctxMember {
     intent: IntentRef,
-    steps: Vec<EnvelopeStep>,
-    bounds: Bounds,
+    #[serde(default, deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
+    steps: Option<Vec<EnvelopeStep>>,
+    #[serde(default, deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
+    bounds: Option<Bounds>,
+    #[serde(default, deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
+    env: Option<Digest>,
 }
 
-impl From<TctxMember> for TxnContext {
-    fn from(TctxMember { intent, steps, bounds }: TctxMember) -> Self {
-        Self { intent, envelope: Envelope { steps, bounds } }
+impl TryFrom<TctxMember> for TxnContext {
+    type Error = &'static str;
+
+    fn try_from(TctxMember { intent, steps, bounds, env }: TctxMember) -> Result<Self, Self::Error> {
+        let carried = match (steps, bounds, env) {
+            (Some(steps), Some(bounds), None) => Carried::Inline(Envelope { steps, bounds }),
+            (None, None, Some(digest)) => Carried::ByDigest(digest),
+            _ => return Err("has either steps and bounds, or env"),
+        };
+        Ok(Self { intent, carried })
     }
 }
 
 impl From<TxnContext> for TctxMember {
-    fn from(TxnContext { intent, envelope: Envelope { steps, bounds } }: TxnContext) -> Self {
-        Self { intent, steps, bounds }
+    fn from(TxnContext { intent, carried }: TxnContext) -> Self {
+        match carried {
+            Carried::Inline(Envelope { steps, bounds }) => {
+                Self { intent, steps: Some(steps), bounds: Some(bounds), env: None }
+            }
+            Carried::ByDigest(digest) => Self { intent, steps: None, bounds: None, env: Some(digest) },
+        }
     }
 }
 
@@ -184,7 +221,7 @@ impl IntentClaims {
     /// # Errors
     /// With the path of what is not as it must be.
     pub fn parse(payload: &[u8]) -> Result<Self, Refused> {
-        json::typed(json::parse_plan(payload, limits::JWS_BYTES)?)
+        json::read_claims(payload)
     }
 
     /// The steps as `authorization_details` (RFC 9396).
@@ -225,7 +262,7 @@ impl TxnClaims {
     /// # Errors
     /// With the path of what is not as it must be.
     pub fn parse(payload: &[u8]) -> Result<Self, Refused> {
-        json::typed(json::parse_plan(payload, limits::JWS_BYTES)?)
+        json::read_claims(payload)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The envelope: the steps that a token carries from the signed plan to the gate.
 
-use crate::canonical::Digest;
+use crate::canonical::{Digest, canonical};
 use crate::constraint::{Arguments, Constraint, TimeWindow};
 use crate::plan::{
     Approve, Blocked, Budget, Class, ResolvedPlan, Resource, ResourceId, Step, SubmittedPlan, SubmittedStep, Uses,
@@ -193,9 +193,25 @@ impl Envelope {
         actions.into_iter().collect::<Vec<_>>().join(" ")
     }
 
+    /// The canonical form: what is kept where the envelope does not travel in the token.
+    pub fn canonical(&self) -> Vec<u8> {
+        canonical(&serde_json::to_value(self).unwrap_or_default())
+    }
+
     /// SHA-256 over the canonical form.
     pub fn digest(&self) -> Digest {
-        Digest::of_canonical(&serde_json::to_value(self).unwrap_or_default())
+        Digest::of(&self.canonical())
+    }
+
+    /// The envelope of a digest that is signed, from what somebody kept under it.
+    ///
+    /// # Errors
+    /// When the bytes are not those of the digest, or no envelope.
+    pub fn of_digest(digest: &Digest, kept: &[u8]) -> Result<Self, json::Refused> {
+        if Digest::of(kept) != *digest {
+            return Err(json::Refused::at("$", "is not what the digest names"));
+        }
+        json::read_plan(kept, limits::ENVELOPE_BYTES).map(|(envelope, _)| envelope)
     }
 
     /// Ids of the steps of whose earlier calls a decision may need more than their number: what late-bound values come

@@ -118,6 +118,18 @@ pub fn read_plan<T: DeserializeOwned>(bytes: &[u8], max_bytes: usize) -> Result<
     Ok((typed(value)?, canonical))
 }
 
+/// Reads the claims of a token: as [`read_plan`], of at most [`limits::JWS_BYTES`], nested as deep as a chain of actors
+/// makes them ([`limits::CLAIMS_DEPTH`]).
+///
+/// # Errors
+/// As [`read_plan`].
+pub fn read_claims<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refused> {
+    if let Some((claims, _)) = once::read_to_depth(bytes, limits::JWS_BYTES, limits::CLAIMS_DEPTH) {
+        return Ok(claims);
+    }
+    typed(parse_to_depth(bytes, limits::JWS_BYTES, Profile::Plan, limits::CLAIMS_DEPTH)?)
+}
+
 /// Parses the arguments of a concrete call: fractions are allowed up to
 /// [`limits::FRACTION_DIGITS`] significant digits, strings may be any text.
 ///
@@ -160,10 +172,14 @@ enum Profile {
 }
 
 fn parse(bytes: &[u8], max_bytes: usize, profile: Profile) -> Result<Value, Refused> {
+    parse_to_depth(bytes, max_bytes, profile, limits::JSON_DEPTH)
+}
+
+fn parse_to_depth(bytes: &[u8], max_bytes: usize, profile: Profile, max_depth: usize) -> Result<Value, Refused> {
     if bytes.len() > max_bytes {
         return Err(Refused::at("$", format!("is {} bytes long; at most {max_bytes} are allowed", bytes.len())));
     }
-    let reader = Reader { profile, path: RefCell::default(), values: Cell::new(0), rest: Cell::new(bytes) };
+    let reader = Reader { profile, max_depth, path: RefCell::default(), values: Cell::new(0), rest: Cell::new(bytes) };
     let mut source = serde_json::Deserializer::from_slice(bytes);
     let value = Node { reader: &reader, depth: 0 }.deserialize(&mut source);
     value
@@ -174,6 +190,7 @@ fn parse(bytes: &[u8], max_bytes: usize, profile: Profile) -> Result<Value, Refu
 /// What one document's reading shares.
 struct Reader<'t> {
     profile: Profile,
+    max_depth: usize,
     /// Segments of the path of an offence, the innermost first.
     path: RefCell<Vec<String>>,
     values: Cell<usize>,
@@ -222,8 +239,8 @@ impl<'de> DeserializeSeed<'de> for Node<'_> {
         if values > limits::JSON_VALUES {
             return Err(de::Error::custom(format!("more than {} values", limits::JSON_VALUES)));
         }
-        if self.depth > limits::JSON_DEPTH {
-            return Err(de::Error::custom(format!("nested deeper than {} levels", limits::JSON_DEPTH)));
+        if self.depth > self.reader.max_depth {
+            return Err(de::Error::custom(format!("nested deeper than {} levels", self.reader.max_depth)));
         }
         source.deserialize_any(self)
     }

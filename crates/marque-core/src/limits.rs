@@ -14,6 +14,9 @@ pub const SALT_BYTES: usize = 16;
 pub const EVIDENCE_BYTES: usize = 2 * 1024 * 1024;
 /// Nesting of JSON. Constraints nest a handful of levels; more only costs stack.
 pub const JSON_DEPTH: usize = 32;
+/// Nesting of a token's claims, which Marque itself signed: a chain of 64 actors, each within the next (RFC 8693 §4.1),
+/// and the rest as deep as in a plan.
+pub const CLAIMS_DEPTH: usize = 64 + JSON_DEPTH;
 /// Values in one JSON document: bounds the work for documents of many tiny members.
 pub const JSON_VALUES: usize = 20_000;
 /// Steps of a plan. Beyond 200 nobody reads them.
@@ -106,6 +109,11 @@ pub const CLOCK_LEEWAY_SECS: i64 = 10;
 pub const PROOF_SECS: i64 = 60;
 /// Bytes of a compact JWS that is looked at; a transaction token is at most a few kilobytes.
 pub const JWS_BYTES: usize = 512 * 1024;
+/// Bytes of a token's steps, in canonical form. More are kept by Marque under their digest, and the token carries that:
+/// a header field of some eight kilobytes is what servers take.
+pub const INLINE_STEPS_BYTES: usize = 4096;
+/// Bytes of an envelope that is kept under its digest: what a token of [`JWS_BYTES`] could carry.
+pub const ENVELOPE_BYTES: usize = JWS_BYTES / 4 * 3;
 /// Largest integer that JSON carries exactly everywhere (RFC 7493 §2.2).
 pub const INTEGER_MAX: i64 = 9_007_199_254_740_991;
 /// Significant decimal digits of a fraction in a call: what a binary64 carries exactly both ways.

@@ -11,6 +11,7 @@ pub struct GateConfig {
     pub(crate) trust_domain: String,
     pub(crate) max_staleness: Duration,
     pub(crate) replay_capacity: usize,
+    pub(crate) token_capacity: usize,
     pub(crate) step_up_reason: String,
 }
 
@@ -30,6 +31,9 @@ impl GateConfig {
     /// Proof ids remembered unless configured otherwise: about 1,400 calls a second for the 70
     /// seconds that a proof id has to be kept, in some 10 MiB.
     pub const REPLAY_CAPACITY: usize = 100_000;
+    /// Verified tokens remembered unless configured otherwise: callers that are busy at one resource server within the
+    /// five minutes that a token lives. One of ten steps takes some ten kilobytes, all together some 40 MiB.
+    pub const TOKEN_CAPACITY: usize = 4096;
 
     /// Why a person is asked about a call, unless the resource server has better words.
     pub const STEP_UP_REASON: &str = "The plan asks for the person's approval of each such call.";
@@ -55,6 +59,7 @@ impl GateConfig {
             trust_domain: trust_domain.into(),
             max_staleness: Self::MAX_STALENESS,
             replay_capacity: Self::REPLAY_CAPACITY,
+            token_capacity: Self::TOKEN_CAPACITY,
             step_up_reason: Self::STEP_UP_REASON.into(),
         })
     }
@@ -80,6 +85,14 @@ impl GateConfig {
     #[must_use]
     pub fn with_replay_capacity(mut self, entries: usize) -> Self {
         self.replay_capacity = entries;
+        self
+    }
+
+    /// How many verified tokens are remembered at most, so that the next call with one costs no signature. With 0 each
+    /// call's token is verified anew.
+    #[must_use]
+    pub fn with_token_capacity(mut self, entries: usize) -> Self {
+        self.token_capacity = entries;
         self
     }
 

@@ -1,9 +1,11 @@
 //! The gate: from what a request presents to a permit, or to a refusal with its reason.
 
 use crate::action::ConcreteAction;
-use crate::caller::{Caller, TokenError, verify_token};
+use crate::cache::TokenCache;
+use crate::caller::Caller;
 use crate::config::GateConfig;
 use crate::ending::Ending;
+use crate::envelopes::{EnvelopeSource, Envelopes, NoEnvelopes};
 use crate::keys::KeySource;
 use crate::ledger::{Ledger, NoLedger, Outcome, Reservation, Reserved};
 use crate::permit::Permit;
@@ -13,13 +15,14 @@ use crate::request::Presented;
 use crate::revocations::Revocations;
 use crate::signer::Signer;
 use crate::step_up;
+use crate::token::{self, Claims, TokenError, VerifiedToken};
 use marque_core::call::Call;
 use marque_core::canonical::Digest;
-use marque_core::claims::TxnClaims;
+use marque_core::claims::{Carried, token_hash};
 use marque_core::decide::{Offline, decide_offline};
 use marque_core::dpop::{self, Expected, Proof};
 use marque_core::envelope::{Envelope, EnvelopeStep};
-use marque_core::jws;
+use marque_core::jws::{self, KeySet};
 use marque_core::plan::{Class, Uses};
 use marque_core::reason::Reason;
 use std::sync::Arc;
@@ -28,7 +31,8 @@ use std::sync::Arc;
 ///
 /// The order of the checks, and of the reasons where several hold:
 /// 1. exactly one `Txn-Token`, no token in `Authorization`: `token_missing`, `token_invalid`;
-/// 2. the token's signature, `typ`, `iss`, `aud`, claims: `token_invalid`; `exp`: `token_expired`;
+/// 2. the token's signature, `typ`, claims, `iss`, `aud`: `token_invalid`; `exp`: `token_expired`; where it carries its
+///    steps by digest, these: `state_unavailable`;
 /// 3. exactly one `DPoP` proof that holds for method, URL, token hash and time: `proof_missing`,
 ///    `proof_invalid`; by the token's key: `proof_key_mismatch`; first use: `proof_replayed`;
 /// 4. the call digest in the proof, if there is one: `call_digest_mismatch`;
@@ -55,6 +59,8 @@ pub struct Gate {
     signer: Option<Signer>,
     replay: ReplayMemory,
     proofs: Option<Arc<dyn ProofStore>>,
+    tokens: TokenCache,
+    envelopes: Envelopes,
 }
 
 impl std::fmt::Debug for Gate {
@@ -68,15 +74,23 @@ impl Gate {
     /// a ledger, refuses every counted step.
     pub fn new(config: GateConfig, keys: impl KeySource + 'static, revocations: Revocations) -> Self {
         let replay = ReplayMemory::new(config.replay_capacity);
+        let (tokens, envelopes) = (TokenCache::of(config.token_capacity), Envelopes::of(NoEnvelopes));
         let id = new_id();
         let (keys, ledger) = (Arc::new(keys), Arc::new(NoLedger));
-        Self { id, config, keys, revocations, ledger, signer: None, replay, proofs: None }
+        Self { id, config, keys, revocations, ledger, signer: None, replay, proofs: None, tokens, envelopes }
     }
 
     /// The gate with a ledger for counted steps.
     #[must_use]
     pub fn with_ledger(mut self, ledger: impl Ledger + 'static) -> Self {
         self.ledger = Arc::new(ledger);
+        self
+    }
+
+    /// The gate with a source of the envelopes that are too long for a token. Without one it refuses such tokens.
+    #[must_use]
+    pub fn with_envelopes(mut self, source: impl EnvelopeSource + 'static) -> Self {
+        self.envelopes = Envelopes::of(source);
         self
     }
 
@@ -126,8 +140,8 @@ impl Gate {
     /// The first check that failed.
     pub async fn verify_caller(&self, request: &Presented, now: i64) -> Result<Caller, Refusal> {
         let token = request.token()?;
-        let claims = self.verify_token(token, now).await?;
-        self.verify_proof(request, token, claims, now).await
+        let verified = self.verify_token(token, now).await?;
+        self.verify_proof(request, token, verified, now).await
     }
 
     /// Checks one concrete action of a caller: steps 4 to 8, and the token's time once more, since
@@ -141,34 +155,61 @@ impl Gate {
     }
 
     async fn authorize_call(&self, caller: &Caller, call: Call, now: i64) -> Result<Permit, Refusal> {
-        if caller.claims.exp <= now {
+        if caller.verified.claims.exp <= now {
             return Err(Refusal::new(Reason::TokenExpired));
         }
         if caller.call_digest.is_some_and(|digest| digest != call.digest()) {
             return Err(Refusal::new(Reason::CallDigestMismatch));
         }
         self.check_revocation(caller, now)?;
-        let (step, is_free) = fitting_step(caller.envelope(), &call, now)?;
+        let (step, is_free) = fitting_step(caller.verified.prepared().decide_offline(&call, now))?;
         if step.class != Class::Read && caller.call_digest.is_none() {
             return Err(Refusal::new(Reason::CallDigestMismatch)
                 .because("the proof lacks call_digest, which every call but a read needs"));
         }
         if is_free && step.class == Class::Read {
-            return Ok(Permit::new(call, &caller.claims, (&step.id, step.class), None));
+            return Ok(Permit::new(call, &caller.verified.claims, (&step.id, step.class), None));
         }
         self.reserve(caller, call, now).await
     }
 
-    async fn verify_token(&self, token: &str, now: i64) -> Result<TxnClaims, Refusal> {
+    /// Step 2 alone: what a token says, if it holds now. One that was verified before is believed without looking at its
+    /// signature again, as long as the key that signed it is among the current keys; its time is looked at each time.
+    ///
+    /// Whoever presents the token has proven nothing by that: see [`Gate::verify_caller`].
+    ///
+    /// # Errors
+    /// [`Reason::TokenInvalid`] or [`Reason::TokenExpired`]; [`Reason::StateUnavailable`] where the steps that it names by
+    /// digest cannot be had.
+    pub async fn verify_token(&self, token: &str, now: i64) -> Result<Arc<VerifiedToken>, Refusal> {
+        let (hash, keys) = (token_hash(token), self.keys.current());
+        if let Some(verified) = self.tokens.find(&hash, &keys) {
+            return match verified.claims.check_time(now) {
+                Ok(()) => Ok(verified),
+                Err(refusal) => {
+                    self.tokens.forget(&hash);
+                    Err(refusal)
+                }
+            };
+        }
+        let (claims, carried) = self.verify_signature(token, &keys).await?;
+        claims.check_time(now)?;
+        let prepared = self.envelopes.carried(carried).await.map_err(|refusal| refusal.of_intent(&claims.intent.id))?;
+        let verified = Arc::new(VerifiedToken::new(claims, prepared));
+        self.tokens.keep(hash, &verified);
+        Ok(verified)
+    }
+
+    async fn verify_signature(&self, token: &str, keys: &KeySet) -> Result<(Claims, Carried), Refusal> {
         let unknown =
             || Refusal::new(Reason::TokenInvalid).because("the token is signed by no known key for this purpose");
-        match verify_token(token, &self.keys.current(), &self.config, now) {
-            Ok(claims) => Ok(claims),
+        match token::verify(token, keys, &self.config) {
+            Ok(verified) => Ok(verified),
             Err(TokenError::Refused(refusal)) => Err(refusal),
             Err(TokenError::UnknownKey) => {
                 let kid = jws::unverified_kid(token).ok_or_else(unknown)?;
                 let keys = self.keys.refreshed(&kid).await;
-                verify_token(token, &keys, &self.config, now).map_err(|error| match error {
+                token::verify(token, &keys, &self.config).map_err(|error| match error {
                     TokenError::Refused(refusal) => refusal,
                     TokenError::UnknownKey => unknown(),
                 })
@@ -180,18 +221,18 @@ impl Gate {
         &self,
         request: &Presented,
         token: &str,
-        claims: TxnClaims,
+        verified: Arc<VerifiedToken>,
         now: i64,
     ) -> Result<Caller, Refusal> {
         let expected = Expected { method: request.method(), uri: request.url(), token: Some(token) };
         let compact = request.proof()?;
         let proof = dpop::verify(compact, &expected, now)
             .map_err(|error| Refusal::new(Reason::ProofInvalid).because(error.to_string()))?;
-        if proof.jkt != claims.cnf.jkt {
+        if proof.jkt != verified.claims.jkt {
             return Err(Refusal::new(Reason::ProofKeyMismatch));
         }
         let taken = self.take_once(&proof, now).await;
-        taken.map_err(|error| Refusal::from(error).of_intent(&claims.tctx.intent.id))?;
+        taken.map_err(|error| Refusal::from(error).of_intent(&verified.claims.intent.id))?;
         Ok(Caller {
             token: token.into(),
             proof: compact.into(),
@@ -199,7 +240,7 @@ impl Gate {
             method: request.method().into(),
             url: request.url().into(),
             accepts_challenge: request.accepts_challenge(),
-            claims,
+            verified,
         })
     }
 
@@ -230,7 +271,7 @@ impl Gate {
             return Err(Refusal::new(Reason::LedgerUnavailable).because("the ledger answered for another call"));
         };
         let reserved = reserved.seq.is_some().then_some(reserved);
-        Ok(Permit::new(call, &caller.claims, (&step.id, step.class), reserved))
+        Ok(Permit::new(call, &caller.verified.claims, (&step.id, step.class), reserved))
     }
 
     /// The refusal of a call that the person has to approve first, with a challenge for a client that takes one.
@@ -239,7 +280,7 @@ impl Gate {
             return refusal;
         };
         let alone = caller.envelope().step(step).map(|step| alone(step, caller));
-        if alone.is_none_or(|alone| fitting_step(&alone, call, now).is_err()) {
+        if alone.is_none_or(|alone| fitting_step(decide_offline(&alone, call, now)).is_err()) {
             return Refusal::new(Reason::LedgerUnavailable).because("the ledger asks for a step-up of another step");
         }
         match step_up::challenge(&self.config, signer, (caller, call, step), (new_id().to_string(), now)) {
@@ -285,8 +326,8 @@ fn new_id() -> uuid::Uuid {
 }
 
 /// The step that fits the call, and whether that is all there is to ask: history is the ledger's.
-fn fitting_step<'e>(envelope: &'e Envelope, call: &Call, now: i64) -> Result<(&'e EnvelopeStep, bool), Refusal> {
-    match decide_offline(envelope, call, now) {
+fn fitting_step(decision: Offline<'_>) -> Result<(&EnvelopeStep, bool), Refusal> {
+    match decision {
         Offline::Permit(step) => Ok((step, true)),
         Offline::AskLedger(step) => Ok((step, false)),
         Offline::Refused(refusal) => Err(Refusal::new(refusal.reason).near(refusal.nearest)),
@@ -305,6 +346,6 @@ fn reserved_step<'c>(reserved: &Reserved, caller: &'c Caller, call: &Call, now: 
     let fits = reserved.intent_id == caller.intent_id()
         && (reserved.seq.is_some() || step.uses == Uses::Any)
         && reserved.call_digest == call.digest()
-        && fitting_step(&alone, call, now).is_ok();
+        && fitting_step(decide_offline(&alone, call, now)).is_ok();
     fits.then_some(step)
 }

@@ -30,7 +30,7 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | none (default) | the checks themselves, offline |
-//! | `http` | module `remote`: Marque's keys, its revocation feed and its ledger over HTTP |
+//! | `http` | module `remote`: Marque's keys, its revocation feed, its ledger and its envelopes over HTTP |
 //! | `tower` | module `layer`: a tower layer and an axum extractor for permits |
 //! | `postgres` | module `postgres`: uses counted in the resource server's own database, each committed in the transaction of its effect; proofs taken once by several gates |
 //!
@@ -54,17 +54,22 @@
 //! # Ok(()) }
 //! ```
 //!
+//! A token whose steps are longer than 4 KiB carries the digest of its envelope. A gate with a source of
+//! [`envelopes`] fetches each once and compares it with the digest; one without refuses such tokens.
+//!
 //! Everything fails closed: what is unknown, stale, unreachable or malformed is refused, each with
 //! one [`Reason`] of the closed list. See [`Gate`] for the order of the checks.
 #![deny(missing_docs)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 mod action;
+mod cache;
 mod caller;
 #[cfg(any(feature = "http", feature = "tower"))]
 mod clock;
 mod config;
 mod ending;
+pub mod envelopes;
 mod gate;
 pub mod keys;
 #[cfg(feature = "tower")]
@@ -81,11 +86,13 @@ mod request;
 pub mod revocations;
 mod signer;
 mod step_up;
+mod token;
 
 pub use action::{Args, ConcreteAction};
 pub use caller::Caller;
 pub use config::{ConfigError, GateConfig};
 pub use ending::{CallResult, Ending};
+pub use envelopes::EnvelopeSource;
 pub use gate::Gate;
 pub use keys::{FixedKeys, KeySource};
 pub use ledger::{Ledger, Outcome};
@@ -95,3 +102,4 @@ pub use refusal::Refusal;
 pub use request::Presented;
 pub use revocations::Revocations;
 pub use signer::{Signer, SigningKey};
+pub use token::VerifiedToken;

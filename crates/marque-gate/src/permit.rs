@@ -1,9 +1,9 @@
 //! The permit: the only key to a handler.
 
 use crate::ledger::Reserved;
+use crate::token::Claims;
 use marque_core::call::{Call, CallResource};
 use marque_core::canonical::Digest;
-use marque_core::claims::TxnClaims;
 use marque_core::plan::Class;
 use serde_json::{Map, Value};
 
@@ -51,7 +51,7 @@ impl std::fmt::Debug for Permit {
 impl Permit {
     pub(crate) fn new(
         call: Call,
-        claims: &TxnClaims,
+        claims: &Claims,
         (step, class): (&str, Class),
         reservation: Option<Reserved>,
     ) -> Self {
@@ -60,9 +60,9 @@ impl Permit {
             call,
             step: step.into(),
             class,
-            subject: claims.sub.clone(),
+            subject: claims.subject.clone(),
             actors: claims.act.chain().into_iter().map(str::to_owned).collect(),
-            intent_id: claims.tctx.intent.id.clone(),
+            intent_id: claims.intent.id.clone(),
             transaction: claims.txn.clone(),
             reservation,
         }

@@ -200,16 +200,22 @@ impl State {
         self.revoked.retain(|_, until| until.saturating_add(limits::CLOCK_LEEWAY_SECS) >= now);
         match message {
             FeedMessage::Snapshot { epoch, seq, at, page, pages, intents, .. } => {
-                self.revoked.extend(intents.into_iter().map(|entry| (entry.intent, entry.until)));
+                intents.into_iter().for_each(|entry| self.revoke(entry.intent, entry.until));
                 self.turn_page((epoch, seq, page), pages, at.min(now))
             }
             FeedMessage::Revocation { epoch, seq, prev, at, intent, until, .. } => {
-                self.revoked.insert(intent, until);
+                self.revoke(intent, until);
                 let is_next = prev.checked_add(1) == Some(seq);
                 self.advance(&epoch, seq, (at, now), |known| is_next && known == prev)
             }
             FeedMessage::Heartbeat { epoch, seq, at, .. } => self.advance(&epoch, seq, (at, now), |known| known == seq),
         }
+    }
+
+    /// No later message makes an intent be forgotten sooner.
+    fn revoke(&mut self, intent: String, until: i64) {
+        let known = self.revoked.entry(intent).or_insert(until);
+        *known = until.max(*known);
     }
 
     /// Pages come in order, without another message between two; only the last one begins anew.

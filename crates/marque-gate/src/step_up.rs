@@ -28,14 +28,14 @@ pub(crate) fn challenge(
         iat: now,
         exp: now.saturating_add(LIFETIME_SECS),
         jti,
-        txn: caller.claims.txn.clone(),
+        txn: caller.verified.claims.txn.clone(),
         authorization_details: [CallDetail::from(call)],
         reason: config.step_up_reason.clone(),
-        intent: caller.claims.tctx.intent.clone(),
+        intent: caller.verified.claims.intent.clone(),
         step: step.into(),
         call_digest: call.digest(),
-        cnf: Confirmation { jkt: caller.claims.cnf.jkt.clone() },
-        act: caller.claims.act.clone(),
+        cnf: Confirmation { jkt: caller.verified.claims.jkt.clone() },
+        act: caller.verified.claims.act.clone(),
     };
     let payload = challenge.payload();
     // What Marque would refuse is not handed out.

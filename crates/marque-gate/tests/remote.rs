@@ -39,6 +39,9 @@ struct Standin {
     is_first_token_over: Mutex<bool>,
     looks: Mutex<u32>,
     is_key_published: Mutex<bool>,
+    /// What each request for an envelope is answered with.
+    envelope: Mutex<(u16, Vec<u8>)>,
+    envelopes_asked: Mutex<Vec<String>>,
 }
 
 impl Standin {
@@ -54,12 +57,15 @@ impl Standin {
             is_first_token_over: Mutex::default(),
             looks: Mutex::default(),
             is_key_published: Mutex::new(true),
+            envelope: Mutex::new((404, Vec::new())),
+            envelopes_asked: Mutex::default(),
         });
         let app = Router::new()
             .route("/jwks", get(jwks))
             .route("/revocations", get(feed))
             .route("/access/v1/evaluation", post(ledger))
             .route("/results", post(ledger))
+            .route("/envelopes/{digest}", get(envelope_of))
             .with_state(standin.clone());
         tokio::spawn(async move { axum::serve(listener, app).await });
         standin
@@ -151,6 +157,12 @@ async fn ledger(
         Some((status, answer)) => (StatusCode::from_u16(status).unwrap(), Json(answer)).into_response(),
         None => std::future::pending().await,
     }
+}
+
+async fn envelope_of(State(standin): State<Arc<Standin>>, uri: axum::http::Uri) -> Response {
+    standin.envelopes_asked.lock().unwrap().push(uri.path().to_owned());
+    let (status, content) = standin.envelope.lock().unwrap().clone();
+    (StatusCode::from_u16(status).unwrap(), content).into_response()
 }
 
 struct Tokens;
@@ -401,4 +413,43 @@ async fn a_caller_who_goes_away_does_not_break_off_the_look() {
         }
     }
     panic!("the key was never learned");
+}
+
+#[tokio::test]
+async fn fetches_a_long_envelope_once_and_believes_its_digest_alone() {
+    let (standin, world, gate, _following) = open_gate().await;
+    let long = envelope(&steps());
+    let mut claims = world.claims(&json!([]));
+    (claims["iss"], claims["iat"], claims["exp"]) = (standin.issuer.as_str().into(), now().into(), (now() + 60).into());
+    claims["tctx"] = json!({"intent": claims["tctx"]["intent"], "env": long.digest()});
+    let token = standin.txn_key.sign(TYP_TXN, &claims);
+    let mut wider = long.clone();
+    wider.steps.remove(0);
+    for (status, content) in [
+        (404, Vec::new()),
+        (200, wider.canonical()),
+        (200, vec![b' '; marque_core::limits::ENVELOPE_BYTES + 1]),
+        (204, long.canonical()),
+    ] {
+        *standin.envelope.lock().unwrap() = (status, content);
+        assert_eq!(reason(gate.verify_token(&token, now()).await), Reason::StateUnavailable, "{status}");
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+    }
+    *standin.envelope.lock().unwrap() = (500, Vec::new());
+    standin.envelopes_asked.lock().unwrap().clear();
+    for _ in 0..3 {
+        assert_eq!(reason(gate.verify_token(&token, now()).await), Reason::StateUnavailable);
+    }
+    assert_eq!(standin.envelopes_asked.lock().unwrap().len(), 1, "it pauses while Marque does not answer");
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    *standin.envelope.lock().unwrap() = (200, long.canonical());
+    let verified = gate.verify_token(&token, now()).await.unwrap();
+    assert_eq!(verified.envelope(), &long);
+    let other = standin.txn_key.sign(TYP_TXN, &{
+        claims["jti"] = "another".into();
+        claims
+    });
+    assert!(gate.verify_token(&other, now()).await.is_ok());
+    let asked = standin.envelopes_asked.lock().unwrap();
+    assert_eq!(asked.as_slice(), vec![format!("/envelopes/{}", long.digest()); 2]);
 }

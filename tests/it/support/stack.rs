@@ -164,6 +164,7 @@ const LASTING: &[&str] = &[
     "approvals",
     "receipt_sessions",
     "tokens",
+    "envelopes",
     "uses",
     "permits",
     "revocations",

@@ -6,6 +6,7 @@
 
 use super::page::Page;
 use super::too_large;
+use crate::limits;
 use serde::de::value::{BorrowedStrDeserializer, StrDeserializer};
 use serde::de::{
     Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess,
@@ -19,8 +20,17 @@ use std::fmt;
 /// [`super::typed`] and [`crate::canonical::canonical`] do together. `None` if one of the first two refuses: ask them
 /// what is wrong.
 pub fn read_once<T: DeserializeOwned>(bytes: &[u8], max_bytes: usize) -> Option<(T, Vec<u8>)> {
+    read_to_depth(bytes, max_bytes, limits::JSON_DEPTH)
+}
+
+/// The same, of a document that may be nested so deep.
+pub(super) fn read_to_depth<T: DeserializeOwned>(
+    bytes: &[u8],
+    max_bytes: usize,
+    max_depth: usize,
+) -> Option<(T, Vec<u8>)> {
     let document = std::str::from_utf8(bytes).ok().filter(|_| bytes.len() <= max_bytes)?;
-    let mut page = Page::of(document);
+    let mut page = Page::of(document, max_depth);
     let mut source = serde_json::Deserializer::from_str(document);
     let value = T::deserialize(Strict { source: &mut source, page: &mut page, depth: 0 }).ok()?;
     source.end().ok()?;

@@ -15,6 +15,7 @@ pub(super) struct Page<'de> {
     /// The members of the objects that are open, the innermost object's last.
     members: Vec<Member<'de>>,
     values: usize,
+    max_depth: usize,
     /// Whether every text that is written without escapes is plain, because the whole document is.
     is_plain: bool,
 }
@@ -32,20 +33,20 @@ pub(super) struct Begun {
 }
 
 impl<'de> Page<'de> {
-    /// Nothing of this document yet.
-    pub fn of(document: &str) -> Self {
+    /// Nothing of this document yet, which may be nested so deep.
+    pub fn of(document: &str, max_depth: usize) -> Self {
         // Line breaks and tabs stand outside of strings: within one, JSON has them escaped.
         let is_plain = |byte: u8| matches!(byte, 0x20..0x7f | b'\n' | b'\r' | b'\t');
         let is_plain = document.bytes().fold(true, |all, byte| all & is_plain(byte));
         // Objects are put in order behind what is written.
         let written = Vec::with_capacity(2 * document.len());
-        Self { written, members: Vec::new(), values: 0, is_plain }
+        Self { written, members: Vec::new(), values: 0, max_depth, is_plain }
     }
 
     /// One value begins.
     pub fn enter<E: Error>(&mut self, depth: usize) -> Result<(), E> {
         self.values += 1;
-        if self.values > limits::JSON_VALUES || depth > limits::JSON_DEPTH {
+        if self.values > limits::JSON_VALUES || depth > self.max_depth {
             return Err(E::custom("is too large"));
         }
         Ok(())

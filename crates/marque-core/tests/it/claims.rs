@@ -1,10 +1,11 @@
 //! The claims of tokens: they read back, and a member that nobody knows is refused.
 
 use crate::support::{MARQUE, NOW, at, objects, resolved};
-use marque_core::canonical::Digest;
-use marque_core::claims::{Actor, Confirmation, IntentClaims, TxnClaims, token_hash};
+use marque_core::canonical::{Digest, canonical};
+use marque_core::claims::{Actor, Carried, Confirmation, IntentClaims, TxnClaims, token_hash};
 use marque_core::envelope::Envelope;
 use marque_core::json::Refused;
+use marque_core::limits;
 use serde_json::{Value, json};
 
 fn digest(byte: u8) -> String {
@@ -58,7 +59,8 @@ fn claims_read_back_as_they_were_written() {
     let parsed = IntentClaims::parse(intent().to_string().as_bytes()).unwrap();
     assert_eq!(parsed.envelope(), Ok(envelope()));
     let parsed = TxnClaims::parse(txn().to_string().as_bytes()).unwrap();
-    assert_eq!((parsed.tctx.envelope, parsed.act.chain()), (envelope(), vec!["demo-worker", "demo-agent"]));
+    assert_eq!(parsed.tctx.carried, Carried::Inline(envelope()));
+    assert_eq!(parsed.act.chain(), ["demo-worker", "demo-agent"]);
 }
 
 #[test]
@@ -109,6 +111,56 @@ fn mistyped_and_duplicate_members_are_refused() {
         assert!(parse(&json!([])).is_err() && parse(&json!({})).is_err());
     }
     assert!(parse_txn(&intent()).is_err() && parse_intent(&txn()).is_err(), "one kind is not the other");
+}
+
+#[test]
+fn a_chain_of_sixty_four_hops_is_read_and_one_without_end_is_not() {
+    let chain =
+        |hops: usize| (0..hops).fold(Actor::first("agent"), |act, hop| act.followed_by(&format!("worker-{hop}")));
+    let with = |hops| at(&txn(), "/act", Some(serde_json::to_value(chain(hops)).unwrap()));
+    let parsed = TxnClaims::parse(with(64).to_string().as_bytes()).unwrap();
+    assert_eq!((parsed.act.hops(), parsed.act), (64, chain(64)));
+    assert_eq!(parse_txn(&with(64)), Ok(with(64)));
+    let deepest = limits::CLAIMS_DEPTH - 2;
+    assert!(parse_txn(&with(deepest)).is_ok());
+    let refused = parse_txn(&with(deepest + 1)).unwrap_err();
+    assert!(refused.message.contains("nested deeper than 96"), "{refused}");
+}
+
+#[test]
+fn long_steps_are_carried_by_the_digest_of_the_envelope() {
+    let by_digest = at(&txn(), "/tctx", Some(json!({"intent": txn()["tctx"]["intent"], "env": digest(7)})));
+    let parsed = TxnClaims::parse(by_digest.to_string().as_bytes()).unwrap();
+    assert_eq!(parsed.tctx.carried, Carried::ByDigest(Digest::from_bytes([7; 32])));
+    assert_eq!(parse_txn(&by_digest), Ok(by_digest.clone()));
+    for (member, value) in [("steps", json!([])), ("bounds", json!({})), ("env", Value::Null), ("env", json!("x"))] {
+        assert!(parse_txn(&at(&by_digest, &format!("/tctx/{member}"), Some(value))).is_err(), "{member}");
+    }
+    assert!(parse_txn(&at(&txn(), "/tctx/env", Some(json!(digest(7))))).is_err(), "both");
+
+    let with_text = |chars: usize| {
+        let mut envelope = Envelope { steps: vec![envelope().steps[0].clone()], ..envelope() };
+        envelope.steps[0].id = "i".repeat(chars);
+        envelope
+    };
+    let bare = canonical(&serde_json::to_value(&with_text(0).steps).unwrap()).len();
+    let longest = with_text(limits::INLINE_STEPS_BYTES - bare);
+    assert_eq!(Carried::of(longest.clone()), Carried::Inline(longest));
+    let longer = with_text(limits::INLINE_STEPS_BYTES - bare + 1);
+    assert_eq!(Carried::of(longer.clone()), Carried::ByDigest(longer.digest()));
+}
+
+#[test]
+fn what_is_kept_under_a_digest_is_that_envelope_or_refused() {
+    let (digest, kept) = (envelope().digest(), envelope().canonical());
+    assert_eq!(Envelope::of_digest(&digest, &kept), Ok(envelope()));
+    let mut wider = envelope();
+    wider.steps[0].location = "https://other.example".into();
+    assert!(Envelope::of_digest(&digest, &wider.canonical()).is_err(), "another envelope");
+    assert!(Envelope::of_digest(&digest, &[kept.as_slice(), b" "].concat()).is_err());
+    assert!(Envelope::of_digest(&Digest::of(b"{}"), b"{}").is_err(), "the digest of no envelope");
+    let long = vec![b' '; limits::ENVELOPE_BYTES + 1];
+    assert!(Envelope::of_digest(&Digest::of(&long), &long).unwrap_err().message.contains("at most"));
 }
 
 #[test]

@@ -114,7 +114,7 @@ impl PgLedger {
     async fn attempt(&self, reservation: &Reservation<'_>) -> Result<Decided, Failure> {
         let Reservation { caller, call, .. } = *reservation;
         let (intent_id, envelope) = (caller.intent_id(), caller.envelope());
-        if caller.claims.iss != self.database.0.issuer {
+        if caller.verified.claims.issuer != self.database.0.issuer {
             return Err(unavailable("the ledger counts the plans of another issuer").into());
         }
         let mut tx = self.database.0.pool.begin().await?;
@@ -237,7 +237,7 @@ fn proof_of(reservation: &Reservation<'_>) -> Result<Digest, Refusal> {
     let payload = jws::unverified_payload(reservation.caller.proof()).map_err(|_| unreadable())?;
     let claims = json::parse_call(&payload, limits::JWS_BYTES).map_err(|_| unreadable())?;
     let jti = claims.get("jti").and_then(Value::as_str).ok_or_else(unreadable)?;
-    Ok(proof_id(&reservation.caller.claims.cnf.jkt, jti))
+    Ok(proof_id(&reservation.caller.verified.claims.jkt, jti))
 }
 
 #[expect(clippy::disallowed_methods, reason = "names one permit; no decision depends on it")]

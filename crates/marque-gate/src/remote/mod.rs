@@ -1,4 +1,4 @@
-//! A gate that lives off a Marque server over HTTP: keys, revocation feed, ledger.
+//! A gate that lives off a Marque server over HTTP: keys, revocation feed, ledger, long envelopes.
 //!
 //! ```no_run
 //! # use marque_gate::{Gate, GateConfig, remote::{AccessTokens, Marque}};
@@ -11,6 +11,7 @@
 //! ```
 //! Each request has a deadline, no redirect is followed, and whatever does not answer is refused.
 
+mod envelopes;
 mod feed;
 mod jwks;
 mod ledger;
@@ -19,6 +20,7 @@ use crate::config::GateConfig;
 use crate::gate::Gate;
 use crate::keys::Pending;
 use crate::revocations::Revocations;
+pub use envelopes::RemoteEnvelopes;
 pub use feed::Following;
 pub use jwks::RemoteKeys;
 pub use ledger::RemoteLedger;
@@ -66,7 +68,7 @@ impl Marque {
         Ok(Self { issuer: config.issuer().into(), client, tokens: Arc::new(tokens) })
     }
 
-    /// A gate with this server's keys and ledger, and the task that follows its revocation feed.
+    /// A gate with this server's keys, ledger and envelopes, and the task that follows its revocation feed.
     /// Until the first snapshot the gate is closed.
     ///
     /// # Panics
@@ -75,7 +77,8 @@ impl Marque {
         let revocations = Revocations::new();
         let keys = self.keys();
         let following = self.follow(keys.clone(), revocations.clone(), config.max_staleness);
-        (Gate::new(config, keys, revocations).with_ledger(self.ledger()), following)
+        let gate = Gate::new(config, keys, revocations).with_ledger(self.ledger()).with_envelopes(self.envelopes());
+        (gate, following)
     }
 
     /// The server's published keys.
@@ -86,6 +89,11 @@ impl Marque {
     /// The server's ledger of uses.
     pub fn ledger(&self) -> RemoteLedger {
         RemoteLedger::new(self.clone())
+    }
+
+    /// The envelopes that the server keeps for tokens with long steps.
+    pub fn envelopes(&self) -> RemoteEnvelopes {
+        RemoteEnvelopes::new(self.clone())
     }
 
     /// Follows the revocation feed until the result is dropped. A connection that is silent for

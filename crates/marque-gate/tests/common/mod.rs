@@ -6,7 +6,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPai
 use jsonwebtoken::EncodingKey;
 use marque_core::call::{Call, CallResource};
 use marque_core::canonical::{Digest, encode};
-use marque_core::claims::{Actor, Confirmation, IntentRef, TxnClaims, TxnContext};
+use marque_core::claims::{Actor, Carried, Confirmation, IntentRef, TxnClaims, TxnContext};
 use marque_core::decide::{Decision, decide};
 use marque_core::envelope::Envelope;
 use marque_core::facts::{Facts, Past};
@@ -128,7 +128,7 @@ impl World {
             txn: "txn-1".into(),
             scope: envelope.scope(),
             req_wl: "agent".into(),
-            tctx: TxnContext { intent, envelope },
+            tctx: TxnContext { intent, carried: Carried::Inline(envelope) },
             rctx: serde_json::Map::new(),
             act: Actor::first("agent"),
             cnf: Confirmation { jkt: self.agent.jkt.clone() },

@@ -6,7 +6,7 @@ use marque_core::attenuate::StepRequest;
 use marque_core::call::Call;
 use marque_core::canonical::Digest;
 use marque_core::catalog::Catalog;
-use marque_core::claims::{Actor, Confirmation, IntentRef, TxnClaims, TxnContext};
+use marque_core::claims::{Actor, Carried, Confirmation, IntentRef, TxnClaims, TxnContext};
 use marque_core::decide::{Decision, decide};
 use marque_core::envelope::Envelope;
 use marque_core::jws::KeySet;
@@ -184,7 +184,7 @@ impl<K: Keeper> Story<'_, K> {
             txn: "txn".into(),
             scope: envelope.scope(),
             req_wl: "agent".into(),
-            tctx: TxnContext { intent, envelope },
+            tctx: TxnContext { intent, carried: Carried::Inline(envelope) },
             rctx: serde_json::Map::new(),
             act: Actor::first("agent"),
             cnf: Confirmation { jkt: self.keys.agent.jkt.clone() },

@@ -1,8 +1,9 @@
 //! A Postgres server of the tests' own, gates that share it, and calls to them.
 
-use crate::common::{ISSUER, LOCATION, NOW, World, action};
+use crate::common::{ISSUER, LOCATION, NOW, World, action, envelope};
 use marque_core::call::Call;
-use marque_core::claims::{Actor, TxnClaims};
+use marque_core::claims::{Actor, Carried, TxnClaims};
+use marque_core::envelope::Envelope;
 use marque_core::jws::KeySet;
 use marque_core::names::TYP_TXN;
 use marque_gate::ledger::Ledger;
@@ -146,7 +147,8 @@ impl Token {
     pub fn request(&self, world: &World, call: &Call) -> Presented {
         let mut claims: TxnClaims = serde_json::from_value(world.claims(&self.steps)).unwrap();
         claims.tctx.intent.id.clone_from(&self.intent);
-        claims.tctx.envelope.bounds = serde_json::from_value(self.bounds.clone()).unwrap();
+        let bounds = serde_json::from_value(self.bounds.clone()).unwrap();
+        claims.tctx.carried = Carried::Inline(Envelope { bounds, ..envelope(&self.steps) });
         claims.act = (0..self.hops).fold(Actor::first("agent"), |act, hop| act.followed_by(&format!("hop-{hop}")));
         let token = world.token(&json!(claims));
         let proof = world.agent.proof(&world.proof_claims(&token, "POST", "/act", Some(call)));

@@ -158,7 +158,7 @@ async fn a_call_id_has_one_permit_and_a_proof_one_call() {
     assert_eq!(ask(&one, "call-1").await.unwrap(), first);
     assert_eq!(reason(ask(&other, "call-1").await), Reason::CallMalformed);
     assert_eq!(reason(ask(&one, "call-2").await), Reason::ProofReplayed, "the proof was good for one call");
-    assert_eq!(first.seq, 1);
+    assert_eq!(first.seq, Some(1));
     let next = shop.check(&token, &one).await.unwrap();
     assert_ne!(next.id(), Some(first.permit_id.as_str()));
 }

@@ -1,0 +1,127 @@
+//! A transaction token whose signature and claims hold: verified once, believed for many calls.
+
+use crate::config::GateConfig;
+use crate::refusal::Refusal;
+use marque_core::claims::{Actor, Carried, IntentRef, TxnClaims, TxnContext};
+use marque_core::envelope::Envelope;
+use marque_core::jws::{self, JwsError, KeySet};
+use marque_core::limits;
+use marque_core::names::TYP_TXN;
+use marque_core::prepared::Prepared;
+use marque_core::reason::Reason;
+use std::sync::Arc;
+
+/// What a transaction token says, from one whose signature, `typ`, `iss`, `aud` and claims hold. It says nothing about
+/// who presents it. Only a [`Gate`](crate::Gate) makes one.
+pub struct VerifiedToken {
+    pub(crate) claims: Claims,
+    prepared: Arc<Prepared>,
+}
+
+/// What a verified token says besides its steps.
+pub(crate) struct Claims {
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(dead_code, reason = "only a ledger of its own counts for one issuer")
+    )]
+    pub issuer: String,
+    pub subject: String,
+    pub intent: IntentRef,
+    pub txn: String,
+    pub act: Actor,
+    pub jkt: String,
+    pub exp: i64,
+    iat: i64,
+    signed_by: String,
+}
+
+/// Says whose it is.
+impl std::fmt::Debug for VerifiedToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("VerifiedToken");
+        shown.field("client_id", &self.claims.act.sub).field("intent", &self.claims.intent.id).finish_non_exhaustive()
+    }
+}
+
+impl VerifiedToken {
+    /// What a token says, with the envelope that it carries.
+    pub(crate) fn new(claims: Claims, prepared: Arc<Prepared>) -> Self {
+        Self { claims, prepared }
+    }
+
+    /// All that the token carries: the steps and what holds for all of them.
+    pub fn envelope(&self) -> &Envelope {
+        self.prepared.envelope()
+    }
+
+    /// The same with its index.
+    pub fn prepared(&self) -> &Prepared {
+        &self.prepared
+    }
+}
+
+impl Claims {
+    /// Whether the key that signed it is among these, and may sign such tokens.
+    pub fn is_signed_by_one_of(&self, keys: &KeySet) -> bool {
+        keys.by_thumbprint(&self.signed_by, TYP_TXN).is_some()
+    }
+
+    /// `exp`, then `iat`. `exp` is taken without leeway: what a person approved until an instant ends at that instant.
+    pub fn check_time(&self, now: i64) -> Result<(), Refusal> {
+        if self.exp <= now {
+            return Err(Refusal::new(Reason::TokenExpired).of_intent(&self.intent.id));
+        }
+        if self.iat > now.saturating_add(limits::CLOCK_LEEWAY_SECS) {
+            return Err(invalid("the token is not valid yet (iat)".into()));
+        }
+        Ok(())
+    }
+}
+
+/// What came of a token: a key that is not known may be learned.
+pub(crate) enum TokenError {
+    UnknownKey,
+    Refused(Refusal),
+}
+
+impl From<Refusal> for TokenError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+fn invalid(what: String) -> Refusal {
+    Refusal::new(Reason::TokenInvalid).because(what)
+}
+
+/// Verifies all of a transaction token but its time: signature, `typ`, claims, `iss`, `aud`, in this order.
+pub(crate) fn verify(token: &str, keys: &KeySet, config: &GateConfig) -> Result<(Claims, Carried), TokenError> {
+    let verified = jws::verify(token, TYP_TXN, keys).map_err(|error| match error {
+        JwsError::UnknownKey => TokenError::UnknownKey,
+        JwsError::WrongType(_) => {
+            invalid(format!("the token {error}: an intent token is exchanged at Marque and used nowhere else")).into()
+        }
+        error => invalid(format!("the token {error}")).into(),
+    })?;
+    let claims =
+        TxnClaims::parse(&verified.payload).map_err(|refused| invalid(format!("the token's claims: {refused}")))?;
+    if claims.iss != config.issuer {
+        return Err(invalid("the token is from another issuer".into()).into());
+    }
+    if claims.aud != config.trust_domain {
+        return Err(invalid("the token is for another trust domain".into()).into());
+    }
+    let TxnContext { intent, carried } = claims.tctx;
+    let claims = Claims {
+        issuer: claims.iss,
+        subject: claims.sub,
+        intent,
+        txn: claims.txn,
+        act: claims.act,
+        jkt: claims.cnf.jkt,
+        exp: claims.exp,
+        iat: claims.iat,
+        signed_by: verified.thumbprint,
+    };
+    Ok((claims, carried))
+}
