@@ -3,7 +3,7 @@
 //! A value is as strong as its weakest source, through `ref`, `same_as`, `compute`, `fmt` and the
 //! arguments of the step that it came from. What the plan lists, and numbers and instants within
 //! bounds that it states, were signed. Free choice of text counts as somebody else's: an agent that
-//! was taken over chooses what its attacker wants.
+//! was taken over chooses what its attacker wants. A list or an object is as strong as the weakest thing in it.
 
 use crate::catalog::{CatalogAction, ResultKind, Source};
 use crate::constraint::{Constraint, Field, Reduce, Ref};
@@ -107,15 +107,30 @@ impl<'p> Earlier<'p> {
         }
         let key = if let Reduce::Argmax(key) | Reduce::Argmin(key) = reduce { Some(key) } else { None };
         for pointer in rule.rows.keys().chain(key) {
-            weakest = weakest.max(self.described(&rule.step, &rule.field.beside(pointer), path)?);
+            weakest = weakest.max(self.value(&rule.step, &rule.field.beside(pointer), path)?);
         }
         Ok(weakest)
     }
 
     fn field(&self, step: &str, field: &Field, path: &str) -> Result<Source, Refused> {
-        self.described(step, field.as_str(), path)
+        self.value(step, field.as_str(), path)
     }
 
+    /// A field that is read as a value brings along all that lies within it.
+    fn value(&self, step: &str, field: &str, path: &str) -> Result<Source, Refused> {
+        let mut weakest = self.described(step, field, path)?;
+        let action = self.steps.get(step).map(|known| known.action);
+        for (within, result) in action.into_iter().flat_map(|action| action.results_within(field)) {
+            if result.kind == ResultKind::Text {
+                let why = format!("the result of step {step:?} has within {field:?} free text, in {:?}", within.as_str());
+                return Err(Refused::at(path, format!("{why}, which only extract and quote may use")));
+            }
+            weakest = weakest.max(result.source);
+        }
+        Ok(weakest)
+    }
+
+    /// The list that a column is of, for who could have added a row to it: what its rows hold is not read.
     fn list(&self, step: &str, column: &Field, path: &str) -> Result<Source, Refused> {
         self.described(step, column.list(), path)
     }

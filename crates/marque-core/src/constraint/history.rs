@@ -68,6 +68,12 @@ impl Field {
         format!("{}/*{pointer}", self.list())
     }
 
+    /// Whether something that it names may lie at a pointer or below it; `*` stands for any element in either.
+    pub fn is_within(&self, pointer: &str) -> bool {
+        let mut own = self.text.split('/');
+        pointer.split('/').all(|outer| own.next().is_some_and(|own| own == outer || own == "*" || outer == "*"))
+    }
+
     pub(crate) fn split(&self) -> (&str, &str) {
         let at = self.star.unwrap_or(self.text.len());
         (self.text.get(..at).unwrap_or_default(), self.text.get(at + 2..).unwrap_or_default())
