@@ -9,6 +9,7 @@ use crate::value::host;
 use iban::IbanLike;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashSet};
 
 /// Where in a step's result: a JSON pointer (RFC 6901), in which one segment may be `*`, each element of a list.
@@ -336,12 +337,11 @@ impl Compute {
 impl Rel {
     fn test<'w>(&'w self, value: &Value, world: &World<'w>) -> Truth {
         let Some(number) = Decimal::of_value(value) else { return Truth::Fails };
-        let base = candidates(&self.base, world).number(world);
-        let bound = |change: Decimal| base.and_then(|base| base.checked_add(change));
-        match (bound(self.min.value()), bound(self.max.value())) {
-            (Some(least), Some(greatest)) => (least <= number && number <= greatest).into(),
-            _ => Truth::Unknown,
-        }
+        // The bounds are not added up: a sum that does not fit bounds nothing, and must not refuse what a tighter one permits.
+        candidates(&self.base, world).number(world).map_or(Truth::Unknown, |base| {
+            let is_above = base.sum_cmp(self.min.value(), number) != Ordering::Greater;
+            (is_above && base.sum_cmp(self.max.value(), number) != Ordering::Less).into()
+        })
     }
 }
 
