@@ -54,7 +54,7 @@ impl<'p> Earlier<'p> {
                 Ok(Source::Authoritative)
             }
             C::Text(_) | C::Pattern(_) | C::Domain(_) | C::Prefix(_) | C::Any(_) => Ok(Source::ThirdParty),
-            C::All(parts) => self.of_parts(parts.iter(), path, |one, other| one.min(other)),
+            C::All(parts) => self.of_all(parts, path),
             C::Items(_)
             | C::Obj(_)
             | C::Each(_)
@@ -82,6 +82,25 @@ impl<'p> Earlier<'p> {
                 }
             }
         }
+    }
+
+    /// A value that the plan itself lists, or that is authoritative, is no weaker for being somebody else's too. A
+    /// range or a record that it satisfies does not make it the signer's own, and nothing does for words of free text.
+    fn of_all(&self, parts: &[Constraint], path: &str) -> Result<Source, Refused> {
+        let (mut weakest_late, mut strongest, mut is_named) = (Source::Authoritative, Source::ThirdParty, false);
+        for part in parts {
+            let source = self.source(part, path)?;
+            strongest = strongest.min(source);
+            is_named |= source == Source::Authoritative && names_values(part);
+            if part.needs_history() {
+                weakest_late = weakest_late.max(source);
+            }
+        }
+        Ok(match (parts.iter().any(takes_words), is_named) {
+            (true, _) => Source::ThirdParty,
+            (false, true) => Source::Authoritative,
+            (false, false) => strongest.max(weakest_late),
+        })
     }
 
     fn of_parts<'c>(
@@ -147,5 +166,34 @@ impl<'p> Earlier<'p> {
             }
             Some(result) => Ok(result.source.max(*weakest)),
         }
+    }
+}
+
+/// Whether some part takes words from free text.
+fn takes_words(constraint: &Constraint) -> bool {
+    matches!(constraint, Constraint::Extract(_) | Constraint::Quote(_)) || constraint.parts().into_iter().any(takes_words)
+}
+
+/// Whether it holds for listed values, or for what an earlier step had, and not for a range.
+fn names_values(constraint: &Constraint) -> bool {
+    use Constraint as C;
+    match constraint {
+        C::Const(_) | C::OneOf(_) | C::Ref(_) | C::RefSet(_) | C::SameAs(_) | C::Compute(_) => true,
+        C::All(parts) => parts.iter().any(names_values),
+        C::Items(_) | C::Obj(_) | C::Each(_) | C::Either(_) | C::Optional(_) | C::Fmt(_) => {
+            constraint.parts().into_iter().all(names_values)
+        }
+        C::Text(_)
+        | C::Pattern(_)
+        | C::Num(_)
+        | C::Amount(_)
+        | C::TimeWindow(_)
+        | C::Domain(_)
+        | C::Prefix(_)
+        | C::Attr(_)
+        | C::Rel(_)
+        | C::Extract(_)
+        | C::Quote(_)
+        | C::Any(_) => false,
     }
 }
