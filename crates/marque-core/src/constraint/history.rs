@@ -182,6 +182,25 @@ pub(super) fn written_test(constraint: &Constraint, piece: &str, world: &World<'
     }
 }
 
+/// Whether nothing is known of a step that the value is taken from, so that no value is known to be right.
+pub(super) fn is_unknowable(constraint: &Constraint, world: &World<'_>) -> bool {
+    let is_unknown = |step: &str| {
+        let past = world.facts.and_then(|facts| facts.past(step));
+        past.is_none_or(|past| past.calls.is_empty())
+    };
+    match constraint {
+        Constraint::Ref(Ref { step, .. })
+        | Constraint::RefSet(RefSet { step, .. })
+        | Constraint::SameAs(SameAs { step, .. })
+        | Constraint::Extract(Extract { step, .. })
+        | Constraint::Quote(Quote { step }) => is_unknown(step),
+        Constraint::Compute(_) | Constraint::Rel(_) => {
+            constraint.parts().into_iter().any(|part| is_unknowable(part, world))
+        }
+        _ => false,
+    }
+}
+
 fn candidates<'w>(constraint: &'w Constraint, world: &World<'w>) -> Candidates<'w> {
     match constraint {
         Constraint::Const(value) => Candidates::only(Some(Candidate::Json(value))),

@@ -5,6 +5,7 @@ use super::{
     Arguments, Comparison, Constraint, DomainRule, Extract, Fmt, NumRange, TextRule, WordKind, Work, fmt, history,
 };
 use crate::limits;
+use crate::text::LINK_MARKS;
 use crate::value::decimal::{Decimal, DecimalText};
 use crate::value::host;
 use serde_json::{Map, Value};
@@ -80,10 +81,10 @@ impl Constraint {
         }
     }
 
-    /// Whether no value has anything that could be a link, which takes one of `.`, `:` and `@`.
+    /// Whether no value has anything that could be a link, which takes one of [`LINK_MARKS`].
     fn has_no_link(&self) -> bool {
         match self {
-            Self::Pattern(pattern) => !pattern.may_contain(&['.', ':', '@', '\u{3002}', '\u{ff0e}', '\u{ff61}']),
+            Self::Pattern(pattern) => !pattern.may_contain(&LINK_MARKS),
             Self::Extract(Extract { kind: WordKind::Date | WordKind::Iban, .. }) => true,
             // Its colons and its point stand between digits.
             Self::TimeWindow(_) => true,
