@@ -261,6 +261,11 @@ impl CatalogAction {
         self.results.iter().find(|(described, _)| described.as_str() == field).map(|(_, result)| result)
     }
 
+    /// How all that may lie within a field of its result is described; the field itself is among it.
+    pub fn results_within(&self, field: &str) -> impl Iterator<Item = (&Field, &CatalogResult)> {
+        self.results.iter().filter(move |(described, _)| described.is_within(field))
+    }
+
     fn check(&self, name: &str) -> Result<(), Refused> {
         let path = format!("$.actions.{name}");
         identifier(&path, name)?;

@@ -3,7 +3,7 @@
 //! A value is as strong as its weakest source, through `ref`, `same_as`, `compute`, `fmt` and the
 //! arguments of the step that it came from. What the plan lists, and numbers and instants within
 //! bounds that it states, were signed. Free choice of text counts as somebody else's: an agent that
-//! was taken over chooses what its attacker wants.
+//! was taken over chooses what its attacker wants. A list or an object is as strong as the weakest thing in it.
 
 use crate::catalog::{CatalogAction, ResultKind, Source};
 use crate::constraint::{Constraint, Field, Reduce, Ref};
@@ -54,7 +54,7 @@ impl<'p> Earlier<'p> {
                 Ok(Source::Authoritative)
             }
             C::Text(_) | C::Pattern(_) | C::Domain(_) | C::Prefix(_) | C::Any(_) => Ok(Source::ThirdParty),
-            C::All(parts) => self.of_parts(parts.iter(), path, |one, other| one.min(other)),
+            C::All(parts) => self.of_all(parts, path),
             C::Items(_)
             | C::Obj(_)
             | C::Each(_)
@@ -84,6 +84,25 @@ impl<'p> Earlier<'p> {
         }
     }
 
+    /// A value that the plan itself lists, or that is authoritative, is no weaker for being somebody else's too. A
+    /// range or a record that it satisfies does not make it the signer's own, and nothing does for words of free text.
+    fn of_all(&self, parts: &[Constraint], path: &str) -> Result<Source, Refused> {
+        let (mut weakest_late, mut strongest, mut is_named) = (Source::Authoritative, Source::ThirdParty, false);
+        for part in parts {
+            let source = self.source(part, path)?;
+            strongest = strongest.min(source);
+            is_named |= source == Source::Authoritative && names_values(part);
+            if part.needs_history() {
+                weakest_late = weakest_late.max(source);
+            }
+        }
+        Ok(match (parts.iter().any(takes_words), is_named) {
+            (true, _) => Source::ThirdParty,
+            (false, true) => Source::Authoritative,
+            (false, false) => strongest.max(weakest_late),
+        })
+    }
+
     fn of_parts<'c>(
         &self,
         parts: impl Iterator<Item = &'c Constraint>,
@@ -107,15 +126,30 @@ impl<'p> Earlier<'p> {
         }
         let key = if let Reduce::Argmax(key) | Reduce::Argmin(key) = reduce { Some(key) } else { None };
         for pointer in rule.rows.keys().chain(key) {
-            weakest = weakest.max(self.described(&rule.step, &rule.field.beside(pointer), path)?);
+            weakest = weakest.max(self.value(&rule.step, &rule.field.beside(pointer), path)?);
         }
         Ok(weakest)
     }
 
     fn field(&self, step: &str, field: &Field, path: &str) -> Result<Source, Refused> {
-        self.described(step, field.as_str(), path)
+        self.value(step, field.as_str(), path)
     }
 
+    /// A field that is read as a value brings along all that lies within it.
+    fn value(&self, step: &str, field: &str, path: &str) -> Result<Source, Refused> {
+        let mut weakest = self.described(step, field, path)?;
+        let action = self.steps.get(step).map(|known| known.action);
+        for (within, result) in action.into_iter().flat_map(|action| action.results_within(field)) {
+            if result.kind == ResultKind::Text {
+                let why = format!("the result of step {step:?} has within {field:?} free text, in {:?}", within.as_str());
+                return Err(Refused::at(path, format!("{why}, which only extract and quote may use")));
+            }
+            weakest = weakest.max(result.source);
+        }
+        Ok(weakest)
+    }
+
+    /// The list that a column is of, for who could have added a row to it: what its rows hold is not read.
     fn list(&self, step: &str, column: &Field, path: &str) -> Result<Source, Refused> {
         self.described(step, column.list(), path)
     }
@@ -132,5 +166,34 @@ impl<'p> Earlier<'p> {
             }
             Some(result) => Ok(result.source.max(*weakest)),
         }
+    }
+}
+
+/// Whether some part takes words from free text.
+fn takes_words(constraint: &Constraint) -> bool {
+    matches!(constraint, Constraint::Extract(_) | Constraint::Quote(_)) || constraint.parts().into_iter().any(takes_words)
+}
+
+/// Whether it holds for listed values, or for what an earlier step had, and not for a range.
+fn names_values(constraint: &Constraint) -> bool {
+    use Constraint as C;
+    match constraint {
+        C::Const(_) | C::OneOf(_) | C::Ref(_) | C::RefSet(_) | C::SameAs(_) | C::Compute(_) => true,
+        C::All(parts) => parts.iter().any(names_values),
+        C::Items(_) | C::Obj(_) | C::Each(_) | C::Either(_) | C::Optional(_) | C::Fmt(_) => {
+            constraint.parts().into_iter().all(names_values)
+        }
+        C::Text(_)
+        | C::Pattern(_)
+        | C::Num(_)
+        | C::Amount(_)
+        | C::TimeWindow(_)
+        | C::Domain(_)
+        | C::Prefix(_)
+        | C::Attr(_)
+        | C::Rel(_)
+        | C::Extract(_)
+        | C::Quote(_)
+        | C::Any(_) => false,
     }
 }

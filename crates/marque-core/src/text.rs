@@ -4,6 +4,7 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::props::{BidiControl, DefaultIgnorableCodePoint, GeneralCategory};
 use icu_properties::{CodePointMapData, CodePointSetData};
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// Refuses text that could show a reader something else than it says: control characters, bidi
 /// controls, zero-width and other invisible characters, private-use and unassigned code points,
@@ -52,30 +53,118 @@ fn is_deceptive(c: char) -> bool {
         || CodePointSetData::new::<BidiControl>().contains(c)
 }
 
-/// Whether text holds something that a mail or chat program would make clickable.
-/// Full stops of other scripts count as dots, as host-name processing treats them so (UTS #46).
+/// Full stops that host-name processing treats as dots (UTS #46), or that look like one. Each takes three bytes.
+const WIDE_DOTS: [char; 5] = ['\u{3002}', '\u{ff0e}', '\u{ff61}', '\u{2024}', '\u{fe52}'];
+
+/// Characters without one of which there is no link.
+pub(crate) const LINK_MARKS: [char; 8] =
+    ['.', ':', '@', '\u{3002}', '\u{ff0e}', '\u{ff61}', '\u{2024}', '\u{fe52}'];
+
+/// Whether text holds something that a mail or chat program would make clickable: [`links`].
 pub fn has_link(text: &str) -> bool {
-    if text.contains("://") || has_opaque_scheme(text) {
-        return true;
-    }
-    let dotted = match text.is_ascii() {
-        true => Cow::Borrowed(text),
-        false => Cow::Owned(text.replace(['\u{3002}', '\u{ff0e}', '\u{ff61}'], ".")),
-    };
-    if !may_hold_address(&dotted) {
-        return false;
-    }
-    let mut finder = linkify::LinkFinder::new();
-    finder.url_must_have_scheme(false);
-    finder.links(&dotted).next().is_some()
+    !links(text).is_empty()
 }
 
-/// Characters that [`has_link`] may look at in a text. For each one that may stand within an address it looks at what
-/// stands around it, as far as the next space.
+/// Where text holds something that a mail or chat program would make clickable, in order, none overlapping another.
+/// Full stops of other scripts count as dots. A host name counts whatever stands around it: programs differ in what
+/// they skip before and behind one.
+pub(crate) fn links(text: &str) -> Vec<Range<usize>> {
+    let dotted = Dotted::of(text);
+    let mut found: Vec<Range<usize>> = opaque_schemes(text).collect();
+    if may_hold_address(&dotted.text) {
+        let mut finder = linkify::LinkFinder::new();
+        finder.url_must_have_scheme(false);
+        found.extend(finder.links(&dotted.text).map(|link| dotted.within(link.start()..link.end())));
+        let bare = bare_names(&dotted.text);
+        let names: Vec<_> = finder.links(&bare).map(|name| dotted.within(name.start()..name.end())).collect();
+        found = merged(found);
+        found.extend(outside(&found, names).into_iter().map(|name| name.start..word_end(text, name.end)));
+    }
+    let schemes: Vec<_> = text.match_indices("://").map(|(at, colon)| at..at + colon.len()).collect();
+    found = merged(found);
+    found.extend(outside(&found, schemes).into_iter().map(|at| word_start(text, at.start)..word_end(text, at.end)));
+    merged(found)
+}
+
+/// A text with every full stop as a dot.
+struct Dotted<'t> {
+    text: Cow<'t, str>,
+    /// Where dots stand in it that took two bytes more.
+    wide: Vec<usize>,
+}
+
+impl<'t> Dotted<'t> {
+    fn of(text: &'t str) -> Self {
+        if text.is_ascii() {
+            return Self { text: Cow::Borrowed(text), wide: Vec::new() };
+        }
+        let wide = text.match_indices(WIDE_DOTS).enumerate().map(|(before, (at, _))| at - 2 * before).collect();
+        Self { text: Cow::Owned(text.replace(WIDE_DOTS, ".")), wide }
+    }
+
+    /// The same range of the text as it was.
+    fn within(&self, range: Range<usize>) -> Range<usize> {
+        let was = |at: usize| at + 2 * self.wide.partition_point(|dot| *dot < at);
+        was(range.start)..was(range.end)
+    }
+}
+
+/// The text with spaces in place of all that cannot stand in a host name, and of what cannot stand where it does.
+fn bare_names(text: &str) -> String {
+    let mut bare = String::with_capacity(text.len());
+    let mut before = false;
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        let is_between = || before && rest.clone().next().is_some_and(char::is_alphanumeric);
+        match c {
+            c if c.is_alphanumeric() => bare.push(c),
+            '.' | '-' if is_between() => bare.push(c),
+            c => bare.extend(std::iter::repeat_n(' ', c.len_utf8())),
+        }
+        before = c.is_alphanumeric();
+    }
+    bare
+}
+
+/// Those of some ranges that have nothing in common with others, which do not overlap and are in order.
+fn outside(others: &[Range<usize>], ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    let is_apart = |range: &Range<usize>| {
+        let next = others.partition_point(|other| other.end <= range.start);
+        others.get(next).is_none_or(|other| range.end <= other.start)
+    };
+    ranges.into_iter().filter(is_apart).collect()
+}
+
+/// Ranges in order, those that overlap as one.
+fn merged(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    ranges.sort_by_key(|range| range.start);
+    let mut merged: Vec<Range<usize>> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match merged.last_mut() {
+            Some(last) if range.start < last.end => last.end = last.end.max(range.end),
+            _ => merged.push(range),
+        }
+    }
+    merged
+}
+
+/// Where the word at a place begins: behind the last space.
+fn word_start(text: &str, at: usize) -> usize {
+    text.get(..at).and_then(|before| before.split(char::is_whitespace).next_back()).map_or(at, |word| at - word.len())
+}
+
+/// Where the word at a place ends: at the next space, without the punctuation before it.
+fn word_end(text: &str, at: usize) -> usize {
+    let word = text.get(at..).and_then(|after| after.split(char::is_whitespace).next());
+    at + word.map_or(0, |word| word.trim_end_matches(['.', ',', ';', ':', '!', '?', ')', '\'', '"']).len())
+}
+
+/// Characters that [`links`] may look at in a text. For each one that may stand within an address it looks at what
+/// stands around it, as far as the next space, and a second time at bare names.
 pub(crate) fn link_steps(text: &str) -> u64 {
-    let joins = |c: char| matches!(c, '.' | ':' | '@' | '\u{3002}' | '\u{ff0e}' | '\u{ff61}');
-    let of_word = |word: &str| (word.len() as u64).saturating_mul(word.chars().filter(|c| joins(*c)).count() as u64);
-    text.split(char::is_whitespace).map(of_word).fold(text.len() as u64, u64::saturating_add)
+    let of_word = |word: &str| (word.len() as u64).saturating_mul(word.matches(LINK_MARKS).count() as u64);
+    let once = text.split(char::is_whitespace).map(of_word).fold(text.len() as u64, u64::saturating_add);
+    once.saturating_mul(2)
 }
 
 /// Whether something is joined by a dot or an @ sign, without which there is no address: most text is told by this.
@@ -85,23 +174,26 @@ fn may_hold_address(text: &str) -> bool {
 }
 
 /// `javascript:x`, `data:x`, `tel:x`: a scheme that is followed at once by its address.
-fn has_opaque_scheme(text: &str) -> bool {
+fn opaque_schemes(text: &str) -> impl Iterator<Item = Range<usize>> {
     const SCHEMES: [&str; 8] = ["javascript", "data", "vbscript", "file", "mailto", "tel", "sms", "blob"];
-    let ends_in_scheme = |before: &str| {
-        SCHEMES.iter().any(|scheme| {
-            let start = before.len().checked_sub(scheme.len());
-            start.and_then(|start| before.get(start..)).is_some_and(|end| end.eq_ignore_ascii_case(scheme))
+    let scheme_start = |before: &str| {
+        SCHEMES.iter().find_map(|scheme| {
+            let start = before.len().checked_sub(scheme.len())?;
+            before.get(start..).filter(|end| end.eq_ignore_ascii_case(scheme)).map(|_| start)
         })
     };
-    text.match_indices(':').any(|(at, _)| {
+    text.match_indices(':').filter_map(move |(at, colon)| {
         let (before, after) = text.split_at(at);
-        ends_in_scheme(before) && after.get(1..).is_some_and(|rest| rest.starts_with(|c: char| !c.is_whitespace()))
+        let is_followed = after.get(1..).is_some_and(|rest| rest.starts_with(|c: char| !c.is_whitespace()));
+        let end = at + colon.len();
+        scheme_start(before).filter(|_| is_followed).map(|start| start..word_end(text, end).max(end))
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn refuses_text_that_reads_differently_than_it_is() {
@@ -146,11 +238,85 @@ mod tests {
             "javascript:alert(1)",
             "evil\u{3002}com",
             "ftp://h",
+            "...evil.com/pay",
+            "see ..evil.com",
+            ".evil.com",
+            "/evil.com/pay",
+            "//evil.com",
+            "and/or/evil.com",
+            "evil.com_",
+            "_evil.com",
+            "evil.com~",
+            "-evil.com",
+            "(evil.com",
+            "@evil.com",
+            "a_@evil.com_",
+            "evil\u{2024}com",
+            "evil\u{fe52}com",
+            "evil\u{ff0e}com",
+            "evil\u{ff61}com/\u{2024}",
         ] {
             assert!(has_link(link), "{link:?}");
         }
-        for plain in ["Note: done", "at 10:30", "1.5 times", "data: see below", "and/or"] {
+        for plain in [
+            "Note: done",
+            "at 10:30",
+            "1.5 times",
+            "data: see below",
+            "and/or",
+            "wait...what",
+            "e.g. this, i.e. that",
+            "a_b",
+            "...",
+            "v1.1",
+            "and so on. And on.",
+            "2026-01-01T10:00:00.5Z",
+            "\u{65e5}\u{672c}\u{3002}\u{65e5}",
+        ] {
             assert!(!has_link(plain), "{plain:?}");
         }
+    }
+
+    #[test]
+    fn says_where_links_stand() {
+        for (text, expected) in [
+            ("see (https://x.example/a), then y.example.", &["https://x.example/a", "y.example"][..]),
+            ("\u{3002}\u{3002} evil\u{2024}com \u{fe52} b\u{ff0e}example/\u{e4}!", &["evil\u{2024}com", "b\u{ff0e}example/\u{e4}"]),
+            ("write to mailto:a@x.com, or tel:5.", &["mailto:a@x.com", "tel:5"]),
+            ("/evil.com/pay, now", &["evil.com/pay"]),
+            ("(://a) b", &["(://a"]),
+        ] {
+            let found: Vec<_> = links(text).into_iter().map(|link| &text[link]).collect();
+            assert_eq!(found, expected, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(fixed())]
+
+        #[test]
+        fn what_is_a_link_within_a_piece_is_one_by_itself(before in PIECE, piece in PIECE, after in PIECE) {
+            let text = format!("{before}{piece}{after}");
+            let (start, end) = (before.len(), before.len() + piece.len());
+            let found = links(&text);
+            prop_assert!(found.iter().all(|link| text.get(link.clone()).is_some_and(|link| !link.is_empty())), "{:?}", found);
+            prop_assert!(found.windows(2).all(|pair| pair[0].end <= pair[1].start), "{:?}", found);
+            let is_within = found.iter().any(|link| start <= link.start && link.end <= end);
+            prop_assert!(!is_within || has_link(&piece), "{:?} in {:?}", piece, text);
+        }
+
+        #[test]
+        fn a_host_name_is_a_link_whatever_stands_around_it(before in "[ ./_~(<*@:-]{0,4}", after in "[ ./_~)>*@:,-]{0,4}") {
+            let text = format!("{before}evil.example{after}");
+            prop_assert!(has_link(&text), "{}", text);
+        }
+    }
+
+    const PIECE: &str = "(a|b|\\.|:|/|://|@|-|_| |com|x\\.com|\u{2024}|\u{e4}|data|\\(|'){0,6}";
+
+    /// Always the same cases: a failure today is a failure tomorrow.
+    fn fixed() -> ProptestConfig {
+        let rng_seed = proptest::test_runner::RngSeed::Fixed(7);
+        ProptestConfig { cases: 4096, rng_seed, failure_persistence: None, ..ProptestConfig::default() }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Fmt, Truth, World, history, work};
 use crate::text;
+use std::ops::Range;
 
 /// A template up to its first slot: the text before it, its name, and what follows.
 /// `None` where there is no slot any more.
@@ -11,41 +12,69 @@ pub(super) fn first_slot(template: &str) -> Option<(&str, &str, &str)> {
     Some((literal, name, rest))
 }
 
+/// A text that is divided, and the links in it.
+struct Filled<'t> {
+    text: &'t str,
+    links: Vec<Range<usize>>,
+}
+
+impl Filled<'_> {
+    /// Whether a link stands on both sides of where the rest of the text begins.
+    fn is_joined_before(&self, rest: &str) -> bool {
+        let at = self.text.len() - rest.len();
+        let next = self.links.partition_point(|link| link.end <= at);
+        self.links.get(next).is_some_and(|link| link.start < at)
+    }
+}
+
 impl Fmt {
-    /// Whether a text is the template with its slots filled: some way to divide it must satisfy every slot. A link must
-    /// stand in the template or in one slot's text: what has none there must not become one where it meets the rest.
+    /// Whether a text is the template with its slots filled: some way to divide it must satisfy every slot. Each link
+    /// must stand in the template between two slots, or in one slot's text: pieces that hold none must not become one
+    /// where they meet.
     pub(super) fn test(&self, text: &str, world: &World<'_>) -> Truth {
         if text::check_free(text).is_err() {
             return Truth::Fails;
         }
-        if !world.work.spend(work::of_links(text) + work::of_links(&self.template)) {
+        if !world.work.spend(work::of_links(text)) {
             return Truth::Unknown;
         }
-        let may_link = !text::has_link(text) || text::has_link(&self.template);
-        self.fill(&self.template, text, may_link, world)
+        let filled = Filled { text, links: text::links(text) };
+        let may_hold = !self.slots.values().any(|slot| history::is_unknowable(slot, world));
+        self.fill(&self.template, text, may_hold, &filled, world)
     }
 
-    fn fill(&self, template: &str, text: &str, may_link: bool, world: &World<'_>) -> Truth {
+    /// Divides the rest of a text. Where it cannot hold as a whole, the first way that is not known to fail is enough.
+    fn fill(&self, template: &str, text: &str, may_hold: bool, filled: &Filled<'_>, world: &World<'_>) -> Truth {
         // The ends of a slot are looked for in the whole text.
         if !world.work.spend(1 + work::of_text(text) + work::of_text(template)) {
             return Truth::Unknown;
         }
-        let Some((literal, name, rest)) = first_slot(template) else { return (may_link && template == text).into() };
+        let Some((literal, name, rest)) = first_slot(template) else { return (template == text).into() };
         let (Some(text), Some(slot)) = (text.strip_prefix(literal), self.slots.get(name)) else { return Truth::Fails };
+        if filled.is_joined_before(text) {
+            return Truth::Fails;
+        }
         let following = first_slot(rest).map_or(rest, |(literal, ..)| literal);
         let mut best = Truth::Fails;
         for end in ends(text, following) {
-            let (piece, after) = text.split_at(end);
-            let of_links = if may_link { 0 } else { work::of_links(piece) };
-            if !world.work.spend(1 + of_links) {
+            if !world.work.spend(1) {
                 return Truth::Unknown;
             }
-            let filled = match history::written_test(slot, piece, world) {
+            let (piece, after) = text.split_at(end);
+            if filled.is_joined_before(after) {
+                continue;
+            }
+            let way = match history::written_test(slot, piece, world) {
                 Truth::Fails => continue,
-                fits => Truth::all([fits, self.fill(rest, after, may_link || text::has_link(piece), world)]),
+                Truth::Unknown if best == Truth::Unknown => continue,
+                fits => {
+                    let may_hold = may_hold && fits == Truth::Holds;
+                    Truth::all([fits, self.fill(rest, after, may_hold, filled, world)])
+                }
             };
-            match filled {
+            match way {
                 Truth::Holds => return Truth::Holds,
+                Truth::Unknown if !may_hold => return Truth::Unknown,
                 Truth::Unknown => best = Truth::Unknown,
                 Truth::Fails => {}
             }

@@ -9,6 +9,7 @@ use crate::value::host;
 use iban::IbanLike;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashSet};
 
 /// Where in a step's result: a JSON pointer (RFC 6901), in which one segment may be `*`, each element of a list.
@@ -66,6 +67,12 @@ impl Field {
     /// Another column of the same list, by a pointer within a row.
     pub fn beside(&self, pointer: &str) -> String {
         format!("{}/*{pointer}", self.list())
+    }
+
+    /// Whether something that it names may lie at a pointer or below it; `*` stands for any element in either.
+    pub fn is_within(&self, pointer: &str) -> bool {
+        let mut own = self.text.split('/');
+        pointer.split('/').all(|outer| own.next().is_some_and(|own| own == outer || own == "*" || outer == "*"))
     }
 
     pub(crate) fn split(&self) -> (&str, &str) {
@@ -172,6 +179,25 @@ pub(super) fn written_test(constraint: &Constraint, piece: &str, world: &World<'
             candidates(constraint, world).any(piece.len() as u64, world, is_written)
         }
         other => other.test(&Value::from(piece), world),
+    }
+}
+
+/// Whether nothing is known of a step that the value is taken from, so that no value is known to be right.
+pub(super) fn is_unknowable(constraint: &Constraint, world: &World<'_>) -> bool {
+    let is_unknown = |step: &str| {
+        let past = world.facts.and_then(|facts| facts.past(step));
+        past.is_none_or(|past| past.calls.is_empty())
+    };
+    match constraint {
+        Constraint::Ref(Ref { step, .. })
+        | Constraint::RefSet(RefSet { step, .. })
+        | Constraint::SameAs(SameAs { step, .. })
+        | Constraint::Extract(Extract { step, .. })
+        | Constraint::Quote(Quote { step }) => is_unknown(step),
+        Constraint::Compute(_) | Constraint::Rel(_) => {
+            constraint.parts().into_iter().any(|part| is_unknowable(part, world))
+        }
+        _ => false,
     }
 }
 
@@ -330,12 +356,11 @@ impl Compute {
 impl Rel {
     fn test<'w>(&'w self, value: &Value, world: &World<'w>) -> Truth {
         let Some(number) = Decimal::of_value(value) else { return Truth::Fails };
-        let base = candidates(&self.base, world).number(world);
-        let bound = |change: Decimal| base.and_then(|base| base.checked_add(change));
-        match (bound(self.min.value()), bound(self.max.value())) {
-            (Some(least), Some(greatest)) => (least <= number && number <= greatest).into(),
-            _ => Truth::Unknown,
-        }
+        // The bounds are not added up: a sum that does not fit bounds nothing, and must not refuse what a tighter one permits.
+        candidates(&self.base, world).number(world).map_or(Truth::Unknown, |base| {
+            let is_above = base.sum_cmp(self.min.value(), number) != Ordering::Greater;
+            (is_above && base.sum_cmp(self.max.value(), number) != Ordering::Less).into()
+        })
     }
 }
 

@@ -5,9 +5,11 @@ use super::{
     Arguments, Comparison, Constraint, DomainRule, Extract, Fmt, NumRange, TextRule, WordKind, Work, fmt, history,
 };
 use crate::limits;
+use crate::text::LINK_MARKS;
 use crate::value::decimal::{Decimal, DecimalText};
 use crate::value::host;
 use serde_json::{Map, Value};
+use std::cmp::Ordering;
 
 /// Characters of the longest number in plain notation: its digits, a zero before the point, the point and a sign.
 const NUMBER_CHARS: u64 = limits::DECIMAL_DIGITS as u64 + 3;
@@ -45,16 +47,24 @@ impl Constraint {
 
     /// The range, if the constraint holds for the numbers within it and nothing else.
     pub(super) fn range(&self, work: &Work) -> Option<NumRange> {
-        let (least, greatest) = match self {
-            Self::Num(range) => return Some(range.clone()),
-            Self::Compute(_) => history::number(self, work).map(|number| (number, number))?,
+        match self {
+            Self::Num(range) => Some(range.clone()),
+            Self::Compute(_) => {
+                let number = DecimalText::from(history::number(self, work)?);
+                Some(NumRange { min: Some(number.clone()), max: Some(number) })
+            }
             Self::Rel(rule) => {
                 let base = history::number(&rule.base, work)?;
-                (base.checked_add(rule.min.value())?, base.checked_add(rule.max.value())?)
+                // What is beyond every number bounds none.
+                let bound = |change, beyond| match base.checked_add(change) {
+                    Some(number) => Some(Some(DecimalText::from(number))),
+                    None => (base.sum_beyond(change) == Some(beyond)).then_some(None),
+                };
+                let (min, max) = (rule.min.value(), rule.max.value());
+                Some(NumRange { min: bound(min, Ordering::Less)?, max: bound(max, Ordering::Greater)? })
             }
-            _ => return None,
-        };
-        Some(NumRange { min: Some(least.into()), max: Some(greatest.into()) })
+            _ => None,
+        }
     }
 
     /// Characters of the longest value, if only texts satisfy the constraint and one is longest.
@@ -71,10 +81,10 @@ impl Constraint {
         }
     }
 
-    /// Whether no value has anything that could be a link, which takes one of `.`, `:` and `@`.
+    /// Whether no value has anything that could be a link, which takes one of [`LINK_MARKS`].
     fn has_no_link(&self) -> bool {
         match self {
-            Self::Pattern(pattern) => !pattern.may_contain(&['.', ':', '@', '\u{3002}', '\u{ff0e}', '\u{ff61}']),
+            Self::Pattern(pattern) => !pattern.may_contain(&LINK_MARKS),
             Self::Extract(Extract { kind: WordKind::Date | WordKind::Iban, .. }) => true,
             // Its colons and its point stand between digits.
             Self::TimeWindow(_) => true,

@@ -7,11 +7,14 @@ use crate::limits;
 use rust_decimal::RoundingStrategy;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Number, Value};
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
 /// 10^[`limits::DECIMAL_DIGITS`]: every mantissa is smaller.
 const MANTISSA_END: u128 = 10_u128.pow(28);
+/// The same number, where a sign matters. One has so many of the smallest fraction that `rust_decimal` keeps.
+const UNIT: i128 = 10_i128.pow(28);
 const _: () = assert!(limits::DECIMAL_DIGITS == 28);
 
 /// A decimal number of at most [`limits::DECIMAL_DIGITS`] digits. Equal numbers are equal however they were
@@ -59,6 +62,30 @@ impl Decimal {
     #[must_use]
     pub fn checked_sub(self, other: Self) -> Option<Self> {
         self.checked_add(other.negated())
+    }
+
+    /// How the exact sum of this number and another stands to a third, however many digits the sum has.
+    pub fn sum_cmp(self, other: Self, third: Self) -> Ordering {
+        self.exact_sum(other).cmp(&third.exact())
+    }
+
+    /// Whether the sum of this number and another is beyond every number, and on which side.
+    pub fn sum_beyond(self, other: Self) -> Option<Ordering> {
+        let sum = self.exact_sum(other);
+        let is_greater = sum > (UNIT - 1, 0);
+        if is_greater { Some(Ordering::Greater) } else { (sum < (1 - UNIT, 0)).then_some(Ordering::Less) }
+    }
+
+    fn exact_sum(self, other: Self) -> (i128, i128) {
+        let ((whole, part), (other_whole, other_part)) = (self.exact(), other.exact());
+        (whole + other_whole + (part + other_part) / UNIT, (part + other_part) % UNIT)
+    }
+
+    /// The greatest whole number that is not greater, and what is missing in units of 10^-28: each less than 10^28 or
+    /// that with a sign, so that sums of two fit in 128 bits. Their order is that of the numbers.
+    fn exact(self) -> (i128, i128) {
+        let (mantissa, unit) = (self.0.mantissa(), 10_i128.pow(self.0.scale().min(28)));
+        (mantissa.div_euclid(unit), mantissa.rem_euclid(unit) * (UNIT / unit))
     }
 
     /// The product, if it fits.

@@ -199,3 +199,39 @@ proptest! {
         let _ = Decimal::of_value(&json!(f64::from_bits(bits)));
     }
 }
+
+#[test]
+fn a_sum_is_compared_exactly_though_it_does_not_fit() {
+    let number = decimal;
+    let nines = "9999999999999999999999999999";
+    let tiny = "0.0000000000000000000000000001";
+    for (a, b, c, expected) in [
+        ("1", nines, nines, Ordering::Greater),
+        ("-1", nines, nines, Ordering::Less),
+        ("0", nines, nines, Ordering::Equal),
+        (tiny, nines, nines, Ordering::Greater),
+        (nines, nines, "3", Ordering::Greater),
+        ("-9999999999999999999999999999", "-1", "-9999999999999999999999999999", Ordering::Less),
+        ("-9999999999999999999999999999", nines, "0", Ordering::Equal),
+        ("-0.5", "-0.5", "-1", Ordering::Equal),
+        ("1", "-0.0000000000000000000000000001", "0.9999999999999999999999999999", Ordering::Equal),
+        ("0.1", "0.2", "0.3", Ordering::Equal),
+        ("5", "-7", "-2.5", Ordering::Greater),
+    ] {
+        assert_eq!(number(a).sum_cmp(number(b), number(c)), expected, "{a} + {b} and {c}");
+    }
+    assert_eq!(number(tiny).sum_beyond(number(nines)), Some(Ordering::Greater));
+    assert_eq!(number("-1").sum_beyond(number("-9999999999999999999999999999")), Some(Ordering::Less));
+    for (a, b) in [("0", nines), ("-1", nines), (tiny, "5"), (nines, "-9999999999999999999999999999")] {
+        assert_eq!(number(a).sum_beyond(number(b)), None, "{a} + {b}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_sum_that_fits_is_compared_as_it_is(a in -99_999_i64..99_999, b in -99_999_i64..99_999, c in -99_999_i64..99_999, by in 1_i64..7) {
+        let of = |number: i64| Decimal::from(number).checked_mul(Decimal::parse("0.01").unwrap());
+        let (Some(a), Some(b), Some(c)) = (of(a * by), of(b), of(c)) else { return Ok(()) };
+        prop_assert_eq!(a.sum_cmp(b, c), a.checked_add(b).unwrap().cmp(&c));
+    }
+}
