@@ -4,6 +4,9 @@
 //! cannot be decided is refused; what a child does not state is its parent's; limits only tighten;
 //! uses and budgets are counted under the signed plan's step ids, whatever the chain; and it is
 //! useful: genuine narrowings are accepted.
+//!
+//! They hold for what can be decided within [`limits::DECISION_WORK`]. Steps share it, so a parent that runs out of it
+//! refuses, with [`Reason::TooMuchWork`], what a child with fewer or cheaper steps may permit.
 
 use crate::constraint::{
     Arguments, Comparison, TimeWindow, Work, argument_compare, arguments_compare, check_arguments, meet_arguments,

@@ -84,9 +84,11 @@ pub struct Nearest {
 pub enum Offline<'e> {
     /// The step permits the call, and nothing has to be counted for it.
     Permit(&'e EnvelopeStep),
-    /// This step fits, as far as can be told here; the ledger decides.
+    /// This step fits, as far as can be told here, or it would be too much work to tell; the ledger decides. Where it
+    /// knows what a value has to be, it has less to look for.
     AskLedger(&'e EnvelopeStep),
-    /// No step can permit the call, whatever the ledger knows.
+    /// No step can permit the call, whatever the ledger knows. Looking at what is blocked costs the ledger as much, so
+    /// that it refuses, too, what is too much work there.
     Refused(Refusal),
 }
 
@@ -231,7 +233,9 @@ impl<'c> Case<'c> {
 
     fn judge<'s>(&self, step: &'s EnvelopeStep) -> Verdict<'s> {
         if !self.work.spend(1) {
-            return Verdict::Fails(Fault::of(Reason::TooMuchWork));
+            let may_fit = step.location == self.call.location && step.action == self.call.action;
+            let is_for_ledger = self.facts.is_none() && may_fit;
+            return if is_for_ledger { Verdict::AskLedger } else { Verdict::Fails(Fault::of(Reason::TooMuchWork)) };
         }
         match self.fits(step) {
             Err(fault) => Verdict::Fails(fault),

@@ -57,13 +57,14 @@ impl Prepared {
         &self.envelope
     }
 
-    /// The same as [`crate::decide::decide`]. A refusal costs at most twice its work: it looks at every step again.
+    /// The same as [`crate::decide::decide`], except that only the steps that the index finds are charged for: it may
+    /// permit what the other has not the work for. A refusal costs at most twice its work: it looks at every step again.
     pub fn decide(&self, call: &Call, facts: &Facts, now: i64) -> Decision<'_> {
         let found = self.permitting(call, Some(facts), now);
         found.map_or_else(|| decide(&self.envelope, call, facts, now), Decision::Permit)
     }
 
-    /// The same as [`crate::decide::decide_offline`].
+    /// The same as [`crate::decide::decide_offline`], with the same exception.
     pub fn decide_offline(&self, call: &Call, now: i64) -> Offline<'_> {
         let found = self.permitting(call, None, now);
         found.map_or_else(|| decide_offline(&self.envelope, call, now), Offline::Permit)

@@ -141,7 +141,8 @@ impl<'p> Earlier<'p> {
         let action = self.steps.get(step).map(|known| known.action);
         for (within, result) in action.into_iter().flat_map(|action| action.results_within(field)) {
             if result.kind == ResultKind::Text {
-                let why = format!("the result of step {step:?} has within {field:?} free text, in {:?}", within.as_str());
+                let why =
+                    format!("the result of step {step:?} has within {field:?} free text, in {:?}", within.as_str());
                 return Err(Refused::at(path, format!("{why}, which only extract and quote may use")));
             }
             weakest = weakest.max(result.source);
@@ -171,7 +172,8 @@ impl<'p> Earlier<'p> {
 
 /// Whether some part takes words from free text.
 fn takes_words(constraint: &Constraint) -> bool {
-    matches!(constraint, Constraint::Extract(_) | Constraint::Quote(_)) || constraint.parts().into_iter().any(takes_words)
+    matches!(constraint, Constraint::Extract(_) | Constraint::Quote(_))
+        || constraint.parts().into_iter().any(takes_words)
 }
 
 /// Whether it holds for listed values, or for what an earlier step had, and not for a range.

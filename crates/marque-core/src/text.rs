@@ -57,33 +57,52 @@ fn is_deceptive(c: char) -> bool {
 const WIDE_DOTS: [char; 5] = ['\u{3002}', '\u{ff0e}', '\u{ff61}', '\u{2024}', '\u{fe52}'];
 
 /// Characters without one of which there is no link.
-pub(crate) const LINK_MARKS: [char; 8] =
-    ['.', ':', '@', '\u{3002}', '\u{ff0e}', '\u{ff61}', '\u{2024}', '\u{fe52}'];
+pub(crate) const LINK_MARKS: [char; 8] = ['.', ':', '@', '\u{3002}', '\u{ff0e}', '\u{ff61}', '\u{2024}', '\u{fe52}'];
 
 /// Whether text holds something that a mail or chat program would make clickable: [`links`].
 pub fn has_link(text: &str) -> bool {
     !links(text).is_empty()
 }
 
-/// Where text holds something that a mail or chat program would make clickable, in order, none overlapping another.
-/// Full stops of other scripts count as dots. A host name counts whatever stands around it: programs differ in what
-/// they skip before and behind one.
+/// Of everything in a text that a mail or chat program would make clickable, the part that says where it leads, in order,
+/// none overlapping another: the host of an e-mail address; of a URL all as far as its path begins; of what is in no
+/// form that all programs read alike, the whole. Full stops of other scripts count as dots. A host name counts whatever
+/// stands around it: programs differ in what they skip before and behind one.
 pub(crate) fn links(text: &str) -> Vec<Range<usize>> {
     let dotted = Dotted::of(text);
-    let mut found: Vec<Range<usize>> = opaque_schemes(text).collect();
+    let mut whole: Vec<Range<usize>> = opaque_schemes(text).collect();
+    let mut leads = whole.clone();
     if may_hold_address(&dotted.text) {
         let mut finder = linkify::LinkFinder::new();
         finder.url_must_have_scheme(false);
-        found.extend(finder.links(&dotted.text).map(|link| dotted.within(link.start()..link.end())));
+        for link in finder.links(&dotted.text) {
+            leads.push(dotted.within(lead(&link)));
+            whole.push(dotted.within(link.start()..link.end()));
+        }
+        whole = merged(whole);
         let bare = bare_names(&dotted.text);
-        let names: Vec<_> = finder.links(&bare).map(|name| dotted.within(name.start()..name.end())).collect();
-        found = merged(found);
-        found.extend(outside(&found, names).into_iter().map(|name| name.start..word_end(text, name.end)));
+        let names = finder.links(&bare).map(|name| dotted.within(name.start()..name.end()));
+        for name in outside(&whole, names) {
+            leads.push(name.start..word_end(text, name.end));
+        }
     }
-    let schemes: Vec<_> = text.match_indices("://").map(|(at, colon)| at..at + colon.len()).collect();
-    found = merged(found);
-    found.extend(outside(&found, schemes).into_iter().map(|at| word_start(text, at.start)..word_end(text, at.end)));
-    merged(found)
+    whole = merged(whole.into_iter().chain(leads.iter().cloned()).collect());
+    let schemes = text.match_indices("://").map(|(at, colon)| at..at + colon.len());
+    for scheme in outside(&whole, schemes) {
+        leads.push(word_start(text, scheme.start)..word_end(text, scheme.end));
+    }
+    merged(leads)
+}
+
+/// Which part of a link says where it leads, with the character that ends it there.
+fn lead(link: &linkify::Link<'_>) -> Range<usize> {
+    let text = link.as_str();
+    if *link.kind() == linkify::LinkKind::Email {
+        return link.start() + text.rfind('@').map_or(0, |at| at + 1)..link.end();
+    }
+    let authority = text.find("://").map_or(0, |at| at + "://".len());
+    let path = text.get(authority..).and_then(|rest| rest.find(['/', '?', '#', '\\']));
+    link.start()..path.map_or(link.end(), |at| link.start() + authority + at + 1)
 }
 
 /// A text with every full stop as a dot.
@@ -127,12 +146,12 @@ fn bare_names(text: &str) -> String {
 }
 
 /// Those of some ranges that have nothing in common with others, which do not overlap and are in order.
-fn outside(others: &[Range<usize>], ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
+fn outside(others: &[Range<usize>], ranges: impl Iterator<Item = Range<usize>>) -> Vec<Range<usize>> {
     let is_apart = |range: &Range<usize>| {
         let next = others.partition_point(|other| other.end <= range.start);
         others.get(next).is_none_or(|other| range.end <= other.start)
     };
-    ranges.into_iter().filter(is_apart).collect()
+    ranges.filter(is_apart).collect()
 }
 
 /// Ranges in order, those that overlap as one.
@@ -184,9 +203,9 @@ fn opaque_schemes(text: &str) -> impl Iterator<Item = Range<usize>> {
     };
     text.match_indices(':').filter_map(move |(at, colon)| {
         let (before, after) = text.split_at(at);
-        let is_followed = after.get(1..).is_some_and(|rest| rest.starts_with(|c: char| !c.is_whitespace()));
-        let end = at + colon.len();
-        scheme_start(before).filter(|_| is_followed).map(|start| start..word_end(text, end).max(end))
+        let next = after.get(colon.len()..)?.chars().next().filter(|c| !c.is_whitespace())?;
+        let least = at + colon.len() + next.len_utf8();
+        scheme_start(before).map(|start| start..word_end(text, least))
     })
 }
 
@@ -278,10 +297,14 @@ mod tests {
     }
 
     #[test]
-    fn says_where_links_stand() {
+    fn says_where_links_lead() {
         for (text, expected) in [
-            ("see (https://x.example/a), then y.example.", &["https://x.example/a", "y.example"][..]),
-            ("\u{3002}\u{3002} evil\u{2024}com \u{fe52} b\u{ff0e}example/\u{e4}!", &["evil\u{2024}com", "b\u{ff0e}example/\u{e4}"]),
+            ("see (https://x.example/a), then y.example.", &["https://x.example/", "y.example"][..]),
+            (
+                "\u{3002}\u{3002} evil\u{2024}com \u{fe52} b\u{ff0e}example/\u{e4}!",
+                &["evil\u{2024}com", "b\u{ff0e}example/"],
+            ),
+            ("https://a:b@x.example:8443?c=d and e.f@y.example", &["https://a:b@x.example:8443?", "y.example"]),
             ("write to mailto:a@x.com, or tel:5.", &["mailto:a@x.com", "tel:5"]),
             ("/evil.com/pay, now", &["evil.com/pay"]),
             ("(://a) b", &["(://a"]),

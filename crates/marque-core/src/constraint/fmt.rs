@@ -12,14 +12,14 @@ pub(super) fn first_slot(template: &str) -> Option<(&str, &str, &str)> {
     Some((literal, name, rest))
 }
 
-/// A text that is divided, and the links in it.
+/// A text that is divided, and where the links in it lead.
 struct Filled<'t> {
     text: &'t str,
     links: Vec<Range<usize>>,
 }
 
 impl Filled<'_> {
-    /// Whether a link stands on both sides of where the rest of the text begins.
+    /// Whether what says where a link leads stands on both sides of where the rest of the text begins.
     fn is_joined_before(&self, rest: &str) -> bool {
         let at = self.text.len() - rest.len();
         let next = self.links.partition_point(|link| link.end <= at);
@@ -28,9 +28,9 @@ impl Filled<'_> {
 }
 
 impl Fmt {
-    /// Whether a text is the template with its slots filled: some way to divide it must satisfy every slot. Each link
-    /// must stand in the template between two slots, or in one slot's text: pieces that hold none must not become one
-    /// where they meet.
+    /// Whether a text is the template with its slots filled: some way to divide it must satisfy every slot. Where a link
+    /// leads must be said by the template between two slots, or by one slot's text, which its constraint then allows:
+    /// pieces that hold no link must not become one where they meet.
     pub(super) fn test(&self, text: &str, world: &World<'_>) -> Truth {
         if text::check_free(text).is_err() {
             return Truth::Fails;

@@ -266,39 +266,27 @@ pub fn arguments_test<'a>(
     given: &Map<String, Value>,
     world: &World<'_>,
 ) -> Result<(), ArgumentFault<'a>> {
-    let mut fault: Option<ArgumentFault<'a>> = None;
-    let mut present = 0;
     // Where that is too much, whatever is tested next is unknown; what is absent was not tested.
     world.work.spend(work::of_entries(wanted.len()));
-    for (name, constraint) in wanted.iter().filter(|(name, _)| *name != "*") {
-        let found = match given.get(name) {
-            Some(value) => {
-                present += 1;
-                match constraint.test(value, world) {
-                    Truth::Holds => continue,
-                    Truth::Fails => ArgumentFault::Mismatch(name),
-                    Truth::Unknown => ArgumentFault::Unknown(name),
-                }
-            }
-            None if matches!(constraint, Constraint::Optional(_)) => continue,
-            None => ArgumentFault::Missing(name),
-        };
-        fault = Some(fault.filter(|earlier| earlier.rank() <= found.rank()).unwrap_or(found));
-    }
-    let is_complete = present == given.len() || wanted.contains_key("*");
-    if !is_complete {
+    let named = || wanted.iter().filter(|(name, _)| *name != "*");
+    // The names first: they cost nothing beside the values.
+    let present = named().filter(|(name, _)| given.contains_key(*name)).count();
+    if present < given.len() && !wanted.contains_key("*") {
         return Err(ArgumentFault::NotNamed);
     }
-    fault.map_or(Ok(()), Err)
-}
-
-impl ArgumentFault<'_> {
-    const fn rank(&self) -> u8 {
-        match self {
-            Self::NotNamed => 0,
-            Self::Missing(_) => 1,
-            Self::Mismatch(_) => 2,
-            Self::Unknown(_) => 3,
+    let is_missing = |(name, constraint): &(&String, &Constraint)| {
+        !matches!(constraint, Constraint::Optional(_)) && !given.contains_key(*name)
+    };
+    if let Some((name, _)) = named().find(is_missing) {
+        return Err(ArgumentFault::Missing(name));
+    }
+    let mut unknown = None;
+    for (name, constraint) in named() {
+        match given.get(name).map(|value| constraint.test(value, world)) {
+            Some(Truth::Fails) => return Err(ArgumentFault::Mismatch(name)),
+            Some(Truth::Unknown) => unknown = unknown.or(Some(ArgumentFault::Unknown(name))),
+            Some(Truth::Holds) | None => {}
         }
     }
+    unknown.map_or(Ok(()), Err)
 }

@@ -346,6 +346,16 @@ fn a_template_joins_no_pieces_into_a_link() {
     assert!(!holds("{a}.{b}", json!({"pattern": "[a-z]+"}), json!({"pattern": "[a-z]+"}), "evil.com"));
     // Where the template or one slot has the link, whoever signs it sees that there may be one.
     assert!(holds("https://x.example/{a}/{b}", word(), word(), "https://x.example/1/2"));
+    assert!(!holds("{a}.{b}, see https://x.example/", word(), word(), "evil.com/pay, see https://x.example/"));
+    assert!(!holds(
+        "{a}.{b}, see x.example",
+        word(),
+        json!({"text": {"max": 30, "urls": true}}),
+        "evil.com, see x.example"
+    ));
+    assert!(!holds("https://x.example{a}/{b}", word(), word(), "https://x.example.evil/2"));
+    assert!(!holds("{a}@x.example{b}", word(), word(), "bob@x.example.evil"));
+    assert!(holds("{a}@x.example{b}", word(), word(), "bob@x.example and more"));
     assert!(holds("{a}: {b}", word(), json!({"text": {"max": 30, "urls": true}}), "Look: https://x.example"));
     assert!(holds("{a} to {b}", word(), json!({"domain": {"any_of": ["x.example"]}}), "Mail to a@x.example"));
     assert!(holds("{a} and {b}", json!({"const": "x.example"}), word(), "x.example and more"));

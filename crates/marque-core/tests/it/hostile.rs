@@ -6,7 +6,7 @@ use marque_core::attenuate::compare_within;
 use marque_core::call::{Call, CallResource};
 use marque_core::catalog::Catalog;
 use marque_core::constraint::{Comparison, Constraint, Truth, Work, World};
-use marque_core::decide::{Decision, decide_within};
+use marque_core::decide::{Decision, Offline, decide_offline, decide_within};
 use marque_core::diff::diff_within;
 use marque_core::envelope::Envelope;
 use marque_core::explain::explain_within;
@@ -15,6 +15,7 @@ use marque_core::json::parse_call;
 use marque_core::limits;
 use marque_core::lint::lint_within;
 use marque_core::plan::SubmittedPlan;
+use marque_core::prepared::Prepared;
 use marque_core::reason::Reason;
 use marque_core::resolve::resolve_within;
 use serde_json::{Value, json};
@@ -432,8 +433,10 @@ fn the_most_alternatives_that_there_may_be_are_charged() {
     assert_eq!(truth, Truth::Holds);
     assert!((12_000..=20_000).contains(&spent), "a dozen units for an item: {spent}");
     let blocked = Work::new(limits::DECISION_WORK);
-    let open = envelope((0..limits::STEPS).map(|at| step(&format!("s{at}"), &json!({"text": args["text"]}))).collect());
-    let decision = decide_within(&open, &call(json!({"text": good, "more": 1})), &Facts::default(), NOW, &blocked);
+    let mut live =
+        envelope((0..limits::STEPS).map(|at| step(&format!("s{at}"), &json!({"text": args["text"]}))).collect());
+    live.steps.iter_mut().for_each(|step| step.environment = Some("live".into()));
+    let decision = decide_within(&live, &call(json!({"text": good})), &Facts::default(), NOW, &blocked);
     assert!(matches!(&decision, Decision::Deny(refusal) if refusal.reason == Reason::TooMuchWork), "{decision:?}");
 }
 
@@ -449,6 +452,44 @@ fn the_ways_to_divide_a_text_are_counted() {
     let world = World { facts: None, records: None, work: &work };
     assert_eq!(rule.test(&json!("a".repeat(500)), &world), Truth::Unknown);
     assert_eq!(work.left(), 0);
+}
+
+fn many_ways(last: &Value) -> Value {
+    let text = json!({"text": {"max": 999}});
+    let slots = json!({"a": text, "b": text, "c": text, "d": text, "e": last});
+    json!({"fmt": {"template": "{a} {b} {c} {d} {e}", "slots": slots}})
+}
+
+/// A value that is not known cannot become known by dividing on.
+#[test]
+fn what_cannot_be_told_is_not_divided_on() {
+    let words = json!(vec!["a"; 80].join(" "));
+    let (spent, truth) = tested(&constraint(many_ways(&json!({"ref": {"step": "s", "field": "/f"}}))), &words);
+    assert_eq!(truth, Truth::Unknown);
+    assert!(spent < 100, "{spent}");
+    let (spent, truth) = tested(&constraint(many_ways(&json!({"const": "end"}))), &words);
+    assert_eq!(truth, Truth::Unknown);
+    assert!(spent > limits::DECISION_WORK, "{spent}");
+}
+
+/// What the ledger knows makes a step cheap that is dear without it: a gate must not refuse what is left.
+#[test]
+fn what_is_too_much_work_offline_is_left_to_the_ledger() {
+    let late = json!({"ref": {"step": "s", "field": "/f"}});
+    let dear = json!({"text": {"either": [late, many_ways(&json!({"const": "end"}))]}});
+    let mut envelope = envelope(vec![step("dear", &dear), step("cheap", &json!({"text": {"any": true}}))]);
+    envelope.steps[0].environment = Some("live".into());
+    let words = json!(vec!["a"; 80].join(" "));
+    let call = call(json!({"text": words}));
+    let known = PastCall { committed: true, result: Some(json!({"f": words})), ..PastCall::default() };
+    let mut facts = Facts::default();
+    facts.steps.insert("s".into(), Past { uses: 1, committed: 1, calls: vec![known] });
+    let decision = decide_within(&envelope, &call, &facts, NOW, &Work::new(limits::DECISION_WORK));
+    assert!(matches!(&decision, Decision::Permit(step) if step.id == "cheap"), "{decision:?}");
+    let offline = decide_offline(&envelope, &call, NOW);
+    assert!(matches!(&offline, Offline::AskLedger(step) if step.id == "cheap"), "{offline:?}");
+    let prepared = Prepared::from(envelope.clone());
+    assert_eq!(prepared.decide_offline(&call, NOW), offline);
 }
 
 /// As many blocked resources as a plan may name, none of which is cheap to look at.
