@@ -7,6 +7,7 @@ use crate::support::reply::Reply;
 use crate::support::server::Copy;
 use crate::support::stack::{Form, Stack};
 use marque::http::router::{Caller, ROUTES};
+use marque_core::canonical::Digest;
 use marque_core::names::{ASSERTION_TYPE_JWT, GRANT_INTENT, TYP_JWT, TYP_PLAN_REQUEST, TYP_STEP_UP_REQUEST};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -59,7 +60,8 @@ fn the_list_of_who_may_call_what_is_complete() {
 fn paths(caller: Caller, intent_id: &str) -> Vec<(&'static str, String)> {
     let of_caller = ROUTES.iter().filter(|route| route.caller == caller);
     let about = |path: &str| {
-        path.replace("{intent_id}", intent_id).replace("{step_up_id}", intent_id).replace("{digest}", intent_id)
+        let path = path.replace("{intent_id}", intent_id).replace("{step_up_id}", intent_id);
+        path.replace("{digest}", &Digest::of(b"no envelope").to_base64())
     };
     of_caller.map(|route| (route.method, about(route.path))).collect()
 }

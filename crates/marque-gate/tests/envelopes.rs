@@ -14,7 +14,10 @@ use std::time::Duration;
 
 /// What is kept under each digest, and how often somebody asked.
 #[derive(Clone, Default)]
-struct Kept(Arc<Mutex<(BTreeMap<Digest, Vec<u8>>, u32)>>);
+struct Kept(Arc<Mutex<Shelf>>);
+
+/// What is kept by digest, and how often it was asked for.
+type Shelf = (BTreeMap<Digest, Vec<u8>>, u32);
 
 impl Kept {
     fn put(&self, digest: Digest, content: Vec<u8>) {
