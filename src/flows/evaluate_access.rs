@@ -16,13 +16,15 @@ use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id};
 use crate::store::permits::NewPermit;
 use crate::{random, store};
 use marque_core::call::Call;
-use marque_core::claims::TxnClaims;
+use marque_core::canonical::Digest;
+use marque_core::claims::{TxnClaims, token_hash};
 use marque_core::decide::{self, Decision, LateValue};
 use marque_core::dpop::{self, Proof};
 use marque_core::envelope::EnvelopeStep;
 use marque_core::plan::{Class, Uses};
 use marque_core::reason::Reason;
 use marque_core::{jws, names};
+use serde_json::json;
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -212,7 +214,7 @@ async fn repeated(
     let Some(earlier) = found else { return Ok(None) };
     let call_digest = evaluation.call.digest();
     let is_open = earlier.state == "reserved" && now < earlier.expires_at;
-    if earlier.call_digest != call_digest.as_bytes() || earlier.proof_jti != proof.jti || !is_open {
+    if earlier.call_digest != call_digest.as_bytes() || earlier.presented != presented(evaluation, proof) || !is_open {
         return Ok(Some(refused(Reason::CallMalformed, Some(intent_id.to_string()))));
     }
     Ok(Some(Evaluated::Permit(Permit {
@@ -224,6 +226,21 @@ async fn repeated(
         state: "reserved",
         seq: earlier.seq.map(i64::unsigned_abs),
     })))
+}
+
+/// What the call came with: the very token, key and proof, for the call at its place. Only the same again is a repeat.
+fn presented(evaluation: &Evaluation, proof: &Proof) -> String {
+    let Evaluation { call, txn_token, client_id, .. } = evaluation;
+    let all = json!([
+        client_id,
+        token_hash(txn_token),
+        proof.jkt,
+        proof.jti,
+        call.approval(),
+        call.environment,
+        call.records
+    ]);
+    Digest::of_canonical(&all).to_base64()
 }
 
 /// Counts the use and keeps the permit; nothing if somebody else used the step up meanwhile.
@@ -258,7 +275,7 @@ async fn reserve(
         call_id: &evaluation.call_id,
         call_digest: call_digest.as_bytes(),
         call: &cx.seal_call(Permitted { intent_id, permit_id, step_id: &step.id }, &evaluation.call)?,
-        proof_jti: &proof.jti,
+        presented: &presented(evaluation, proof),
         expires_at,
     };
     let seq = store::permits::insert(tx, &row, now).await?;

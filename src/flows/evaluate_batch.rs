@@ -4,7 +4,8 @@
 use super::authenticate_resource_server::ResourceServer;
 use super::evaluate_access::{Evaluated, Evaluation, evaluate_access};
 use super::resolve_by_subject::{Advised, Named, resolve_by_subject};
-use super::{Context, FlowError, Refusal};
+use super::{Context, FlowError, OAuthError, Refusal};
+use std::collections::BTreeSet;
 
 /// Questions in one request: more would hold the connection longer than other requests may take.
 pub const ITEMS: usize = 100;
@@ -83,6 +84,17 @@ pub async fn answer(
     })
 }
 
+/// One permit is for one call: a second question under the same id would be answered with the first one's.
+fn asked_once(question: Question, call_ids: &mut BTreeSet<String>) -> Result<Question, Refusal> {
+    match &question {
+        Question::Presented(evaluation) if !call_ids.insert(evaluation.call_id.clone()) => {
+            let text = "context.call_id: an earlier item has the same; each call has an id of its own";
+            Err(Refusal::new(OAuthError::InvalidRequest, text))
+        }
+        _ => Ok(question),
+    }
+}
+
 /// Answers questions in order, until the semantic says to stop. A question that is malformed or refused is denied.
 ///
 /// # Errors
@@ -94,8 +106,9 @@ pub async fn evaluate_batch(
     semantic: Semantic,
 ) -> Result<Vec<Answer>, FlowError> {
     let mut answers = Vec::with_capacity(questions.len());
+    let mut call_ids = BTreeSet::new();
     for question in questions {
-        let answer = match question {
+        let answer = match question.and_then(|question| asked_once(question, &mut call_ids)) {
             Err(refusal) => Answer::Malformed(refusal),
             Ok(question) => match answer(cx, resource_server, &question).await {
                 Err(FlowError::Refused(refusal)) => Answer::Malformed(*refusal),

@@ -17,8 +17,8 @@ pub struct Permit {
     pub seq: Option<i64>,
     /// Digest of the call it is for.
     pub call_digest: Vec<u8>,
-    /// The proof that came with the call.
-    pub proof_jti: String,
+    /// Digest of what the call came with.
+    pub presented: String,
     /// `reserved`, `committed`, `released` or `unknown`.
     pub state: String,
     /// Until when a result is expected.
@@ -41,8 +41,8 @@ pub struct NewPermit<'a> {
     pub call_digest: &'a [u8],
     /// The call, sealed.
     pub call: &'a [u8],
-    /// The proof that came with the call.
-    pub proof_jti: &'a str,
+    /// Digest of what the call came with.
+    pub presented: &'a str,
     /// Until when a result is expected.
     pub expires_at: OffsetDateTime,
 }
@@ -123,7 +123,7 @@ pub async fn insert(conn: &mut PgConnection, permit: &NewPermit<'_>, now: Offset
         permit.client_id,
         permit.call_id,
         permit.call_digest,
-        permit.proof_jti,
+        permit.presented,
         now,
         permit.expires_at,
         permit.call
@@ -237,7 +237,7 @@ pub async fn find_by_call(
 ) -> Result<Option<Permit>, StoreError> {
     sqlx::query_as!(
         Permit,
-        "select permit_id, step_id, seq, call_digest, proof_jti, state, expires_at from permits
+        "select permit_id, step_id, seq, call_digest, proof_jti as presented, state, expires_at from permits
          where intent_id = $1 and client_id = $2 and call_id = $3",
         intent_id,
         client_id,
@@ -257,7 +257,7 @@ pub async fn lock(
 ) -> Result<Option<Permit>, StoreError> {
     sqlx::query_as!(
         Permit,
-        "select permit_id, step_id, seq, call_digest, proof_jti, state, expires_at from permits
+        "select permit_id, step_id, seq, call_digest, proof_jti as presented, state, expires_at from permits
          where intent_id = $1 and permit_id = $2 and client_id = $3
              and exists (select 1 from intents i where i.intent_id = $1 and i.realm = $4)
          for update",

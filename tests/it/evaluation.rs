@@ -118,6 +118,40 @@ async fn a_repeated_call_id_gets_the_same_permit_for_the_same_call_only() {
     refused(&step.evaluate("the same id after its result", &body).await, "call_malformed");
 }
 
+/// A call id and a proof's id are chosen by clients: they name no permit of somebody else's token.
+#[tokio::test]
+async fn a_repeated_call_id_and_proof_id_with_another_token_get_nothing() {
+    let step = Step::open("tokens").await;
+    let other = step.stack.transaction_token(&step.agent, &shared(&step.stack).await.token, &["tokens"]).await;
+    let (id, jti) = (fresh(), fresh());
+    let ask = async |token: &str| {
+        let mut claims = Key::proof_claims("POST", &address(&step.call));
+        claims["jti"] = jti.as_str().into();
+        claims["ath"] = Digest::of(token.as_bytes()).to_base64().into();
+        claims["call_digest"] = step.call.digest().to_base64().into();
+        let proof = step.agent.dpop.proof_of(&claims);
+        let body = with_proof(&step.stack, &step.agent, token, &step.call, &id, &proof);
+        step.evaluate("a call", &body).await
+    };
+    let first = permit(&ask(&step.token).await);
+    refused(&ask(&other).await, "call_malformed");
+    assert_eq!(permit(&ask(&step.token).await), first);
+    step.settle("not done", &first, "released").await.success(200);
+}
+
+#[tokio::test]
+async fn two_items_of_a_batch_are_two_calls() {
+    let step = Step::open("batch").await;
+    let mut batch = step.request(&fresh());
+    batch["evaluations"] = json!([{}, {}]);
+    let reply = step.stack.post_json("a batch", "/access/v1/evaluations", &batch).await;
+    let answers = &reply.success(200)["evaluations"];
+    assert_eq!((&answers[0]["decision"], &answers[1]["decision"]), (&json!(true), &json!(false)), "{}", reply.text);
+    assert_eq!(answers[1]["context"]["error"], "invalid_request");
+    let context = answers[0]["context"].clone();
+    step.settle("not done", &context, "released").await.success(200);
+}
+
 #[tokio::test]
 async fn the_same_call_at_once_gets_one_permit() {
     let step = Step::open("at-once").await;

@@ -6,8 +6,8 @@
 //! but the [`Permit`] tells it what to do.
 //!
 //! How the permit of a counted step is settled when the handler has answered:
-//! - 2xx: committed;
-//! - 1xx, 3xx, 4xx: released, since such an answer says that nothing was done;
+//! - 2xx and 3xx: committed; `303` is how many a form is answered that was done (RFC 9110 §15.4.4);
+//! - 4xx: released, since such an answer says that nothing was done;
 //! - 5xx: committed, since the effect may have happened, and a use too few is better than a silent
 //!   double;
 //! - a handler that knows better puts an [`Outcome`] into its response's extensions; one whose result later steps depend
@@ -236,8 +236,8 @@ fn ending(response: &Response) -> Ending {
         return result.clone().into();
     }
     match response.status() {
-        status if status.is_success() || status.is_server_error() => Outcome::Committed.into(),
-        _ => Outcome::Released.into(),
+        status if status.is_client_error() => Outcome::Released.into(),
+        _ => Outcome::Committed.into(),
     }
 }
 

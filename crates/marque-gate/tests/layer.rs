@@ -38,6 +38,10 @@ async fn set(permit: Permit, body: String) -> Json<Value> {
     Json(json!({"to": permit.arg("to")}))
 }
 
+async fn redirects(_permit: Permit) -> Response {
+    StatusCode::SEE_OTHER.into_response()
+}
+
 async fn fails(_permit: Permit) -> Response {
     StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }
@@ -78,6 +82,7 @@ impl Site {
             .route("/things/{id}/fails", post(fails))
             .route("/things/{id}/refuses", post(refuses))
             .route("/things/{id}/knows", post(knows_better))
+            .route("/things/{id}/redirects", post(redirects))
             .route("/things/{id}/two", post(takes_two))
             .route("/things/{id}/panics", post(panics))
             .layer(layer)
@@ -135,6 +140,7 @@ async fn a_handler_gets_its_permit_and_the_use_is_committed() {
 #[tokio::test]
 async fn each_outcome_is_settled_as_documented() {
     assert_eq!(Site::new().settled_after("fails").await, settled("committed"), "a 5xx may have had its effect");
+    assert_eq!(Site::new().settled_after("redirects").await, settled("committed"), "done, and seen elsewhere");
     assert_eq!(Site::new().settled_after("refuses").await, settled("released"));
     assert_eq!(Site::new().settled_after("knows").await, settled("released"), "the handler knows better");
 }

@@ -82,6 +82,8 @@ pub const ROTATIONS: &[(&str, u64)] = &[
     ("by-name", 1),
     ("for-worker", 1),
     ("for-both", 1),
+    ("tokens", 1),
+    ("batch", 1),
 ];
 
 /// The delegates of the wide plan: the worker and a third client.

@@ -2,7 +2,7 @@
 
 use super::ledger::{Failure, PgLedger, is_local, unavailable};
 use super::{is_broken, store};
-use crate::ending::Ending;
+use crate::ending::{CallResult, Ending};
 use crate::ledger::{Outcome, Reserved, Settlement};
 use crate::permit::Permit;
 use crate::refusal::Refusal;
@@ -55,10 +55,16 @@ impl PgLedger {
             return Ok(Commit::Afterwards);
         };
         let ending = ending.into();
+        if ending.outcome != Outcome::Committed {
+            let _ = store::refuse_effect(tx).await;
+            return Err(
+                Refusal::new(Reason::PermitNotOpen).because("an effect is committed; what was not done has none")
+            );
+        }
         let known = ending.known().map_err(|problem| Refusal::new(Reason::ReceiptInvalid).because(problem));
         let path = store::enter(tx, &self.database.0.schema).await.map_err(unavailable)?;
         let settled = match known {
-            Ok(known) => settle(tx, reserved, ending.outcome, known).await,
+            Ok(known) => settle(tx, reserved, (ending.outcome, Again::Refused), known).await,
             Err(refusal) => Err(Failure::Refused(refusal)),
         };
         match settled {
@@ -75,12 +81,37 @@ impl PgLedger {
         }
     }
 
+    /// Tells more of what a committed call gave: further leaves of the same result.
+    ///
+    /// # Errors
+    /// [`Reason::PermitNotOpen`] where the permit is not committed, is not counted here, or gave something else;
+    /// [`Reason::LedgerUnavailable`].
+    pub async fn disclose(&self, permit: &Permit, result: CallResult) -> Result<(), Refusal> {
+        let not_open = || Refusal::new(Reason::PermitNotOpen);
+        let reserved = permit.reservation().filter(|reserved| is_local(&reserved.permit_id)).ok_or_else(not_open)?;
+        let known = Ending::from(result).known();
+        let known = known.map_err(|problem| Refusal::new(Reason::ReceiptInvalid).because(problem))?;
+        let disclosed = async {
+            let mut tx = self.database.0.pool.begin().await?;
+            let found = store::lock_permit(&mut tx, &reserved.intent_id, &reserved.permit_id).await?;
+            if found.is_none_or(|(state, _)| state != Outcome::Committed.code()) {
+                return Err(Failure::Refused(not_open()));
+            }
+            settle(&mut tx, reserved, (Outcome::Committed, Again::Answered), known).await?;
+            Ok(tx.commit().await?)
+        };
+        disclosed.await.map_err(|failure| match failure {
+            Failure::Refused(refusal) => refusal,
+            Failure::Database(error) => unavailable(error),
+        })
+    }
+
     pub(super) async fn settle_here(&self, reserved: &Reserved, settlement: &Settlement) -> Result<(), Failure> {
         let known = known_of(reserved, settlement, &self.database.0.issuer)
             .map_err(|problem| Refusal::new(Reason::ReceiptInvalid).because(problem))?;
         let attempt = async || {
             let mut tx = self.database.0.pool.begin().await?;
-            settle(&mut tx, reserved, settlement.outcome, known.clone()).await?;
+            settle(&mut tx, reserved, (settlement.outcome, Again::Answered), known.clone()).await?;
             Ok(tx.commit().await?)
         };
         match attempt().await {
@@ -90,18 +121,26 @@ impl PgLedger {
     }
 }
 
-/// Settles a permit in a transaction. What is settled stays so: the same again is nothing new, and more of the same
+/// What is done where a permit was settled so before: with an effect beside it the same again would be a double.
+#[derive(Clone, Copy, PartialEq)]
+enum Again {
+    Answered,
+    Refused,
+}
+
+/// Settles a permit in a transaction. What is settled stays so: at most the same again is answered, and more of the same
 /// result may follow.
 async fn settle(
     tx: &mut PgConnection,
     reserved: &Reserved,
-    outcome: Outcome,
+    (outcome, again): (Outcome, Again),
     known: Option<KnownResult>,
 ) -> Result<(), Failure> {
     let not_open = || Refusal::new(Reason::PermitNotOpen);
     let found = store::lock_permit(tx, &reserved.intent_id, &reserved.permit_id).await?;
     let (state, earlier) = found.ok_or_else(not_open)?;
-    if state != "reserved" && state != outcome.code() {
+    let is_again = again == Again::Answered && state == outcome.code();
+    if state != "reserved" && !is_again {
         return Err(not_open().into());
     }
     let kept = known.map(|known| known.whole.map_or(Kept::Leaves(known.leaves), Kept::Whole));

@@ -95,14 +95,23 @@ async fn an_effect_cannot_be_committed_with_a_permit_that_is_not_open() {
 }
 
 #[tokio::test]
-async fn committed_twice_is_committed_once_and_released_afterwards_is_refused() {
+async fn one_permit_commits_one_effect_and_nothing_is_released_afterwards() {
     let shop = Shop::open().await;
     let permit = shop.check(&orders(2), &call("order", "a", json!({}))).await.unwrap();
-    for _ in 0..2 {
+    let mut tx = shop.pool.begin().await.unwrap();
+    effect(&mut tx, &permit).await;
+    assert_eq!(reason(shop.ledger.commit_in(&mut tx, &permit, Outcome::Released).await), Reason::PermitNotOpen);
+    let _ = tx.commit().await;
+    assert_eq!(shop.orders().await, 0, "an effect beside a release");
+    // As a handler does that was not told whether its transaction was committed.
+    for again in [false, true] {
         let mut tx = shop.pool.begin().await.unwrap();
-        let _ = shop.ledger.commit_in(&mut tx, &permit, Outcome::Committed).await.unwrap();
-        tx.commit().await.unwrap();
+        effect(&mut tx, &permit).await;
+        let commit = shop.ledger.commit_in(&mut tx, &permit, Outcome::Committed).await;
+        assert_eq!(commit.is_err(), again);
+        let _ = tx.commit().await;
     }
+    assert_eq!(shop.orders().await, 1);
     let id = permit.id().unwrap().to_owned();
     shop.gate.settle(permit, Outcome::Released, NOW).await;
     assert_eq!(shop.ledger.state(&id).await.unwrap(), Some(PermitState::Committed));
@@ -129,10 +138,7 @@ async fn what_a_call_gave_binds_a_later_argument_without_a_receipt() {
     for (result, expected) in
         [(CallResult::whole(given), Ok(())), (CallResult::whole(json!({"iban": "AT99"})), Err(Reason::PermitNotOpen))]
     {
-        let mut tx = shop.pool.begin().await.unwrap();
-        let commit = shop.ledger.commit_in(&mut tx, &permit, result).await;
-        let _ = tx.commit().await;
-        assert_eq!(commit.map(|_| ()).map_err(|refusal| refusal.reason()), expected);
+        assert_eq!(shop.ledger.disclose(&permit, result).await.map_err(|refusal| refusal.reason()), expected);
     }
     assert_eq!(reason(shop.check(&token, &set("AT99")).await), Reason::ArgumentMismatch);
 }
