@@ -6,6 +6,7 @@ use super::evaluate_access::{Evaluated, Evaluation, evaluate_access};
 use super::resolve_by_subject::{Advised, Named, resolve_by_subject};
 use super::{Context, FlowError, OAuthError, Refusal};
 use std::collections::BTreeSet;
+use uuid::Uuid;
 
 /// Questions in one request: more would hold the connection longer than other requests may take.
 pub const ITEMS: usize = 100;
@@ -84,14 +85,14 @@ pub async fn answer(
     })
 }
 
-/// One permit is for one call: a second question under the same id would be answered with the first one's.
-fn asked_once(question: Question, call_ids: &mut BTreeSet<String>) -> Result<Question, Refusal> {
-    match &question {
-        Question::Presented(evaluation) if !call_ids.insert(evaluation.call_id.clone()) => {
+/// One permit is for one call: a second question under the same call id would be answered with the first one's.
+fn given_once(answer: Answer, permits: &mut BTreeSet<Uuid>) -> Answer {
+    match &answer {
+        Answer::Charged(Evaluated::Permit(permit)) if !permits.insert(permit.permit_id) => {
             let text = "context.call_id: an earlier item has the same; each call has an id of its own";
-            Err(Refusal::new(OAuthError::InvalidRequest, text))
+            Answer::Malformed(Refusal::new(OAuthError::InvalidRequest, text))
         }
-        _ => Ok(question),
+        _ => answer,
     }
 }
 
@@ -106,13 +107,13 @@ pub async fn evaluate_batch(
     semantic: Semantic,
 ) -> Result<Vec<Answer>, FlowError> {
     let mut answers = Vec::with_capacity(questions.len());
-    let mut call_ids = BTreeSet::new();
+    let mut permits = BTreeSet::new();
     for question in questions {
-        let answer = match question.and_then(|question| asked_once(question, &mut call_ids)) {
+        let answer = match question {
             Err(refusal) => Answer::Malformed(refusal),
             Ok(question) => match answer(cx, resource_server, &question).await {
                 Err(FlowError::Refused(refusal)) => Answer::Malformed(*refusal),
-                answered => answered?,
+                answered => given_once(answered?, &mut permits),
             },
         };
         let is_last = semantic.stops_after(answer.is_permit());

@@ -141,7 +141,7 @@ async fn a_repeated_call_id_and_proof_id_with_another_token_get_nothing() {
 
 #[tokio::test]
 async fn two_items_of_a_batch_are_two_calls() {
-    let step = Step::open("batch").await;
+    let step = Step::open("twins").await;
     let mut batch = step.request(&fresh());
     batch["evaluations"] = json!([{}, {}]);
     let reply = step.stack.post_json("a batch", "/access/v1/evaluations", &batch).await;

@@ -83,7 +83,7 @@ pub const ROTATIONS: &[(&str, u64)] = &[
     ("for-worker", 1),
     ("for-both", 1),
     ("tokens", 1),
-    ("batch", 1),
+    ("twins", 1),
 ];
 
 /// The delegates of the wide plan: the worker and a third client.
