@@ -1,11 +1,9 @@
 //! `marque plan lint`: where a plan is wider than it needs to be.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use marque_core::lint::{Finding, lint};
-use serde_json::json;
+use marque_core::lint::lint;
 
 use super::super::Output;
 use super::Failure;
@@ -32,27 +30,5 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
         return Err(Failure::Input(format!("{name}: is resolved; give the plan as it is submitted")));
     };
     let findings = lint(&plan, &args.catalogs.read()?);
-    let mut out = io::stdout().lock();
-    match args.output {
-        Output::Json => writeln!(out, "{}", json!({"findings": findings}))?,
-        Output::Text => print(&mut out, &findings)?,
-    }
-    let is_denied = args.deny_warnings && !findings.is_empty();
-    Ok(if is_denied { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-}
-
-fn print(out: &mut impl Write, findings: &[Finding]) -> io::Result<()> {
-    for finding in findings {
-        writeln!(out, "{} ({})", show::plain(&finding.path), finding.rule)?;
-        writeln!(out, "  {}", show::plain(&finding.message))?;
-        writeln!(out, "  mend: {}", show::plain(&finding.mend))?;
-        if let Some(write) = &finding.write {
-            writeln!(out, "  write: {}", show::value(write))?;
-        }
-    }
-    match findings.len() {
-        0 => writeln!(out, "nothing found"),
-        1 => writeln!(out, "1 finding"),
-        count => writeln!(out, "{count} findings"),
-    }
+    show::findings(&findings, args.output, args.deny_warnings)
 }

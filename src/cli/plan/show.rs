@@ -1,13 +1,52 @@
-//! Values on a terminal: as JSON on one line, with nothing that a terminal would act on.
+//! Findings and values on a terminal: values as JSON on one line, with nothing that a terminal would act on.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::process::ExitCode;
 
 use marque_core::canonical::canonical_text;
+use marque_core::lint::Finding;
 use marque_core::text::check_plain;
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::super::Output;
+use super::Failure;
 
 /// Characters of a text that are shown; the JSON output has all of them.
 const TEXT_CHARS: usize = 80;
 /// Characters of a whole value that are shown.
 const VALUE_CHARS: usize = 800;
+
+/// What a lint found; exit code 1 where findings are denied.
+pub(in crate::cli) fn findings<R: Display + Serialize>(
+    findings: &[Finding<R>],
+    output: Output,
+    is_denied: bool,
+) -> Result<ExitCode, Failure> {
+    let mut out = io::stdout().lock();
+    match output {
+        Output::Json => writeln!(out, "{}", json!({"findings": findings}))?,
+        Output::Text => print_findings(&mut out, findings)?,
+    }
+    Ok(if is_denied && !findings.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn print_findings<R: Display>(out: &mut impl Write, findings: &[Finding<R>]) -> io::Result<()> {
+    for finding in findings {
+        writeln!(out, "{} ({})", plain(&finding.path), finding.rule)?;
+        writeln!(out, "  {}", plain(&finding.message))?;
+        writeln!(out, "  mend: {}", plain(&finding.mend))?;
+        if let Some(write) = &finding.write {
+            writeln!(out, "  write: {}", value(write))?;
+        }
+    }
+    match findings.len() {
+        0 => writeln!(out, "nothing found"),
+        1 => writeln!(out, "1 finding"),
+        count => writeln!(out, "{count} findings"),
+    }
+}
 
 /// A value on one line. What is invisible or moves the cursor is written as its code; what is long ends with its length.
 pub(in crate::cli) fn value(value: &Value) -> String {

@@ -9,6 +9,7 @@ mod rule;
 mod step;
 
 pub use rule::Rule;
+pub(crate) use rule::rules;
 
 use crate::catalog::{Catalog, CatalogAction};
 use crate::constraint::Work;
@@ -17,16 +18,16 @@ use crate::plan::{Class, SubmittedPlan, SubmittedStep};
 use serde::Serialize;
 use serde_json::Value;
 
-/// One place where a plan is wide.
+/// One place where a plan is wide, or where a catalog is probably too mild.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Finding {
-    /// Where, as a JSON path such as `$.steps[0].args.to`.
+pub struct Finding<R = Rule> {
+    /// Where, as a JSON path such as `$.steps[0].args.to` or `$.actions.mail.send.class`.
     pub path: String,
     /// Which rule found it.
-    pub rule: Rule,
-    /// What is too wide.
+    pub rule: R,
+    /// What is too wide, or doubtful.
     pub message: String,
-    /// How to narrow it.
+    /// What to do about it.
     pub mend: String,
     /// What could stand at the path instead, where it can be proposed.
     #[serde(skip_serializing_if = "Option::is_none")]

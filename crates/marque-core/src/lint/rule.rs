@@ -1,34 +1,47 @@
 //! The closed list of rules.
 
-use serde::{Serialize, Serializer};
-use std::fmt;
-
+/// A closed list of rules: an enum whose variants have a code and a sentence.
 macro_rules! rules {
-    ($( $(#[doc = $doc:literal])+ $name:ident = $code:literal ),+ $(,)?) => {
-        /// What a plan can be wider in than it needs to be. The code is stable; the sentence beside it may change.
+    ($(#[doc = $about:literal])+ $list:ident: $( $(#[doc = $doc:literal])+ $name:ident = $code:literal ),+ $(,)?) => {
+        $(#[doc = $about])+
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum Rule {
+        pub enum $list {
             $( $(#[doc = $doc])+ $name ),+
         }
 
-        impl Rule {
+        impl $list {
             /// All rules.
-            pub const ALL: &'static [Rule] = &[ $( Rule::$name ),+ ];
+            pub const ALL: &'static [Self] = &[ $( Self::$name ),+ ];
 
             /// The stable code, in `snake_case`.
             pub const fn code(self) -> &'static str {
-                match self { $( Rule::$name => $code ),+ }
+                match self { $( Self::$name => $code ),+ }
             }
 
             /// What the rule finds, in one sentence.
             pub fn meaning(self) -> &'static str {
-                match self { $( Rule::$name => concat!($($doc),+).trim_ascii_start() ),+ }
+                match self { $( Self::$name => concat!($($doc),+).trim_ascii_start() ),+ }
+            }
+        }
+
+        impl std::fmt::Display for $list {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.code())
+            }
+        }
+
+        impl serde::Serialize for $list {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.serialize_str(self.code())
             }
         }
     };
 }
+pub(crate) use rules;
 
 rules! {
+    /// What a plan can be wider in than it needs to be. The code is stable; the sentence beside it may change.
+    Rule:
     /// An argument, a member or a resource may have any value.
     AnyValue = "any_value",
     /// Arguments or members that the plan does not name may be there, with any value.
@@ -73,18 +86,6 @@ rules! {
     SingleAlternative = "single_alternative",
     /// An argument of what is sent out may be there or not.
     OptionalInSend = "optional_in_send",
-}
-
-impl fmt::Display for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.code())
-    }
-}
-
-impl Serialize for Rule {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(self.code())
-    }
 }
 
 #[cfg(test)]

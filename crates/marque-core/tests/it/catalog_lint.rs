@@ -1,10 +1,11 @@
 //! Findings about catalogs: what is too mild is found, at its path, and what is right is not.
 
 use crate::support::{catalog, files_catalog, mail_catalog};
-use marque_core::catalog::lint::{CatalogFinding, CatalogRule, lint};
+use marque_core::catalog::lint::{CatalogRule, lint};
+use marque_core::lint::Finding;
 use serde_json::{Value, json};
 
-fn findings(name: &str, action: &Value) -> Vec<CatalogFinding> {
+fn findings(name: &str, action: &Value) -> Vec<Finding<CatalogRule>> {
     let mut document = mail_catalog();
     document["actions"] = json!({name: action});
     lint(catalog(&document).document())

@@ -8,28 +8,12 @@ pub use rule::CatalogRule;
 pub use words::{looks_like_free_text, looks_third_party, reads, reassuring, suggested_class, suggested_stake, words};
 
 use super::{CatalogAction, CatalogDocument, Part, ResultKind, Sensitive, Source, slots};
+use crate::lint::Finding;
 use crate::plan::Class;
-use serde::Serialize;
 use serde_json::{Value, json};
 
-/// One place where a catalog is probably too mild.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct CatalogFinding {
-    /// Where, as a JSON path such as `$.actions.mail.send.class`.
-    pub path: String,
-    /// Which rule found it.
-    pub rule: CatalogRule,
-    /// What is doubtful.
-    pub message: String,
-    /// What to do about it.
-    pub mend: String,
-    /// What could stand at the path instead, where it can be proposed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub write: Option<Value>,
-}
-
 /// Finds where a catalog is probably too mild. Action by action, in the order of their names.
-pub fn lint(catalog: &CatalogDocument) -> Vec<CatalogFinding> {
+pub fn lint(catalog: &CatalogDocument) -> Vec<Finding<CatalogRule>> {
     let mut findings = Vec::new();
     for (name, action) in &catalog.actions {
         let mut report = Report { path: format!("$.actions.{name}"), findings: &mut findings };
@@ -44,13 +28,13 @@ pub fn lint(catalog: &CatalogDocument) -> Vec<CatalogFinding> {
 /// Findings about one action, while they are collected.
 struct Report<'f> {
     path: String,
-    findings: &'f mut Vec<CatalogFinding>,
+    findings: &'f mut Vec<Finding<CatalogRule>>,
 }
 
 impl Report<'_> {
     fn add(&mut self, rule: CatalogRule, member: &str, message: String, mend: &str, write: Option<Value>) {
         let path = format!("{}.{member}", self.path);
-        self.findings.push(CatalogFinding { path, rule, message, mend: mend.to_owned(), write });
+        self.findings.push(Finding { path, rule, message, mend: mend.to_owned(), write });
     }
 }
 

@@ -1,35 +1,11 @@
 //! The closed list of rules for catalogs.
 
-use serde::{Serialize, Serializer};
-use std::fmt;
-
-macro_rules! rules {
-    ($( $(#[doc = $doc:literal])+ $name:ident = $code:literal ),+ $(,)?) => {
-        /// What a catalog can be mistaken in, to the cost of whoever signs plans. The code is stable; the sentence
-        /// beside it may change.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum CatalogRule {
-            $( $(#[doc = $doc])+ $name ),+
-        }
-
-        impl CatalogRule {
-            /// All rules.
-            pub const ALL: &'static [CatalogRule] = &[ $( CatalogRule::$name ),+ ];
-
-            /// The stable code, in `snake_case`.
-            pub const fn code(self) -> &'static str {
-                match self { $( CatalogRule::$name => $code ),+ }
-            }
-
-            /// What the rule finds, in one sentence.
-            pub fn meaning(self) -> &'static str {
-                match self { $( CatalogRule::$name => concat!($($doc),+).trim_ascii_start() ),+ }
-            }
-        }
-    };
-}
+use crate::lint::rules;
 
 rules! {
+    /// What a catalog can be mistaken in, to the cost of whoever signs plans. The code is stable; the sentence
+    /// beside it may change.
+    CatalogRule:
     /// An action's name says more than its class: a transfer that is called a read.
     MildClass = "mild_class",
     /// A read that cannot be undone: so it is none, or it can.
@@ -52,18 +28,6 @@ rules! {
     SilentResource = "silent_resource",
     /// A sentence tells its reader not to worry.
     Reassuring = "reassuring",
-}
-
-impl fmt::Display for CatalogRule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.code())
-    }
-}
-
-impl Serialize for CatalogRule {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(self.code())
-    }
 }
 
 #[cfg(test)]
