@@ -44,10 +44,12 @@ check: | setup
 test:
 	@scripts/test
 
-# Measures Marque beside its peers; needs cargo alone. See docs/performance.md.
-bench:
+# Measures the core and the gate, beside peers where there are any, then a running server; see docs/performance.md.
+bench: | setup
 	@cargo build $(BENCH) --package marque-bench
 	@cargo run $(BENCH) --package marque-bench-peers
+	@cargo build --release --package marque
+	@cargo run $(BENCH) --package marque-bench-server
 
 # Longer than make test does it: a minute for each target, going on from what earlier runs found.
 fuzz: | setup

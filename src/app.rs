@@ -2,11 +2,15 @@
 
 use crate::clock::Clock;
 use crate::config::{Config, RealmConfig};
+use crate::flows::verified_tokens::VerifiedTokens;
 use crate::keycloak::{Directory, Keycloak, RealmKeys};
 use crate::keys::{Keyring, RecordSeal, SealingKey};
 use crate::store;
 use crate::{flows, http};
+use marque_core::claims::TxnClaims;
+use marque_core::names;
 use secrecy::ExposeSecret;
+use serde_json::{Map, Value};
 use sqlx::PgPool;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -43,6 +47,10 @@ pub struct Realm {
     pub directory: Directory,
     /// Approved plans whose evidence was verified.
     pub verified: flows::live_intents::Verified,
+    /// Transaction tokens that were verified.
+    pub txn_tokens: VerifiedTokens<TxnClaims>,
+    /// The realm's access tokens that were verified.
+    pub access_tokens: VerifiedTokens<Map<String, Value>>,
     /// Messages of the revocation feed, signed, as they arise.
     pub feed: broadcast::Sender<flows::follow_revocations::Message>,
 }
@@ -74,6 +82,8 @@ impl App {
                     realm_keys: RealmKeys::default(),
                     directory: Directory::default(),
                     verified: flows::live_intents::Verified::default(),
+                    txn_tokens: VerifiedTokens::of(names::TYP_TXN),
+                    access_tokens: VerifiedTokens::of(names::TYP_JWT),
                     feed: broadcast::channel(FEED_BACKLOG).0,
                 }),
             );

@@ -7,7 +7,8 @@
 
 use super::{Context, FlowError, OAuthError, Refusal};
 use crate::keycloak::ClientRecord;
-use marque_core::{jws, limits, names};
+use marque_core::jws::{self, JwsError, Verified};
+use marque_core::limits;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -95,14 +96,14 @@ pub async fn authenticate_resource_server(
 pub(super) async fn verify_access_token(
     cx: Context<'_>,
     access_token: Option<&str>,
-) -> Result<Map<String, Value>, FlowError> {
+) -> Result<Arc<Map<String, Value>>, FlowError> {
     let token = access_token.ok_or_else(|| {
         Refusal::new(OAuthError::MissingToken, "send Authorization: Bearer with an access token of the realm")
     })?;
     let kid = jws::unverified_kid(token);
     let keys = cx.realm.realm_keys.with(&cx.realm.keycloak, kid.as_deref()).await?;
-    let claims = jws::verify(token, names::TYP_JWT, &keys).and_then(|verified| verified.claims());
-    let claims = claims.map_err(|error| refuse(format!("the access token {error}")))?;
+    let claims = cx.realm.access_tokens.read(token, &keys, Verified::claims);
+    let claims = claims.map_err(|error: JwsError| refuse(format!("the access token {error}")))?;
     check(&claims, cx)?;
     Ok(claims)
 }

@@ -21,11 +21,12 @@ use marque_core::claims::{TxnClaims, token_hash};
 use marque_core::decide::{self, Decision, LateValue};
 use marque_core::dpop::{self, Proof};
 use marque_core::envelope::EnvelopeStep;
+use marque_core::jws::{JwsError, Verified};
 use marque_core::plan::{Class, Uses};
 use marque_core::reason::Reason;
-use marque_core::{jws, names};
 use serde_json::json;
 use sqlx::PgConnection;
+use std::sync::Arc;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
@@ -125,10 +126,10 @@ fn refused(reason: Reason, intent: Option<String>) -> Evaluated {
 }
 
 /// A transaction token of this trust domain that is not over; of this actor, where one is named.
-pub(super) fn verify_token(cx: Context<'_>, token: &str, actor: Option<&str>) -> Result<TxnClaims, Reason> {
-    let verified = jws::verify(token, names::TYP_TXN, cx.realm.keyring.public());
-    let verified = verified.map_err(|_| Reason::TokenInvalid)?;
-    let claims = TxnClaims::parse(&verified.payload).map_err(|_| Reason::TokenInvalid)?;
+pub(super) fn verify_token(cx: Context<'_>, token: &str, actor: Option<&str>) -> Result<Arc<TxnClaims>, Reason> {
+    let read = |verified: &Verified| TxnClaims::parse(&verified.payload).map_err(|_| Malformed);
+    let claims = cx.realm.txn_tokens.read(token, cx.realm.keyring.public(), read);
+    let claims = claims.map_err(|Malformed| Reason::TokenInvalid)?;
     let is_actor = actor.is_none_or(|actor| actor == claims.act.sub);
     if claims.iss != cx.issuer() || claims.aud != cx.realm.config.trust_domain || !is_actor {
         return Err(Reason::TokenInvalid);
@@ -137,6 +138,15 @@ pub(super) fn verify_token(cx: Context<'_>, token: &str, actor: Option<&str>) ->
         return Err(Reason::TokenExpired);
     }
     Ok(claims)
+}
+
+/// A token that is none of ours.
+struct Malformed;
+
+impl From<JwsError> for Malformed {
+    fn from(_: JwsError) -> Self {
+        Self
+    }
 }
 
 fn verify_proof(cx: Context<'_>, evaluation: &Evaluation, claims: &TxnClaims) -> Result<Proof, Reason> {

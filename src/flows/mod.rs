@@ -37,6 +37,7 @@ pub mod settle_permit;
 mod steps_left;
 pub mod submit_plan;
 mod use_step_up;
+pub mod verified_tokens;
 pub mod verify_evidence;
 mod verify_step_up;
 

@@ -21,7 +21,7 @@ pub struct RealmKeys {
 #[derive(Default)]
 struct Fetched {
     jwks: Value,
-    keys: KeySet,
+    keys: Arc<KeySet>,
 }
 
 impl RealmKeys {
@@ -29,7 +29,7 @@ impl RealmKeys {
     ///
     /// # Errors
     /// When the realm cannot be asked and the key id is unknown.
-    pub async fn with(&self, keycloak: &Keycloak, kid: Option<&str>) -> Result<KeySet, KeycloakError> {
+    pub async fn with(&self, keycloak: &Keycloak, kid: Option<&str>) -> Result<Arc<KeySet>, KeycloakError> {
         if let Some(keys) = self.known(kid).await {
             return Ok(keys);
         }
@@ -68,7 +68,7 @@ impl RealmKeys {
         self.fetched.read().await.clone()
     }
 
-    async fn known(&self, kid: Option<&str>) -> Option<KeySet> {
+    async fn known(&self, kid: Option<&str>) -> Option<Arc<KeySet>> {
         let fetched = self.current().await;
         kid.is_some_and(|kid| fetched.keys.has(kid)).then(|| fetched.keys.clone())
     }
@@ -76,7 +76,7 @@ impl RealmKeys {
     async fn refresh(&self, keycloak: &Keycloak) -> Result<(), KeycloakError> {
         let url = keycloak.metadata().await?.jwks_uri().url().clone();
         let jwks: Value = keycloak.http.get(url).send().await?.error_for_status()?.json().await?;
-        let keys = KeySet::from_jwks(&jwks).map_err(KeycloakError::Unavailable)?;
+        let keys = Arc::new(KeySet::from_jwks(&jwks).map_err(KeycloakError::Unavailable)?);
         *self.fetched.write().await = Arc::new(Fetched { jwks, keys });
         Ok(())
     }

@@ -3,12 +3,14 @@
 //! `answers` gives the answers to the questions, `allocations` their number, `time NAME COUNT` the nanoseconds that so
 //! many operations of the named figure take.
 
+mod gate;
 mod marque;
 
 use bench_harness::contender::Contender;
 use bench_harness::measure::Operation;
 use bench_harness::plan::{self, Failure};
 use bench_harness::{SIZE, allocations_of, answers, decision, expect};
+use gate::Door;
 use marque::{Marque, Submission};
 use std::hint::black_box;
 use std::io::stdin;
@@ -42,6 +44,13 @@ fn operation(name: &str) -> Result<Operation, Failure> {
         "parse_50_us" => of_submission(Submission::parse),
         "parse_digest_50_us" => of_submission(Submission::parse_and_digest),
         "resolve_digest_50_us" => of_submission(Submission::resolve_and_digest),
+        "gate_warm_us" => Ok(own(Door::remembering(10)?.verified())),
+        "gate_warm_one_step_us" => Ok(own(Door::remembering(1)?.verified())),
+        "gate_warm_decide_us" => Ok(own(Door::remembering(10)?.decided()?)),
+        "gate_cold_us" => Ok(own(Door::forgetting(10, 0)?.verified())),
+        "gate_cold_64_hops_us" => Ok(own(Door::forgetting(10, 64)?.verified())),
+        "gate_proof_us" => Ok(own(Door::forgetting(10, 0)?.proven()?)),
+        "es256_us" => Ok(own(Door::forgetting(10, 0)?.signature()?)),
         name => {
             let count = name.strip_prefix("decide_").and_then(|name| name.strip_suffix("_ns"));
             let count = count.ok_or_else(|| format!("there is no figure {name}"))?;

@@ -15,7 +15,7 @@ use marque_core::resolve::{Completion, resolve};
 use serde_json::{Map, Value, json};
 
 /// 2026-11-22T03:00:00Z.
-const NOW: i64 = 1_795_316_400;
+pub const NOW: i64 = 1_795_316_400;
 
 /// A verified token's envelope and what was used of it.
 pub struct Marque {
@@ -128,6 +128,14 @@ fn signed(mut step: Value) -> Value {
         members.insert("class".into(), json!("change"));
     }
     step
+}
+
+/// The steps of a plan as a token carries them.
+///
+/// # Errors
+/// When they are none.
+pub fn signed_steps(steps: &[Step]) -> Result<Envelope, Failure> {
+    envelope(steps.iter().map(|step| signed(submitted(step))).collect())
 }
 
 fn envelope(steps: Vec<Value>) -> Result<Envelope, Failure> {

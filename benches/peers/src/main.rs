@@ -19,6 +19,16 @@ use std::path::Path;
 const RESULTS: &str = "target/bench/results.json";
 /// Steps of the plans that are decided. A plan may have 200 at most; the largest shows how the cost grows.
 const SIZES: [usize; 3] = [5, 50, 1000];
+/// What a gate takes for a token, in microseconds: the peers have no such thing.
+const GATE: [&str; 7] = [
+    "gate_warm_us",
+    "gate_warm_one_step_us",
+    "gate_warm_decide_us",
+    "gate_cold_us",
+    "gate_cold_64_hops_us",
+    "gate_proof_us",
+    "es256_us",
+];
 
 fn main() -> Result<(), Failure> {
     let marque = Marque::start()?;
@@ -39,6 +49,9 @@ fn main() -> Result<(), Failure> {
     add("parse_50_us", Unit::Microseconds, Vec::new())?;
     add("parse_digest_50_us", Unit::Microseconds, parse_and_digest()?)?;
     add("resolve_digest_50_us", Unit::Microseconds, Vec::new())?;
+    for name in GATE {
+        add(name, Unit::Microseconds, Vec::new())?;
+    }
     report.add_counts("decide_allocations", &format!("allocations in {DECISIONS} decisions"), &allocations(&marque)?);
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     report.write(&root.join(RESULTS))?;

@@ -124,7 +124,7 @@ pub fn read_plan<T: DeserializeOwned>(bytes: &[u8], max_bytes: usize) -> Result<
 /// # Errors
 /// As [`read_plan`].
 pub fn read_claims<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refused> {
-    if let Some((claims, _)) = once::read_to_depth(bytes, limits::JWS_BYTES, limits::CLAIMS_DEPTH) {
+    if let Some(claims) = once::read_to_depth(bytes, limits::JWS_BYTES, limits::CLAIMS_DEPTH) {
         return Ok(claims);
     }
     typed(parse_to_depth(bytes, limits::JWS_BYTES, Profile::Plan, limits::CLAIMS_DEPTH)?)

@@ -1,5 +1,5 @@
 //! Reading in one pass: the strict rules of [`super::parse_plan`] stand between the parser and the type, and the
-//! canonical form is written while the type is read. No tree is made.
+//! canonical form is written while the type is read, where it is wanted. No tree is made.
 //!
 //! A good document is read like this. One that is not good is read again, the long way, which tells what is wrong and
 //! where: so neither a path nor a message is kept here, and every refusal has one wording.
@@ -20,21 +20,21 @@ use std::fmt;
 /// [`super::typed`] and [`crate::canonical::canonical`] do together. `None` if one of the first two refuses: ask them
 /// what is wrong.
 pub fn read_once<T: DeserializeOwned>(bytes: &[u8], max_bytes: usize) -> Option<(T, Vec<u8>)> {
-    read_to_depth(bytes, max_bytes, limits::JSON_DEPTH)
+    read(bytes, max_bytes, limits::JSON_DEPTH, true)
 }
 
-/// The same, of a document that may be nested so deep.
-pub(super) fn read_to_depth<T: DeserializeOwned>(
-    bytes: &[u8],
-    max_bytes: usize,
-    max_depth: usize,
-) -> Option<(T, Vec<u8>)> {
+/// A typed shape alone, as strictly, of a document that may be nested so deep.
+pub(super) fn read_to_depth<T: DeserializeOwned>(bytes: &[u8], max_bytes: usize, max_depth: usize) -> Option<T> {
+    read(bytes, max_bytes, max_depth, false).map(|(value, _)| value)
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8], max_bytes: usize, max_depth: usize, is_kept: bool) -> Option<(T, Vec<u8>)> {
     let document = std::str::from_utf8(bytes).ok().filter(|_| bytes.len() <= max_bytes)?;
-    let mut page = Page::of(document, max_depth);
+    let mut page = Page::of(document, max_depth, is_kept);
     let mut source = serde_json::Deserializer::from_str(document);
     let value = T::deserialize(Strict { source: &mut source, page: &mut page, depth: 0 }).ok()?;
     source.end().ok()?;
-    Some((value, page.written))
+    Some((value, page.into_written()))
 }
 
 /// Tells the parser what is expected, so that it looks for nothing else.
@@ -149,10 +149,10 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Watch<'_, 'de, V> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, source: A) -> Result<V::Value, A::Error> {
-        self.page.written.push(b'[');
+        self.page.mark(b'[');
         let items = Entries { source, page: &mut *self.page, depth: self.depth + 1, is_first: true };
         let value = self.target.visit_seq(items)?;
-        self.page.written.push(b']');
+        self.page.mark(b']');
         Ok(value)
     }
 
@@ -214,7 +214,9 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Entry<'_, 'de, S> {
     type Value = S::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<S::Value, D::Error> {
-        self.page.written.extend(self.before);
+        if let Some(before) = self.before {
+            self.page.mark(before);
+        }
         self.seed.deserialize(Strict { source, page: self.page, depth: self.depth })
     }
 }

@@ -1,4 +1,4 @@
-//! The canonical form of a document, written while the document is read.
+//! The strict rules of a document, and its canonical form where that is wanted: written while the document is read.
 
 use super::too_large;
 use crate::{limits, text};
@@ -10,8 +10,9 @@ use std::ops::Range;
 
 /// The canonical form of what was read so far.
 pub(super) struct Page<'de> {
-    /// RFC 8785, except for the objects that are open.
-    pub written: Vec<u8>,
+    /// RFC 8785, except for the objects that are open. Nothing of a page that is not kept.
+    written: Vec<u8>,
+    is_kept: bool,
     /// The members of the objects that are open, the innermost object's last.
     members: Vec<Member<'de>>,
     values: usize,
@@ -33,14 +34,27 @@ pub(super) struct Begun {
 }
 
 impl<'de> Page<'de> {
-    /// Nothing of this document yet, which may be nested so deep.
-    pub fn of(document: &str, max_depth: usize) -> Self {
+    /// Nothing of this document yet, which may be nested so deep. What is not kept is checked alone: putting the members
+    /// of objects in order costs their bytes once for each level of nesting.
+    pub fn of(document: &str, max_depth: usize, is_kept: bool) -> Self {
         // Line breaks and tabs stand outside of strings: within one, JSON has them escaped.
         let is_plain = |byte: u8| matches!(byte, 0x20..0x7f | b'\n' | b'\r' | b'\t');
         let is_plain = document.bytes().fold(true, |all, byte| all & is_plain(byte));
         // Objects are put in order behind what is written.
-        let written = Vec::with_capacity(2 * document.len());
-        Self { written, members: Vec::new(), values: 0, max_depth, is_plain }
+        let written = Vec::with_capacity(if is_kept { 2 * document.len() } else { 0 });
+        Self { written, is_kept, members: Vec::new(), values: 0, max_depth, is_plain }
+    }
+
+    /// The canonical form, once the document is read.
+    pub fn into_written(self) -> Vec<u8> {
+        self.written
+    }
+
+    /// Writes what stands between values.
+    pub fn mark(&mut self, mark: u8) {
+        if self.is_kept {
+            self.written.push(mark);
+        }
     }
 
     /// One value begins.
@@ -57,21 +71,28 @@ impl<'de> Page<'de> {
         if !self.is_plain {
             text::check_plain(value).map_err(E::custom)?;
         }
-        self.written.push(b'"');
-        self.written.extend_from_slice(value.as_bytes());
-        self.written.push(b'"');
+        if self.is_kept {
+            self.written.push(b'"');
+            self.written.extend_from_slice(value.as_bytes());
+            self.written.push(b'"');
+        }
         Ok(())
     }
 
     /// A text that the document holds with escapes.
     pub fn escaped<E: Error>(&mut self, value: &str) -> Result<(), E> {
         text::check_plain(value).map_err(E::custom)?;
-        serde_json::to_writer(&mut self.written, value).map_err(E::custom)
+        if self.is_kept {
+            serde_json::to_writer(&mut self.written, value).map_err(E::custom)?;
+        }
+        Ok(())
     }
 
     /// A value that is written as it is shown.
     pub fn word(&mut self, value: impl fmt::Display) {
-        self.written.extend_from_slice(value.to_string().as_bytes());
+        if self.is_kept {
+            self.written.extend_from_slice(value.to_string().as_bytes());
+        }
     }
 
     /// A number, which is an integer that binary64 holds exactly.
@@ -85,21 +106,21 @@ impl<'de> Page<'de> {
 
     /// Begins an object.
     pub fn begin_object(&mut self) -> Begun {
-        self.written.push(b'{');
+        self.mark(b'{');
         Begun { start: self.written.len(), first: self.members.len() }
     }
 
     /// The name of the innermost object's next member.
     pub fn name<E: Error>(&mut self, name: Cow<'de, str>, is_first: bool) -> Result<(), E> {
         if !is_first {
-            self.written.push(b',');
+            self.mark(b',');
         }
         let start = self.written.len();
         match &name {
             Cow::Borrowed(name) => self.unescaped(name)?,
             Cow::Owned(name) => self.escaped(name)?,
         }
-        self.written.push(b':');
+        self.mark(b':');
         self.members.push(Member { name, place: start..start });
         Ok(())
     }
@@ -120,18 +141,20 @@ impl<'de> Page<'de> {
             if !members.is_sorted_by(|one, next| one.name != next.name) {
                 return Err(E::custom("has a member twice"));
             }
-            let end = self.written.len();
-            for (index, member) in members.iter().enumerate() {
-                if index > 0 {
-                    self.written.push(b',');
+            if self.is_kept {
+                let end = self.written.len();
+                for (index, member) in members.iter().enumerate() {
+                    if index > 0 {
+                        self.written.push(b',');
+                    }
+                    self.written.extend_from_within(member.place.clone());
                 }
-                self.written.extend_from_within(member.place.clone());
+                self.written.copy_within(end.., start);
+                self.written.truncate(end);
             }
-            self.written.copy_within(end.., start);
-            self.written.truncate(end);
         }
         self.members.truncate(first);
-        self.written.push(b'}');
+        self.mark(b'}');
         Ok(())
     }
 }

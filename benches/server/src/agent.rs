@@ -1,0 +1,174 @@
+//! The agent: hands in plans, redeems what was approved, and asks for decisions as its resource server would.
+
+use crate::marque::{Marque, TRUST_DOMAIN};
+use crate::realm::{Realm, USERNAME, now};
+use bench_keys::{Failure, Key};
+use bytes::Bytes;
+use marque_core::call::{Call, CallResource};
+use marque_core::canonical::canonical;
+use marque_core::claims::token_hash;
+use marque_core::names::{
+    ASSERTION_TYPE_JWT, GRANT_INTENT, GRANT_TOKEN_EXCHANGE, TOKEN_TYPE_INTENT, TOKEN_TYPE_TXN, TYP_CATALOG,
+    TYP_CLIENT_ASSERTION,
+};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+/// The agent's client id.
+pub const AGENT: &str = "bench-agent";
+/// The resource server's client id.
+pub const RESOURCE_SERVER: &str = "bench-api";
+/// The resource server's location.
+pub const LOCATION: &str = "https://api.bench.example";
+/// Counted steps of a plan: how far the uses of one intent spread.
+pub const COUNTED: usize = 4;
+/// Uses of a counted step: as many as a plan may have.
+const USES: u64 = marque_core::limits::USES;
+
+/// The agent and its resource server.
+pub struct Agent {
+    assertion: Key,
+    proof: Key,
+    resource_server: Key,
+    http: reqwest::Client,
+}
+
+/// A token for all steps of an approved plan.
+pub struct Granted {
+    /// The intent.
+    pub intent_id: String,
+    token: String,
+}
+
+impl Agent {
+    /// An agent that the realm knows, with a resource server that the realm knows.
+    ///
+    /// # Errors
+    /// When there is no randomness.
+    pub fn new(realm: &Realm) -> Result<Self, Failure> {
+        let (assertion, proof, resource_server) = (Key::new()?, Key::new()?, Key::new()?);
+        realm.add_client(AGENT, &assertion, json!({"marque.kind": "agent", "marque.users": USERNAME}));
+        let is_server = json!({"marque.kind": "resource-server", "marque.locations": LOCATION});
+        realm.add_client(RESOURCE_SERVER, &resource_server, is_server);
+        let http = reqwest::Client::builder().no_proxy().build()?;
+        Ok(Self { assertion, proof, resource_server, http })
+    }
+
+    /// Publishes the resource server's catalog.
+    ///
+    /// # Errors
+    /// When Marque does not take it.
+    pub async fn publish(&self, marque: &Marque, access_token: &str) -> Result<(), Failure> {
+        let action = |class: &str, resource: &str, display: &str| {
+            json!({"class": class, "reversible": false, "resource": resource, "args": {}, "display": {"en": display}})
+        };
+        let catalog = json!({
+            "iss": RESOURCE_SERVER, "version": 1, "location": LOCATION,
+            "actions": {
+                "list_service_accounts": action("read", "environment", "List the service accounts of {resource}"),
+                "rotate_key": action("change", "service_account", "Replace the key of service account {resource}"),
+            },
+        });
+        let signed = self.resource_server.sign_bytes(TYP_CATALOG, &canonical(&catalog))?;
+        let request = self.http.post(format!("{}/catalogs", marque.issuer)).bearer_auth(access_token);
+        success(request.header("content-type", "application/jose").body(signed)).await.map(drop)
+    }
+
+    /// Hands in a plan: one read that is not counted, and counted changes.
+    ///
+    /// # Errors
+    /// When Marque does not take it.
+    pub async fn submit(&self, marque: &Marque) -> Result<String, Failure> {
+        let mut steps = vec![step("list", &reading(), json!("any"))];
+        steps.extend((0..COUNTED).map(|index| step(&format!("rotate-{index}"), &rotation(index), json!(USES))));
+        let plan = json!({
+            "version": 1, "purpose": "Measure how fast calls are decided.", "agent": AGENT,
+            "user": {"username": USERNAME}, "mode": "strict", "limits": {"lifetime_secs": 3600, "max_hops": 2},
+            "steps": steps,
+        });
+        let details = json!([{"type": "agent_intent_plan", "plan": plan}]).to_string();
+        let answer = self.post(marque, "/plans", &[("authorization_details", &details)]).await?;
+        Ok(text(&answer, "intent_id")?.to_owned())
+    }
+
+    /// Redeems an approved plan, and exchanges what it gives for a transaction token with all steps.
+    ///
+    /// # Errors
+    /// When Marque refuses.
+    pub async fn redeem(&self, marque: &Marque, intent_id: String) -> Result<Granted, Failure> {
+        let answer =
+            self.post(marque, "/token", &[("grant_type", GRANT_INTENT), ("intent_id", &intent_id)]).await?;
+        let exchange = [
+            ("grant_type", GRANT_TOKEN_EXCHANGE),
+            ("audience", TRUST_DOMAIN),
+            ("requested_token_type", TOKEN_TYPE_TXN),
+            ("subject_token", text(&answer, "access_token")?),
+            ("subject_token_type", TOKEN_TYPE_INTENT),
+        ];
+        let answer = self.post(marque, "/token", &exchange).await?;
+        Ok(Granted { token: text(&answer, "access_token")?.to_owned(), intent_id })
+    }
+
+    async fn post(&self, marque: &Marque, path: &str, form: &[(&str, &str)]) -> Result<Value, Failure> {
+        let url = format!("{}{path}", marque.issuer);
+        let assertion = json!({
+            "iss": AGENT, "sub": AGENT, "aud": marque.issuer, "jti": Uuid::new_v4(), "iat": now(), "exp": now() + 60,
+        });
+        let assertion = self.assertion.sign(TYP_CLIENT_ASSERTION, &assertion)?;
+        let proof = self.proof.prove(&json!({"jti": Uuid::new_v4(), "iat": now(), "htm": "POST", "htu": url}))?;
+        let mut form = form.to_vec();
+        form.extend([("client_assertion_type", ASSERTION_TYPE_JWT), ("client_assertion", &assertion)]);
+        success(self.http.post(&url).header("dpop", proof).form(&form)).await
+    }
+
+    /// An evaluation request with a proof and a call id of its own.
+    ///
+    /// # Errors
+    /// When the proof cannot be signed.
+    pub fn question(&self, granted: &Granted, call: &Call) -> Result<Bytes, Failure> {
+        let url = format!("{LOCATION}/{}", call.action);
+        let proof = self.proof.prove(&json!({
+            "jti": Uuid::new_v4(), "iat": now(), "htm": "POST", "htu": url, "ath": token_hash(&granted.token),
+            "call_digest": call.digest(),
+        }))?;
+        let question = json!({
+            "subject": {"type": "agent", "id": AGENT},
+            "action": {"name": call.action, "properties": call.args},
+            "resource": {"type": call.resource.kind, "id": call.resource.id},
+            "context": {
+                "location": LOCATION, "txn_token": granted.token, "dpop": proof, "method": "POST", "url": url,
+                "call_id": Uuid::new_v4(),
+            },
+        });
+        Ok(question.to_string().into())
+    }
+}
+
+/// The call that nothing counts.
+pub fn reading() -> Call {
+    call("list_service_accounts", "environment", "production")
+}
+
+/// The call of a counted step.
+pub fn rotation(index: usize) -> Call {
+    call("rotate_key", "service_account", &format!("svc-{index}"))
+}
+
+fn call(action: &str, kind: &str, id: &str) -> Call {
+    Call::new(LOCATION, action, CallResource { kind: kind.into(), id: id.into() }, Map::new())
+}
+
+fn step(id: &str, call: &Call, uses: Value) -> Value {
+    let resource = json!({"type": call.resource.kind, "id": call.resource.id});
+    json!({"id": id, "location": LOCATION, "action": call.action, "resource": resource, "uses": uses})
+}
+
+async fn success(request: reqwest::RequestBuilder) -> Result<Value, Failure> {
+    let answer = request.send().await?;
+    let (status, text) = (answer.status(), answer.text().await?);
+    if status.is_success() { Ok(serde_json::from_str(&text)?) } else { Err(format!("{status}: {text}").into()) }
+}
+
+fn text<'a>(answer: &'a Value, name: &str) -> Result<&'a str, Failure> {
+    answer.get(name).and_then(Value::as_str).ok_or_else(|| format!("the answer has no {name}").into())
+}
