@@ -38,6 +38,7 @@ mod steps_left;
 pub mod submit_plan;
 mod use_step_up;
 pub mod verify_evidence;
+pub mod verify_file;
 mod verify_step_up;
 
 pub use error::{FlowError, OAuthError, Refusal};

@@ -15,7 +15,7 @@ use uuid::Uuid;
 struct House {
     realm: Realm,
     server: Server,
-    _copy: Copy,
+    copy: Copy,
 }
 
 /// A version as the server knows it; version 1 is the one that the stack's resource server has published.
@@ -23,14 +23,27 @@ const fn v(version: u64) -> u64 {
     PUBLISHED - 1 + version
 }
 
+/// Subject identifier of the administrator.
+const DORA: &str = "7c1b";
+
+/// What the realm says of the administrator.
+fn dora() -> Value {
+    json!({
+        "sub": DORA, "username": "dora", "enabled": true, "passkeys": [], "service_account": false,
+        "roles": ["marque-admin"],
+    })
+}
+
 impl House {
     async fn open() -> Self {
         let main = Stack::open().await;
         let mut realm = Realm::of(&main);
+        realm.set_user(DORA, dora());
         realm.go_up(Mood::Well).await;
-        let copy = Copy::beside(&main).await;
+        let mut copy = Copy::beside(&main).await;
+        copy.settings = "admin_client_id = \"console\"";
         let server = copy.serve_with(realm.issuer()).await;
-        Self { realm, server, _copy: copy }
+        Self { realm, server, copy }
     }
 
     fn stack(&self) -> &Stack {
@@ -41,8 +54,8 @@ impl House {
     fn token(&self, change: Value) -> String {
         let mut claims = self.realm.access_claims(self.stack());
         claims["azp"] = json!("console");
-        claims["sub"] = json!("7c1b");
-        claims["preferred_username"] = json!("dora");
+        claims["sub"] = json!(DORA);
+        claims["preferred_username"] = json!("somebody");
         claims["realm_access"] = json!({"roles": ["offline_access", "marque-admin"]});
         claims.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
         self.realm.key().sign(TYP_JWT, &claims)
@@ -210,6 +223,12 @@ async fn only_an_administrator_decides_and_only_on_what_she_read() {
         ),
         (403, "roles that are no list", json!({"realm_access": {"roles": "marque-admin"}})),
         (403, "the resource server itself", json!({"azp": rs})),
+        (403, "an application that she signed in to", json!({"azp": "timesheets"})),
+        (401, "no client", json!({"azp": null})),
+        (401, "an old token that is not over", json!({"iat": now() - 302})),
+        (401, "one from the future", json!({"iat": now() + 60})),
+        (401, "one of no time", json!({"iat": null})),
+        (403, "somebody the realm does not know", json!({"sub": "8d2c"})),
     ] {
         let error = if status == 401 { "invalid_token" } else { "insufficient_scope" };
         house.decide_with(what, &house.token(change), &right).await.refused(status, error);
@@ -309,20 +328,80 @@ async fn what_no_catalog_describes_is_refused_unless_the_realm_has_it_shown() {
     reply.because(400, "invalid_authorization_details", "unknown_action").naming("$.steps[0].uses");
 }
 
-/// Keycloak's own tokens: with the role, and without.
+/// The token stays what it was; what the realm says of its user and client changes.
+#[tokio::test]
+async fn the_realm_is_asked_again_about_who_decides() {
+    let house = House::open().await;
+    let list = async |server: &Server, what: &str| {
+        let request = server.stack.http.get(server.stack.url("/catalogs?state=waiting"));
+        Reply::to(what, request.bearer_auth(house.token(json!({})))).await
+    };
+    list(&house.server, "an administrator").await.success(200);
+    for (name, value, text) in [
+        ("roles", json!([]), "no longer"),
+        ("roles", json!(["marque-read"]), "no longer"),
+        ("enabled", json!(false), "enabled user"),
+        ("service_account", json!(true), "service account"),
+        ("service_account", Value::Null, "Marque cannot"),
+    ] {
+        let mut user = dora();
+        user[name] = value;
+        house.realm.set_user(DORA, user);
+        let reply = list(&house.server, text).await;
+        match text {
+            "Marque cannot" => assert_ne!(reply.status, 200, "{}", reply.text),
+            _ => drop(reply.refused(403, "insufficient_scope").naming(text)),
+        }
+    }
+    let mut silent = dora();
+    silent.as_object_mut().unwrap().remove("service_account");
+    house.realm.set_user(DORA, silent);
+    list(&house.server, "an extension that does not say").await.refused(403, "insufficient_scope").naming("service");
+    house.realm.set_user(DORA, dora());
+    list(&house.server, "an administrator again").await.success(200);
+
+    let nobody = house.copy.serve_as(house.realm.issuer(), "").await;
+    list(&nobody, "a server that names no client").await.refused(403, "insufficient_scope").naming("admin_client_id");
+    house.realm.set_client("console", json!({"marque.kind": "agent"}));
+    let other = house.copy.serve_with(house.realm.issuer()).await;
+    list(&other, "a client that is an agent").await.refused(403, "insufficient_scope").naming("marque.kind");
+}
+
+/// Keycloak's own tokens: of a person with the role, without, of other clients and of clients themselves.
 #[tokio::test]
 async fn the_realm_says_who_is_an_administrator() {
-    let stack = Stack::open().await;
-    let admin = Admin::sign_in(&stack).await;
+    const CONSOLE: &str = "it-catalog-console";
+    let main = Stack::open().await;
+    let admin = Admin::sign_in(&main).await;
+    let secret = Uuid::new_v4().to_string();
+    admin.make_console(CONSOLE, main.issuer(), &secret).await;
+    admin.make_user("it-dora", &secret, Some("marque-admin")).await;
+    admin.make_user("it-erin", &secret, None).await;
+    let mut copy = Copy::beside(&main).await;
+    copy.settings = "admin_client_id = \"it-catalog-console\"";
+    let server = copy.serve().await;
     let ask = async |what: &str, token: &str| {
-        Reply::to(what, stack.http.get(stack.url("/catalogs?state=waiting")).bearer_auth(token)).await
+        let request = server.stack.http.get(server.stack.url("/catalogs?state=waiting"));
+        Reply::to(what, request.bearer_auth(token)).await
     };
-    let with = admin.token_of_service("it-catalog-admin", stack.issuer(), Some("marque-admin")).await;
-    let without = admin.token_of_service("it-catalog-nobody", stack.issuer(), None).await;
-    ask("an administrator", &with).await.success(200);
-    ask("no administrator", &without).await.refused(403, "insufficient_scope").naming("marque-admin");
-    ask("a resource server", &stack.access_token().await).await.refused(403, "insufficient_scope");
-    for client in ["it-catalog-admin", "it-catalog-nobody"] {
+    let of = async |name: &str| admin.console_token(CONSOLE, &secret, Some((name, &secret))).await;
+    let dora = of("it-dora").await;
+    ask("an administrator", &dora).await.success(200);
+    ask("no administrator", &of("it-erin").await)
+        .await
+        .refused(403, "insufficient_scope")
+        .naming("carries no realm role");
+    let service = admin.console_token(CONSOLE, &secret, None).await;
+    ask("the client itself", &service).await.refused(403, "insufficient_scope").naming("service account");
+    let other = admin.token_of_service("it-catalog-admin", main.issuer(), Some("marque-admin")).await;
+    ask("another client with the role", &other).await.refused(403, "insufficient_scope").naming("it-catalog-admin");
+    ask("a resource server", &main.access_token().await).await.refused(403, "insufficient_scope");
+    admin.take_role("it-dora", "marque-admin").await;
+    ask("her token after she lost the role", &dora).await.refused(403, "insufficient_scope").naming("no longer");
+    for client in [CONSOLE, "it-catalog-admin"] {
         admin.remove_client(client).await;
+    }
+    for user in ["it-dora", "it-erin"] {
+        admin.remove_user(user).await;
     }
 }

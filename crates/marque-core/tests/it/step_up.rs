@@ -207,14 +207,14 @@ fn a_document_is_shown_only_with_its_own_catalog() {
     let vector = vector();
     let catalog = marque_core::canonical::canonical(&vector["catalog"]);
     let right = Catalog::parse(&catalog).unwrap();
-    assert!(lines(&document(), &right, "en").is_ok());
-    assert!(lines(&document(), &right, "tlh").is_err());
+    assert!(lines(&document(), Some(&right), "en").is_ok());
+    assert!(lines(&document(), Some(&right), "tlh").is_err());
     let mut other = vector["catalog"].clone();
     other["version"] = json!(9);
     let other = Catalog::parse(&marque_core::canonical::canonical(&other)).unwrap();
-    assert!(lines(&document(), &other, "en").is_err());
+    assert!(lines(&document(), Some(&other), "en").is_err());
     let milder = Document { class: marque_core::plan::Class::Read, ..document() };
-    assert!(lines(&milder, &right, "en").is_err());
+    assert!(lines(&milder, Some(&right), "en").is_err());
 }
 
 #[test]
