@@ -19,6 +19,3 @@ alter table intents add column approver_username text;
 drop index intents_live;
 create index intents_live_sub on intents (realm, approver_sub, submitted_at) where state = 'active';
 create index intents_live_username on intents (realm, approver_username, submitted_at) where state = 'active';
-
--- How much a location has in each table is looked at with every upload.
-create index waiting_catalogs_lately on waiting_catalogs (realm, location, uploaded_at);

@@ -64,6 +64,14 @@ pub struct RealmConfig {
     /// What happens to steps whose action no catalog describes: `refuse`, or `show` them as ones that cannot be explained.
     #[serde(default)]
     pub unknown_actions: UnknownActions,
+    /// Octets of catalogs that are kept for one location, all versions together.
+    #[serde(default = "catalog_bytes_per_location")]
+    pub catalog_bytes_per_location: u64,
+}
+
+/// Some hundred versions of a long catalog.
+const fn catalog_bytes_per_location() -> u64 {
+    16 * 1024 * 1024
 }
 
 /// What is wrong with the configuration, and where.

@@ -328,6 +328,123 @@ async fn what_no_catalog_describes_is_refused_unless_the_realm_has_it_shown() {
     reply.because(400, "invalid_authorization_details", "unknown_action").naming("$.steps[0].uses");
 }
 
+#[tokio::test]
+async fn a_location_takes_so_many_versions_a_day() {
+    let house = House::open().await;
+    let earlier: i64 = sqlx::query_scalar(
+        "select count(*) from catalogs where location = $1 and uploaded_at > now() - interval '1 day'",
+    )
+    .bind(house.stack().location())
+    .fetch_one(&house.stack().db)
+    .await
+    .unwrap();
+    let most = 48 - u64::try_from(earlier).unwrap();
+    for version in 2..2 + most {
+        // Every other one waits: both kinds count.
+        let class = if version % 2 == 0 { "change" } else { "read" };
+        assert!(house.publish("within the bound", &house.catalog(version, class)).await.status < 300, "{version}");
+    }
+    let before = house.stack().row_counts().await;
+    let (next, lowered) = (house.catalog(2 + most, "change"), house.catalog(2 + most, "read"));
+    house.publish("one more", &next).await.refused(429, "too_many_requests").naming("48 versions");
+    house.publish("one more that would wait", &lowered).await.refused(429, "too_many_requests").naming("48 versions");
+    assert_eq!(house.stack().row_counts().await, before);
+    let last = house.catalog(1 + most, if most % 2 == 1 { "change" } else { "read" });
+    assert!(house.publish("the last one again", &last).await.status < 300, "what is kept already is answered again");
+    let mut tx = house.stack().db.begin().await.unwrap();
+    for sql in [
+        "set local session_replication_role = replica",
+        "update catalogs set uploaded_at = uploaded_at - interval '25 hours'",
+        "update waiting_catalogs set uploaded_at = uploaded_at - interval '25 hours'",
+    ] {
+        sqlx::query(sql).execute(&mut *tx).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    house.publish("the day after", &next).await.success(201);
+}
+
+#[tokio::test]
+async fn a_location_has_room_for_so_many_octets() {
+    let house = House::open().await;
+    let sql = "select coalesce(sum(octet_length(jws)), 0)::bigint from catalogs where location = $1";
+    let kept: i64 = sqlx::query_scalar(sql).bind(house.stack().location()).fetch_one(&house.stack().db).await.unwrap();
+    // A catalog of the test has some 700 octets as a JWS.
+    let settings = format!("admin_client_id = \"console\"\ncatalog_bytes_per_location = {}", kept + 1500);
+    let server = house.copy.serve_as(house.realm.issuer(), &settings).await;
+    let publish = async |what: &str, catalog: &Value| {
+        let token = house.realm.key().sign(TYP_JWT, &house.realm.access_claims(&server.stack));
+        let body = Key::read(&house.stack().env.clients.rs.key).sign(TYP_CATALOG, catalog);
+        let request = server.stack.http.post(server.stack.url("/catalogs")).bearer_auth(token);
+        Reply::to(what, request.header("content-type", "application/jose").body(body)).await
+    };
+    publish("one that counts", &house.catalog(2, "change")).await.success(201);
+    publish("one that waits", &house.catalog(3, "read")).await.success(202);
+    let before = house.stack().row_counts().await;
+    for class in ["change", "read"] {
+        let reply = publish("one too many", &house.catalog(4, class)).await;
+        reply.refused(400, "access_denied").naming("catalog_bytes_per_location");
+    }
+    assert_eq!(house.stack().row_counts().await, before);
+}
+
+/// `marque catalog` at a running server; answers its exit code and what it said.
+async fn command(args: &[&str], token: Option<&str>) -> (Option<i32>, String, String) {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_marque"));
+    command.arg("catalog").args(args).env_remove("MARQUE_ADMIN_TOKEN").stdin(std::process::Stdio::null());
+    if let Some(token) = token {
+        command.env("MARQUE_ADMIN_TOKEN", token);
+    }
+    let output = command.output().await.unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[tokio::test]
+async fn an_administrator_decides_at_the_command_line() {
+    let house = House::open().await;
+    let (issuer, token) = (house.stack().base.clone(), house.token(json!({})));
+    let at = ["--issuer", issuer.as_str()];
+    let list = async |more: &[&str]| command(&[&["waiting"], &at[..], more].concat(), Some(&token)).await;
+    let none = list(&[]).await;
+    assert_eq!((none.0, none.1.as_str()), (Some(0), "nothing waits\n"), "{}", none.2);
+    let read = house.catalog(2, "read");
+    house.publish("a lowered one", &read).await.success(202);
+    let digest = Digest::of(read.to_string().as_bytes()).to_base64();
+    let folder = house.stack().dir.join(format!("it/{}", Uuid::new_v4()));
+    let (code, out, err) = list(&["--save", folder.to_str().unwrap()]).await;
+    assert_eq!(code, Some(0), "{err}");
+    let milder = "$.actions.rotate_key.class: \"change\" becomes \"read\"";
+    for text in [house.stack().location(), &digest, milder, "1 catalog waits"] {
+        assert!(out.contains(text), "{text}: {out}");
+    }
+    let saved = std::fs::read(folder.join(format!("{digest}.json"))).unwrap();
+    assert_eq!(Digest::of(&saved).to_base64(), digest);
+    std::fs::remove_dir_all(folder).unwrap();
+    let json: Value = serde_json::from_str(&list(&["-o", "json"]).await.1).unwrap();
+    assert_eq!(json["catalogs"][0]["sha256"], digest.as_str());
+
+    let (version, location) = (v(2).to_string(), house.stack().location());
+    let decide = async |word: &str, sha256: &str, token: Option<&str>| {
+        let args = [&[word, location, "--version", &version, "--sha256", sha256], &at[..]].concat();
+        command(&args, token).await
+    };
+    let other = Digest::of(b"another").to_base64();
+    let (code, _, err) = decide("accept", &other, Some(&token)).await;
+    assert!(code == Some(1) && err.contains("(conflict)"), "{err}");
+    let (code, _, err) = decide("accept", &digest, Some(&house.token(json!({"azp": "timesheets"})))).await;
+    assert!(code == Some(1) && err.contains("administration client"), "{err}");
+    let (code, _, err) = decide("accept", &digest, None).await;
+    assert!(code == Some(2) && err.contains("MARQUE_ADMIN_TOKEN"), "{err}");
+    let (code, _, err) = command(&["waiting", "--issuer", "http://marque.example/realms/demo"], Some(&token)).await;
+    assert!(code == Some(2) && err.contains("https"), "{err}");
+    assert_eq!(house.class_of_a_rotation().await, (json!("change"), json!(v(1))));
+    let (code, out, err) = decide("accept", &digest, Some(&token)).await;
+    assert!(code == Some(0) && out.contains("is accepted, by dora"), "{out}{err}");
+    assert_eq!(house.class_of_a_rotation().await, (json!("read"), json!(v(2))));
+    let (code, _, err) = decide("refuse", &digest, Some(&token)).await;
+    assert!(code == Some(1) && err.contains("accepted already"), "{err}");
+}
+
 /// The token stays what it was; what the realm says of its user and client changes.
 #[tokio::test]
 async fn the_realm_is_asked_again_about_who_decides() {

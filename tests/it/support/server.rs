@@ -95,6 +95,12 @@ impl Copy {
         Self::fill(stack, url, Some((admin, name))).await
     }
 
+    /// The stack's database itself, for a server with other settings beside the stack's own.
+    pub fn original(stack: &Stack) -> Self {
+        let url = url_of(&stack.dir, stack.db.connect_options().get_database().unwrap());
+        Self { settings: "", stack: stack.clone(), url, admin: None }
+    }
+
     /// A copy in another Postgres server.
     pub async fn within(stack: &Stack, postgres: &Postgres) -> Self {
         Self::fill(stack, postgres.url.clone(), None).await

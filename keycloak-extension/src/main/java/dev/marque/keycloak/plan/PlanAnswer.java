@@ -3,6 +3,8 @@ package dev.marque.keycloak.plan;
 import java.util.ArrayList;
 import java.util.List;
 
+import com.fasterxml.jackson.databind.JsonNode;
+
 /** Marque's signed answer to a plan request, verified, together with the lines rendered from it. */
 public final class PlanAnswer extends VerifiedAnswer {
 
@@ -25,8 +27,8 @@ public final class PlanAnswer extends VerifiedAnswer {
             throw new PlanRefused("the plan is of another issuer, intent or realm");
         }
         List<Catalog> catalogs = new ArrayList<>();
-        for (String compact : answer.texts("catalogs")) {
-            catalogs.add(catalog(compact, clients));
+        for (JsonNode compact : answer.elements("catalogs")) {
+            catalogs.add(catalog(compact.asText(), clients));
         }
         return new PlanAnswer(plan, nonce(answer), Catalogs.of(plan, catalogs));
     }
