@@ -438,7 +438,7 @@ async fn a_call_that_no_catalog_describes_is_asked_about_as_one_that_cannot_be_e
     let is_shown = lines.iter().any(|line| line.as_str().is_some_and(|line| line.contains("CANNOT BE EXPLAINED")));
     assert!(is_shown, "{seen}");
     assert_eq!(permit(&evaluate("the approved call").await)["step"], "odd");
-    refused(&evaluate("once").await, "step_up_required");
+    refused(&evaluate("once").await, "uses_exhausted");
 }
 
 /// Puts a step-up that waits into the rows, for tests of who is told about it. The intent must be active for that.
