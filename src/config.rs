@@ -46,6 +46,10 @@ pub struct RealmConfig {
     pub keycloak_client_id: String,
     /// Marque's client for signing in at the receipt page.
     pub web_client_id: String,
+    /// The client that administrators sign in with: decisions on catalogs are taken from its tokens alone. Without it
+    /// nobody decides.
+    #[serde(default)]
+    pub admin_client_id: Option<String>,
     /// WebAuthn relying party id of the realm's passkeys.
     pub rp_id: String,
     /// Origins at which the realm's approval page is served.
@@ -60,6 +64,14 @@ pub struct RealmConfig {
     /// What happens to steps whose action no catalog describes: `refuse`, or `show` them as ones that cannot be explained.
     #[serde(default)]
     pub unknown_actions: UnknownActions,
+    /// Octets of catalogs that are kept for one location, all versions together.
+    #[serde(default = "catalog_bytes_per_location")]
+    pub catalog_bytes_per_location: u64,
+}
+
+/// Some hundred versions of a long catalog.
+const fn catalog_bytes_per_location() -> u64 {
+    16 * 1024 * 1024
 }
 
 /// What is wrong with the configuration, and where.
@@ -118,6 +130,12 @@ impl RealmConfig {
             return Err(format!("issuer: must end in /realms/{}", self.name));
         }
         Url::parse(&self.keycloak_issuer).map_err(|error| format!("keycloak_issuer: {error}"))?;
+        if [&self.keycloak_client_id, &self.web_client_id]
+            .into_iter()
+            .any(|own| self.admin_client_id.as_ref() == Some(own))
+        {
+            return Err("admin_client_id: must be a client of its own, not one of Marque's".into());
+        }
         self.check_relying_party()
     }
 
@@ -176,6 +194,11 @@ mod tests {
         assert!(refused("shared_rp_host_accepted = true", "").contains("rp_id"));
         assert!(refused("http://localhost:7410\"]", "http://localhost:7410/\"]").contains("not an origin"));
         assert!(refused("trust_domain", "trust_domian").contains("trust_domian"));
+        let administered = |client: &str| check(&format!("{GOOD}\nadmin_client_id = \"{client}\""));
+        assert_eq!(administered("marque-console"), Ok(()));
+        for own in ["marque", "marque-web"] {
+            assert!(administered(own).is_err_and(|message| message.contains("realms[0].admin_client_id")), "{own}");
+        }
         let unknown = |word: &str| check(&format!("{GOOD}\nunknown_actions = \"{word}\""));
         assert_eq!((unknown("refuse"), unknown("show")), (Ok(()), Ok(())));
         assert!(unknown("allow").is_err_and(|message| message.contains("unknown_actions")));

@@ -43,7 +43,7 @@ fn the_page_of_endpoints_is_up_to_date() {
             Caller::Client => "a client of the realm: `private_key_jwt` and a DPoP proof",
             Caller::ResourceServer => "a resource server: an access token of the realm whose only audience is Marque",
             Caller::Administrator => {
-                "an administrator: an access token of the realm whose only audience is Marque, with the realm role `marque-admin`"
+                "an administrator: a fresh access token of the realm for the client `admin_client_id`, whose only audience is Marque, with the realm role `marque-admin`"
             }
             Caller::Extension => "the realm's extension: a message that the realm signed for this plan",
             Caller::Browser => "a browser that began here, or is signed in as the plan's user",

@@ -124,7 +124,7 @@ fn confidential(client: &Client, jwks: &Value, attributes: &Value) -> Value {
 
 fn records_client(env: &Env, fixture: &Fixture, jwks: &Value) -> Value {
     let attributes = json!({
-        "marque.kind": "resource-server", "marque.locations": fixture.location, "marque.resolve_by_subject": "true",
+        "marque.kind": "resource-server", "marque.locations": fixture.location, "marque.resolve_by_subject": "username",
     });
     let mut client = confidential(&fixture.records, jwks, &attributes);
     client["protocolMappers"] = json!([{

@@ -257,6 +257,7 @@ impl Bringing {
             format!("keycloak_issuer = {}", quoted(&format!("{keycloak}/realms/{REALM}"))),
             "keycloak_client_id = \"marque\"".to_owned(),
             "web_client_id = \"marque-web\"".to_owned(),
+            "admin_client_id = \"marque-console\"".to_owned(),
             "rp_id = \"localhost\"".to_owned(),
             format!("rp_origins = [{}]", quoted(&keycloak)),
             "shared_rp_host_accepted = true".to_owned(),

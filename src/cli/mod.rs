@@ -29,7 +29,7 @@ enum Command {
     Serve(serve::Args),
     /// Check a call against a plan, find what is wide in it, compare two plans. Offline, from files alone.
     Plan(plan::Args),
-    /// Check a catalog before it is published, draft one from what a service says of itself. Offline, from files alone.
+    /// Check or draft a catalog, offline, from files alone; decide on those that wait at a running server.
     Catalog(catalog::Args),
     /// Export and verify evidence of approvals.
     Evidence(evidence::Args),

@@ -21,12 +21,12 @@ use super::realm_login::{Begun, Callback, Errand, begin_login, finish_login};
 use super::verify_evidence::{ApprovedClaim, Decision, DeniedClaim, Proven, verify_payload};
 use super::{Context, FlowError, OAuthError, Refusal, approve_step_up, parse_intent_id, receipt};
 use crate::keys::Purpose;
-use crate::store::approvals::COUNTER_INDEX;
+use crate::store::approvals::{Approved, COUNTER_INDEX};
 use crate::store::intents::Intent;
 use crate::store::logins::LoginRow;
 use crate::{random, store};
 use marque_core::canonical::{Digest, decode, encode};
-use marque_core::evidence::{Payload, signing_input, write};
+use marque_core::evidence::{Credential, Payload, signing_input, write};
 use marque_core::lifecycle::{Event, IntentState};
 use marque_core::plan::{Class, ResolvedPlan};
 use marque_core::reason::Reason;
@@ -284,13 +284,27 @@ async fn keep(
 ) -> Result<(), FlowError> {
     let key = cx.realm.keyring.key(Purpose::Evidence)?;
     let file = write(payload, key.public_jwk(), &key.sign_raw(&signing_input(payload))?);
-    let credential_id = decode(&payload.credential.id).unwrap_or_default();
-    match store::approvals::insert(tx, intent_id, &file, &credential_id, proven.sign_count, now).await {
-        Ok(true) => Ok(()),
-        Err(error) if !store::violates(&error, COUNTER_INDEX) => Err(error.into()),
-        _ => {
-            let text = "the passkey's counter was used before: the assertion was replayed or the passkey was copied";
-            Err(Refusal::new(OAuthError::InvalidGrant, text).because(Reason::EvidenceInvalid).into())
+    let approved = Approved { intent_id, step_up_id: None };
+    keep_evidence(tx, approved, &file, &payload.credential, proven.sign_count, now).await?;
+    Ok(store::intents::note_approver(tx, intent_id, &proven.sub, &proven.username).await?)
+}
+
+/// Keeps an evidence file, unless the passkey's counter was seen in any approval.
+pub(super) async fn keep_evidence(
+    tx: &mut sqlx::PgConnection,
+    approved: Approved,
+    file: &[u8],
+    credential: &Credential,
+    sign_count: u32,
+    now: OffsetDateTime,
+) -> Result<(), FlowError> {
+    let credential_id = decode(&credential.id).unwrap_or_default();
+    let kept = store::approvals::insert(tx, approved, file, &credential_id, sign_count, now).await;
+    kept.map_err(|error| {
+        if !store::violates(&error, COUNTER_INDEX) {
+            return error.into();
         }
-    }
+        let text = "the passkey's counter was used before: the assertion was replayed or the passkey was copied";
+        Refusal::new(OAuthError::InvalidGrant, text).because(Reason::EvidenceInvalid).into()
+    })
 }

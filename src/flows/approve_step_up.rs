@@ -7,7 +7,7 @@
 //! 4. Assemble the evidence and verify all of it; the passkey is the pinned one and still hers.
 //! 5. In one transaction: still pending, the display's nonce is used, the counter is new; keep the evidence.
 
-use super::approve_plan::{DISPLAY, check_request, signing_jwk};
+use super::approve_plan::{DISPLAY, check_request, keep_evidence, signing_jwk};
 use super::check_passkey::check_passkey;
 use super::id_token::IdToken;
 use super::realm_login::{Begun, Errand, begin_login};
@@ -15,10 +15,11 @@ use super::verify_evidence::{ApprovedClaim, Decision};
 use super::verify_step_up::{ProvenStepUp, parse_claim, verify_step_up};
 use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id};
 use crate::keys::Purpose;
+use crate::store::approvals::Approved;
 use crate::store::logins::LoginRow;
-use crate::store::step_ups::{COUNTER_INDEX, StepUpRow};
+use crate::store::step_ups::StepUpRow;
 use crate::{random, store};
-use marque_core::canonical::{Digest, decode, encode};
+use marque_core::canonical::{Digest, encode};
 use marque_core::evidence::{signing_input, write};
 use marque_core::plan::Class;
 use marque_core::reason::Reason;
@@ -75,11 +76,14 @@ pub async fn answer_step_up_request(
     expect_open(cx, &mut conn, &row).await.map_err(gone)?;
     let (now, nonce) = (cx.app.clock.now(), random::bytes32()?);
     store::logins::insert_display(&mut conn, &nonce, row.intent_id, Some(id), now + DISPLAY).await?;
-    let answer = json!({
+    let mut answer = json!({
         "iss": cx.issuer(), "aud": cx.realm.config.keycloak_issuer, "step_up_id": step_up_id, "version": 1,
-        "document": encode(&row.document), "catalog": row.catalog, "nonce": encode(&nonce),
+        "document": encode(&row.document), "nonce": encode(&nonce),
         "iat": now.unix_timestamp(), "exp": (now + DISPLAY).unix_timestamp(),
     });
+    if let (Some(members), Some(catalog)) = (answer.as_object_mut(), row.catalog) {
+        members.insert("catalog".into(), catalog.into());
+    }
     Ok(cx.realm.keyring.sign(Purpose::StepUpAnswer, &answer)?)
 }
 
@@ -172,7 +176,8 @@ async fn approve(
     if !store::logins::use_display(&mut tx, nonce, login.intent_id, step_up_id, now).await? {
         return Err(invalid("the page was open too long or answered already: open the call again").into());
     }
-    keep(&mut tx, cx, &payload, &proven, row.step_up_id, now).await?;
+    let approved = Approved { intent_id: row.intent_id, step_up_id };
+    keep(&mut tx, cx, &payload, &proven, approved, now).await?;
     store::step_ups::set_state(&mut tx, row.step_up_id, "approved", None).await?;
     tx.commit().await?;
     tracing::info!(step_up = %row.step_up_id, document = %payload.document_digest, "step_up.approved");
@@ -215,19 +220,10 @@ async fn keep(
     cx: Context<'_>,
     payload: &StepUpPayload,
     proven: &ProvenStepUp,
-    step_up_id: Uuid,
+    approved: Approved,
     now: OffsetDateTime,
 ) -> Result<(), FlowError> {
     let key = cx.realm.keyring.key(Purpose::StepUpEvidence)?;
     let file = write(payload, key.public_jwk(), &key.sign_raw(&signing_input(payload))?);
-    let credential_id = decode(&payload.credential.id).unwrap_or_default();
-    let kept = store::step_ups::insert_approval(tx, step_up_id, &file, &credential_id, proven.sign_count, now).await;
-    match kept {
-        Ok(true) => Ok(()),
-        Err(error) if !store::violates(&error, COUNTER_INDEX) => Err(error.into()),
-        _ => {
-            let text = "the passkey's counter was used before: the assertion was replayed or the passkey was copied";
-            Err(invalid(text).into())
-        }
-    }
+    keep_evidence(tx, approved, &file, &payload.credential, proven.sign_count, now).await
 }

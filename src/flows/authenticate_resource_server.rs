@@ -5,6 +5,7 @@
 //! 3. Not over.
 //! 4. Its client is an enabled resource server of the realm.
 
+use super::live_intents::UserProperty;
 use super::{Context, FlowError, OAuthError, Refusal};
 use crate::keycloak::ClientRecord;
 use marque_core::jws::{self, JwsError, Verified};
@@ -29,10 +30,14 @@ impl ResourceServer {
         &self.record.jwks
     }
 
-    /// Whether it may ask for decisions by a user's name instead of a token: the attribute
-    /// `marque.resolve_by_subject` is `true`.
-    pub fn resolves_by_subject(&self) -> bool {
-        self.record.attributes.get("marque.resolve_by_subject").is_some_and(|value| value == "true")
+    /// Whether it may ask for decisions by a user's name instead of a token, and by which of her names: the attribute
+    /// `marque.resolve_by_subject` is `sub` (or `true`) or `username`.
+    pub fn resolves_by(&self) -> Option<UserProperty> {
+        match self.record.attributes.get("marque.resolve_by_subject").map(String::as_str) {
+            Some("sub" | "true") => Some(UserProperty::Sub),
+            Some("username") => Some(UserProperty::Username),
+            _ => None,
+        }
     }
 
     /// The location that a request is about: the stated one, or the only one that it answers for.

@@ -2,8 +2,7 @@
 //!
 //! 1. It waits: nobody decided on it, and no newer upload followed it.
 //! 2. The decision names the digest of what waits, so that what was read is what is accepted.
-//! 3. A resource server does not decide on its own catalog.
-//! 4. Who decided, and when, is kept; an accepted one gets Marque's signed admission.
+//! 3. Who decided, and when, is kept; an accepted one gets Marque's signed admission.
 
 use super::authenticate_administrator::Administrator;
 use super::catalog_admission::admit;
@@ -41,8 +40,7 @@ impl Decision<'_> {
 /// Decides on a waiting catalog; answers when.
 ///
 /// # Errors
-/// Not found; gone if it was decided or has lapsed; conflict if its digest is another one; `insufficient_scope` for the
-/// resource server itself.
+/// Not found; gone if it was decided or has lapsed; conflict if its digest is another one.
 pub async fn decide_catalog(
     cx: Context<'_>,
     administrator: &Administrator,
@@ -55,10 +53,6 @@ pub async fn decide_catalog(
     let row = find_waiting(&mut tx, realm, decision).await?;
     let catalog = kept(&row.jws)?;
     expect_same(&catalog, decision)?;
-    if administrator.client_id == row.client_id {
-        let text = "a resource server does not decide on its own catalog: use another client";
-        return Err(Refusal::new(OAuthError::InsufficientScope, text).into());
-    }
     let kept = NewDecision {
         location: decision.location,
         version: row.version,

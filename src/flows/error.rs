@@ -49,6 +49,8 @@ pub enum OAuthError {
     Gone,
     /// It was decided differently already.
     Conflict,
+    /// RFC 6585 §4: it may be asked again later.
+    TooManyRequests,
 }
 
 impl OAuthError {
@@ -73,6 +75,7 @@ impl OAuthError {
             Self::NotFound => "not_found",
             Self::Gone => "gone",
             Self::Conflict => "conflict",
+            Self::TooManyRequests => "too_many_requests",
         }
     }
 }

@@ -4,6 +4,7 @@
 use super::grant_intent::load_evidence;
 use super::{Context, FlowError};
 use crate::store;
+use crate::store::intents::UserKey;
 use marque_core::canonical::canonical_text;
 use marque_core::envelope::Envelope;
 use marque_core::facts::Facts;
@@ -22,10 +23,49 @@ const REMEMBERED: u64 = 1_000;
 pub struct Approved {
     /// The intent.
     pub intent_id: Uuid,
-    /// The user, as the plan names her: user name or subject identifier.
-    pub user: String,
+    /// Subject identifier of who approved it.
+    pub sub: String,
+    /// Her user name when she did.
+    pub username: String,
     /// Everything that the plan permits.
     pub envelope: Envelope,
+}
+
+/// By which of her names at the realm a resource server knows a user. Each has one kind, and never both: a user name
+/// that is spelled as somebody's subject identifier finds nothing of hers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserProperty {
+    /// The subject identifier.
+    Sub,
+    /// The user name.
+    Username,
+}
+
+impl UserProperty {
+    /// A user by her name of this kind.
+    pub const fn of(self, name: &str) -> UserKey<'_> {
+        match self {
+            Self::Sub => UserKey::Sub(name),
+            Self::Username => UserKey::Username(name),
+        }
+    }
+
+    /// The name of this kind of who approved a plan.
+    pub fn name_of(self, approved: &Approved) -> &str {
+        match self {
+            Self::Sub => &approved.sub,
+            Self::Username => &approved.username,
+        }
+    }
+}
+
+impl Approved {
+    fn is_of(&self, user: UserKey<'_>) -> bool {
+        match user {
+            UserKey::Sub(sub) => self.sub == sub,
+            UserKey::Username(username) => self.username == username,
+        }
+    }
 }
 
 /// Approved plans whose evidence was verified, by intent.
@@ -37,14 +77,14 @@ impl Default for Verified {
     }
 }
 
-/// The live intents of one user, as their plans name her, or of all, that have a step at a location.
+/// The live intents that one user approved, or all, that have a step at a location.
 ///
 /// # Errors
 /// When the database cannot be asked.
 pub(super) async fn find(
     cx: Context<'_>,
     location: &str,
-    user: Option<&str>,
+    user: Option<UserKey<'_>>,
     limit: i64,
 ) -> Result<Vec<Arc<Approved>>, FlowError> {
     let text = format!("\"location\":{}", canonical_text(&json!(location)));
@@ -55,7 +95,7 @@ pub(super) async fn find(
     let mut live = Vec::new();
     for intent_id in found {
         let approved = approved(cx, intent_id).await?;
-        live.extend(approved.filter(|approved| user.is_none_or(|user| user == approved.user)));
+        live.extend(approved.filter(|approved| user.is_none_or(|user| approved.is_of(user))));
     }
     Ok(live)
 }
@@ -72,7 +112,7 @@ async fn approved(cx: Context<'_>, intent_id: Uuid) -> Result<Option<Arc<Approve
         loaded => loaded?,
     };
     let envelope = Envelope::of(&proven.plan).map_err(FlowError::internal)?;
-    let approved = Arc::new(Approved { intent_id, user: proven.plan.user.name().to_owned(), envelope });
+    let approved = Arc::new(Approved { intent_id, sub: proven.sub, username: proven.username, envelope });
     remembered.insert(intent_id, approved.clone()).await;
     Ok(Some(approved))
 }

@@ -39,6 +39,7 @@ pub mod submit_plan;
 mod use_step_up;
 pub mod verified_tokens;
 pub mod verify_evidence;
+pub mod verify_file;
 mod verify_step_up;
 
 pub use error::{FlowError, OAuthError, Refusal};

@@ -3,7 +3,8 @@
 //! 1. The JWS is by a key that the realm registered for this very client, and says so itself.
 //! 2. It describes a location that the client answers for.
 //! 3. Versions only go up; the same octets again are answered again.
-//! 4. One that makes something milder than any admitted version had it waits for an administrator; others are admitted.
+//! 4. There is room: so many versions a day, so many octets in all.
+//! 5. One that makes something milder than any admitted version had it waits for an administrator; others are admitted.
 
 use super::authenticate_resource_server::ResourceServer;
 use super::catalog_admission::{admit, is_admitted};
@@ -16,6 +17,10 @@ use marque_core::jws::{self, KeySet};
 use marque_core::names;
 use marque_core::plan::CatalogRef;
 use sqlx::PgConnection;
+use time::Duration;
+
+/// Versions that are taken for one location within a day, whatever becomes of them: a release every half an hour.
+const VERSIONS_A_DAY: i64 = 48;
 
 /// What became of an upload.
 #[derive(Clone, Debug)]
@@ -29,7 +34,8 @@ pub enum Published {
 /// Publishes a catalog.
 ///
 /// # Errors
-/// `invalid_request` with what is wrong and where, conflict if the version does not go up or was refused.
+/// `invalid_request` with what is wrong and where, conflict if the version does not go up or was refused, a refusal that
+/// names the bound if there is no room.
 pub async fn publish_catalog(
     cx: Context<'_>,
     resource_server: &ResourceServer,
@@ -60,6 +66,7 @@ pub async fn publish_catalog(
     }
     let newest = admitted.first().map_or(0, |newest| newest.document().version);
     expect_successor(&catalog, newest, waiting.map_or(0, |row| row.version))?;
+    expect_room(cx, &mut tx, &document.location, compact).await?;
     keep(cx, &mut tx, resource_server, &catalog, compact, lowered.is_empty()).await?;
     tx.commit().await?;
     let (location, version) = (&document.location, document.version);
@@ -105,6 +112,26 @@ fn expect_successor(catalog: &Catalog, admitted: u64, waiting: i64) -> Result<()
     let newest = admitted.max(waiting.try_into().unwrap_or(0));
     if catalog.document().version <= newest {
         return Err(Refusal::new(OAuthError::Conflict, format!("$.version: must be above {newest}")));
+    }
+    Ok(())
+}
+
+/// A location has room for so many versions a day, and for so many octets in all: every version stays for ever, and
+/// each is compared with what follows.
+async fn expect_room(cx: Context<'_>, conn: &mut PgConnection, location: &str, compact: &str) -> Result<(), FlowError> {
+    let since = cx.app.clock.now() - Duration::days(1);
+    let kept = store::catalogs::kept(conn, cx.realm_name(), location, since).await?;
+    if kept.lately >= VERSIONS_A_DAY {
+        let text = format!("{VERSIONS_A_DAY} versions for this location came within a day: publish this one later");
+        return Err(Refusal::new(OAuthError::TooManyRequests, text).into());
+    }
+    let (most, length) = (cx.realm.config.catalog_bytes_per_location, compact.len() as u64);
+    if kept.bytes.unsigned_abs().saturating_add(length) > most {
+        let text = format!(
+            "the catalogs kept for this location would have more than {most} octets: the operator of Marque decides on \
+             more (catalog_bytes_per_location)"
+        );
+        return Err(Refusal::new(OAuthError::AccessDenied, text).into());
     }
     Ok(())
 }

@@ -16,8 +16,9 @@ use super::authenticate_client::AuthenticatedClient;
 use super::authenticate_resource_server::answers_for;
 use super::grant_intent::load_evidence;
 use super::submit_plan::PRESENTED_BYTES;
-use super::use_step_up::{Presenter, step_ups};
+use super::use_step_up::{Presenter, shows, step_ups};
 use super::verify_evidence::Proven;
+use super::verify_step_up::read_catalog;
 use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id};
 use crate::store::step_ups::{NewStepUp, StepUpRow};
 use crate::{random, store};
@@ -31,7 +32,7 @@ use marque_core::jws::{self, JwsError, KeySet};
 use marque_core::plan::Agent;
 use marque_core::reason::Reason;
 use marque_core::step_up::challenge::{Challenge, Expected};
-use marque_core::step_up::document::{Document, Person, ShownArgument, ShownResource};
+use marque_core::step_up::document::{Document, Person, ShownArgument, ShownRecord, ShownResource};
 use marque_core::step_up::lines::lines;
 use marque_core::timestamp::{self, Timestamp};
 use marque_core::{limits, names};
@@ -106,7 +107,9 @@ pub async fn request_step_up(
     let approval = call.approval();
     let waiting =
         store::step_ups::find_pending(&mut tx, intent_id, &step.id, &client.jkt, approval.as_bytes(), now).await?;
-    let requested = match waiting {
+    let is_same = |document: &[u8]| Document::from_canonical(document).is_ok_and(|document| shows(&document, &call));
+    let waiting = waiting.into_iter().find(|(_, document)| is_same(document));
+    let requested = match waiting.map(|(step_up_id, _)| step_up_id) {
         Some(step_up_id) => find_earlier(cx, &mut tx, step_up_id, now).await?,
         None => keep(cx, &mut tx, (&challenge, client), (&evidence, &proven), (step, &late), now).await?,
     };
@@ -231,13 +234,9 @@ async fn keep(
     let plan_ends = OffsetDateTime::from_unix_timestamp(proven.plan.expires_at().map_err(FlowError::internal)?);
     let plan_ends = plan_ends.map_err(FlowError::internal)?;
     let (pending_until, expires_at) = (plan_ends.min(now + PENDING), plan_ends.min(now + GOOD));
+    // None for a location without a catalog: what was signed as one that cannot be explained is asked about as such.
     let at = proven.plan.catalogs.iter().position(|catalog| catalog.location == step.location);
-    let catalog = at.and_then(|at| evidence.payload.catalogs.get(at));
-    // A step that no catalog describes can be signed where the realm has it shown; its calls cannot without any catalog.
-    let catalog = catalog.ok_or_else(|| {
-        let reason = Reason::UnknownLocation;
-        Refusal::new(OAuthError::AccessDenied, reason.meaning()).because(reason).about(&challenge.intent.id)
-    })?;
+    let catalog = at.and_then(|at| evidence.payload.catalogs.get(at)).map(String::as_str);
     let document = document(challenge, step, late, (evidence, proven), step_up_id, (catalog, expires_at))?;
     let canonical = document.canonical();
     let row = NewStepUp {
@@ -264,11 +263,10 @@ fn document(
     late: &[LateValue],
     (evidence, proven): (&Evidence, &Proven),
     step_up_id: Uuid,
-    (catalog, expires_at): (&str, OffsetDateTime),
+    (catalog, expires_at): (Option<&str>, OffsetDateTime),
 ) -> Result<Document, FlowError> {
     let call = challenge.call();
-    let octets = jws::unverified_payload(catalog).map_err(FlowError::internal)?;
-    let described = Catalog::parse(&octets).map_err(FlowError::internal)?;
+    let described = catalog.map(read_catalog).transpose().map_err(FlowError::internal)?;
     let expires_at = timestamp::format(expires_at.unix_timestamp()).and_then(Timestamp::try_from);
     let document = Document {
         version: 1,
@@ -286,7 +284,8 @@ fn document(
         args: ShownArgument::of(&call, late, &proven.plan),
         approval: call.approval(),
         reason: challenge.reason.clone(),
-        catalog: described.reference(),
+        records: ShownRecord::of(&call),
+        catalog: described.as_ref().map(Catalog::reference),
         expires_at: expires_at.map_err(FlowError::internal)?,
     };
     let refuse = |text: String| {
@@ -295,8 +294,8 @@ fn document(
     };
     let bytes = document.canonical();
     Document::from_canonical(&bytes).map_err(|refused| refuse(refused.to_string()))?;
-    lines(&document, &described, "en").map_err(refuse)?;
-    if bytes.len() + catalog.len() > PRESENTED_BYTES {
+    lines(&document, described.as_ref(), "en").map_err(refuse)?;
+    if bytes.len() + catalog.map_or(0, str::len) > PRESENTED_BYTES {
         return Err(refuse(format!("at most {PRESENTED_BYTES} bytes can be, its catalog included")).into());
     }
     Ok(document)

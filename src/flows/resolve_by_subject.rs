@@ -1,6 +1,6 @@
 //! A decision by a user's name, for a resource server that is switched to it: no token, no proof, no charge.
 //!
-//! 1. The resource server is switched to it, and answers for the location.
+//! 1. The resource server is switched to it, by one kind of names, and answers for the location.
 //! 2. The live intents of the named user there, from verified evidence, the newest first.
 //! 3. The same `decide` as everywhere, with the uses so far. The first intent that permits decides; of several
 //!    refusals the one that came closest is told.
@@ -56,15 +56,13 @@ pub async fn resolve_by_subject(
     named: &Named,
 ) -> Result<Advised, FlowError> {
     let location = resource_server.location(named.location.as_deref())?;
-    if !resource_server.resolves_by_subject() {
-        return Ok(refused(Reason::TokenMissing));
-    }
+    let Some(property) = resource_server.resolves_by() else { return Ok(refused(Reason::TokenMissing)) };
     if named.kind != USER {
         return Ok(refused(Reason::NoLiveIntent));
     }
     let call = Call { location: location.to_owned(), ..named.call.clone() };
     let mut closest = refused(Reason::NoLiveIntent);
-    for approved in live_intents::find(cx, location, Some(&named.id), live_intents::INTENTS).await? {
+    for approved in live_intents::find(cx, location, Some(property.of(&named.id)), live_intents::INTENTS).await? {
         match judge(cx, &approved, &call).await? {
             permit @ Advised::Permit { .. } => return Ok(permit),
             refused if reason(&refused) > reason(&closest) => closest = refused,

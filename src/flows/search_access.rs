@@ -9,7 +9,7 @@
 use super::authenticate_resource_server::ResourceServer;
 use super::envelopes::carried;
 use super::evaluate_access::verify_token;
-use super::live_intents::{self, facts_now};
+use super::live_intents::{self, UserProperty, facts_now};
 use super::properties::Properties;
 use super::resolve_by_subject::USER;
 use super::steps_left::{Left, StepsLeft};
@@ -104,10 +104,12 @@ pub async fn search_access(
     let mut looking = Looking { search, location, now: cx.now_secs(), left: CANDIDATES, found: Found::default() };
     if search.subject_kind == AGENT {
         look_at_token(cx, &mut looking).await?;
-    } else if !resource_server.resolves_by_subject() {
+    } else if let Some(property) = resource_server.resolves_by() {
+        if search.subject_kind == USER {
+            look_at_users(cx, &mut looking, property).await?;
+        }
+    } else {
         looking.found.reason = Some(Reason::TokenMissing);
-    } else if search.subject_kind == USER {
-        look_at_users(cx, &mut looking).await?;
     }
     Ok(looking.found)
 }
@@ -144,16 +146,21 @@ async fn look_at_token(cx: Context<'_>, looking: &mut Looking<'_>) -> Result<(),
     Ok(())
 }
 
-async fn look_at_users(cx: Context<'_>, looking: &mut Looking<'_>) -> Result<(), FlowError> {
+async fn look_at_users(cx: Context<'_>, looking: &mut Looking<'_>, property: UserProperty) -> Result<(), FlowError> {
     let (user, limit) = match looking.search.target {
         Target::Subject => (None, INTENTS),
-        Target::Resource | Target::Action => (Some(looking.search.subject_id.as_str()), live_intents::INTENTS),
+        Target::Resource | Target::Action => (Some(property.of(&looking.search.subject_id)), live_intents::INTENTS),
     };
     for approved in live_intents::find(cx, &looking.location, user, limit).await? {
         let envelope = &approved.envelope;
         if envelope.steps.iter().any(|step| looking.concerns(step)) {
             let facts = facts_now(cx, approved.intent_id, envelope).await?;
-            looking.at(&Holding { subject: &approved.user, intent_id: approved.intent_id, envelope, facts });
+            looking.at(&Holding {
+                subject: property.name_of(&approved),
+                intent_id: approved.intent_id,
+                envelope,
+                facts,
+            });
         }
     }
     Ok(())

@@ -32,8 +32,8 @@ pub(super) struct Presenter<'a> {
 #[derive(Clone, Debug, Default)]
 pub(super) struct StepUps {
     asked: u64,
-    approval: Option<Digest>,
-    unused: Vec<(Uuid, String)>,
+    /// Each with its step and the digest that the decision knows it by.
+    unused: Vec<(Uuid, String, Digest)>,
 }
 
 /// Reads the step-ups of an intent whose ledger is locked, if any of these steps asks for one.
@@ -51,15 +51,25 @@ pub(super) async fn step_ups(
     let asked = store::step_ups::count_others(tx, intent_id, presenter.jkt, approval.as_bytes(), now).await?;
     let mut unused = Vec::new();
     for row in store::step_ups::unused(tx, intent_id, presenter.jkt, approval.as_bytes(), now).await? {
+        let Some(step) = steps.iter().find(|step| step.id == row.step_id) else { continue };
         match proven(cx, &row.evidence) {
-            Ok(document) if is_of(&document, row.step_up_id, presenter, approval, now) => {
-                unused.push((row.step_up_id, document.step));
+            Ok(document) if !is_of(&document, row.step_up_id, presenter, approval, now) || document.step != step.id => {
+                tracing::error!(step_up = %row.step_up_id, "step_up.of_another_call");
             }
-            Ok(_) => tracing::error!(step_up = %row.step_up_id, "step_up.of_another_call"),
+            // The records say something else now: the person approved what they said then.
+            Ok(document) if !shows(&document, &call.seen_by(step)) => {
+                tracing::info!(step_up = %row.step_up_id, "step_up.of_other_records");
+            }
+            Ok(_) => unused.push((row.step_up_id, step.id.clone(), call.approval_for(&step.id))),
             Err(error) => tracing::error!(step_up = %row.step_up_id, error, "step_up.invalid"),
         }
     }
-    Ok(StepUps { asked, approval: (!unused.is_empty()).then_some(approval), unused })
+    Ok(StepUps { asked, unused })
+}
+
+/// Whether a document shows the very records that a call comes with.
+pub(super) fn shows(document: &Document, call: &Call) -> bool {
+    document.call().is_ok_and(|shown| shown.records == call.records)
 }
 
 fn proven(cx: Context<'_>, file: &[u8]) -> Result<Document, String> {
@@ -94,7 +104,11 @@ fn is_of(
 impl StepUps {
     /// The facts with what is known of step-ups.
     pub fn known_to(&self, facts: Facts) -> Facts {
-        Facts { approvals: self.approval.into_iter().collect(), step_ups: self.asked, ..facts }
+        Facts {
+            approvals: self.unused.iter().map(|(_, _, approval)| *approval).collect(),
+            step_ups: self.asked,
+            ..facts
+        }
     }
 
     /// Uses up the approval by which a step permits: false if there is none for this very step.
@@ -108,7 +122,7 @@ impl StepUps {
         if step.approve == Approve::Plan {
             return Ok(true);
         }
-        let Some((step_up_id, _)) = self.unused.iter().find(|(_, of)| *of == step.id) else { return Ok(false) };
+        let Some((step_up_id, ..)) = self.unused.iter().find(|(_, of, _)| *of == step.id) else { return Ok(false) };
         Ok(store::step_ups::use_up(tx, *step_up_id, permit_id, now).await?)
     }
 }

@@ -12,10 +12,10 @@ use marque_core::canonical::{Digest, canonical, decode};
 use marque_core::catalog::Catalog;
 use marque_core::challenge::Approval;
 use marque_core::display::{DisplayRecord, RENDERER, catalogs_digest, lines, lines_digest};
-use marque_core::evidence::{self, Assertion, Credential, Payload};
+use marque_core::evidence::{Assertion, Credential, Payload};
 use marque_core::jws::{self, KeySet, VerificationKey};
 use marque_core::plan::ResolvedPlan;
-use marque_core::{json, limits, names};
+use marque_core::{json, limits};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -228,85 +228,4 @@ fn verify_gesture(payload: &Payload, token: &IdToken) -> Result<passkey::Verifie
         sub: &token.sub,
     };
     passkey::verify(&payload.assertion, &payload.credential, &expected).map_err(|error| error.to_string())
-}
-
-/// Whose keys an auditor believes: `{marque:{issuer,jwks}, realm:{issuer,jwks}}`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Trust {
-    marque: Anchor,
-    realm: Anchor,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Anchor {
-    issuer: String,
-    jwks: Value,
-}
-
-impl Trust {
-    /// Reads a trust file.
-    ///
-    /// # Errors
-    /// When it is not of its one form.
-    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let value = json::parse_call(bytes, limits::EVIDENCE_BYTES).map_err(|refused| refused.to_string())?;
-        json::typed(value).map_err(|refused| refused.to_string())
-    }
-}
-
-/// What a verified evidence file proves.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// The approval.
-    pub proven: Proven,
-    /// The Marque issuer.
-    pub issuer: String,
-    /// Digest of the plan.
-    pub plan_digest: Digest,
-    /// Thumbprint of the key that signed the file.
-    pub signer_thumbprint: String,
-    /// Whether the passkey can be synced to other devices.
-    pub backup_eligible: bool,
-    /// The origin of the page at which the passkey was used.
-    pub origin: String,
-    /// When Marque verified the approval; seconds since the Unix epoch.
-    pub approved_at: i64,
-    /// Whether both keys are ones that the auditor believes.
-    pub is_anchored: bool,
-}
-
-/// Verifies an evidence file offline. Without a trust file it says nothing about who the keys belong to.
-///
-/// # Errors
-/// The first thing that does not hold, an unbelieved key included.
-pub fn verify_file(file: &[u8], trust: Option<&Trust>) -> Result<Report, String> {
-    let evidence = evidence::read(file).map_err(|refused| refused.to_string())?;
-    let proven = verify_payload(&evidence.payload)?;
-    let signer_thumbprint = evidence.signer.thumbprint().to_owned();
-    if let Some(trust) = trust {
-        let marque = (&evidence.payload.issuer, signer_thumbprint.as_str(), names::TYP_EVIDENCE);
-        expect_anchor(&trust.marque, marque, "Marque's key")?;
-        let realm = (&proven.plan.user.iss, proven.realm_thumbprint.as_str(), names::TYP_JWT);
-        expect_anchor(&trust.realm, realm, "the realm's key")?;
-    }
-    Ok(Report {
-        proven,
-        issuer: evidence.payload.issuer,
-        origin: evidence.payload.origin,
-        plan_digest: evidence.payload.plan_digest,
-        signer_thumbprint,
-        backup_eligible: evidence.payload.credential.backup_eligible,
-        approved_at: evidence.payload.approved_at,
-        is_anchored: trust.is_some(),
-    })
-}
-
-fn expect_anchor(anchor: &Anchor, (issuer, thumbprint, typ): (&String, &str, &str), what: &str) -> Result<(), String> {
-    let keys = KeySet::from_jwks(&anchor.jwks).map_err(|error| format!("the trust file: {error}"))?;
-    if anchor.issuer == *issuer && keys.by_thumbprint(thumbprint, typ).is_some() {
-        return Ok(());
-    }
-    Err(format!("{what} {thumbprint} of {issuer} is not one that the trust file names"))
 }

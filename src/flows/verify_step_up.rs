@@ -15,7 +15,7 @@ use marque_core::display::lines_digest;
 use marque_core::jws::{self, KeySet, VerificationKey};
 use marque_core::step_up::Document;
 use marque_core::step_up::evidence::StepUpPayload;
-use marque_core::step_up::lines::{RENDERER, lines};
+use marque_core::step_up::lines::{RENDERER, catalog_digest, lines};
 use serde_json::{Value, json};
 
 /// An approved call that holds.
@@ -25,6 +25,8 @@ pub(super) struct ProvenStepUp {
     pub document: Document,
     /// The passkey's counter after the assertion.
     pub sign_count: u32,
+    /// Thumbprint of the realm's key.
+    pub realm_thumbprint: String,
 }
 
 /// Reads the extension's claim. It has the form of a plan's, about a step-up and its document; one about a plan is none.
@@ -46,6 +48,7 @@ pub(super) fn verify_step_up(payload: &StepUpPayload) -> Result<ProvenStepUp, St
     let document = verify_document(payload)?;
     verify_display(payload, &document)?;
     let key = VerificationKey::from_jwk(&payload.realm_jwk).map_err(|error| format!("realm_jwk {error}"))?;
+    let realm_thumbprint = key.thumbprint().to_owned();
     let token = IdToken::verify(&payload.id_token, &KeySet::new(vec![key]), payload.approved_at)?;
     if token.issuer != document.user.iss || token.sub != document.user.sub {
         return Err("the ID token is of another user than the document's".into());
@@ -56,7 +59,7 @@ pub(super) fn verify_step_up(payload: &StepUpPayload) -> Result<ProvenStepUp, St
         return Err("the realm's ID token states another approval".into());
     }
     let sign_count = verify_gesture(payload, &token)?.sign_count;
-    Ok(ProvenStepUp { document, sign_count })
+    Ok(ProvenStepUp { document, sign_count, realm_thumbprint })
 }
 
 fn verify_document(payload: &StepUpPayload) -> Result<Document, String> {
@@ -77,14 +80,18 @@ fn verify_display(payload: &StepUpPayload, document: &Document) -> Result<(), St
     if display.renderer != RENDERER {
         return Err(format!("the lines were rendered by {:?}, which is not known here", display.renderer));
     }
-    let octets = jws::unverified_payload(&payload.catalog).map_err(|error| format!("the catalog {error}"))?;
-    let catalog = Catalog::parse(&octets).map_err(|refused| format!("the catalog: {refused}"))?;
-    let rendered = lines(document, &catalog, &display.locale)?;
-    let catalog_sha256 = Digest::of(document.catalog.sha256.as_bytes());
-    if display.lines_sha256 != lines_digest(&rendered) || display.catalog_sha256 != catalog_sha256 {
+    let catalog = payload.catalog.as_deref().map(read_catalog).transpose()?;
+    let rendered = lines(document, catalog.as_ref(), &display.locale)?;
+    if display.lines_sha256 != lines_digest(&rendered) || display.catalog_sha256 != catalog_digest(document) {
         return Err("what was displayed is not what the document says".into());
     }
     if display.digest() == payload.display_digest { Ok(()) } else { Err("display_digest is not the display's".into()) }
+}
+
+/// A catalog as it was signed.
+pub(super) fn read_catalog(compact: &str) -> Result<Catalog, String> {
+    let octets = jws::unverified_payload(compact).map_err(|error| format!("the catalog {error}"))?;
+    Catalog::parse(&octets).map_err(|refused| format!("the catalog: {refused}"))
 }
 
 fn verify_gesture(payload: &StepUpPayload, token: &IdToken) -> Result<passkey::Verified, String> {

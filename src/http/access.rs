@@ -8,25 +8,27 @@ use crate::flows::authenticate_resource_server::{ResourceServer, authenticate_re
 use crate::flows::evaluate_access::{Evaluated, Permit, StepUpNeeded};
 use crate::flows::evaluate_batch::{Answer, answer, evaluate_batch};
 use crate::flows::resolve_by_subject::Advised;
-use crate::flows::{FlowError, Refusal, access_request};
+use crate::flows::{FlowError, access_request};
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::HeaderValue;
-use axum::response::{IntoResponse, Response};
+use axum::middleware::Next;
+use axum::response::Response;
 use marque_core::reason::Reason;
 use marque_core::{decide, limits};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
+/// Names a request to the decision point (AuthZEN Authorization API 1.0).
+const REQUEST_ID: &str = "x-request-id";
 /// Token, proof and arguments together.
 const REQUEST_BYTES: usize = limits::CALL_BYTES + 64 * 1024;
 /// A batch: most of what the server takes in one request.
 const BATCH_BYTES: usize = 448 * 1024;
 
-/// Evaluates one call. A refused call is 200 with `decision: false`. `X-Request-ID` comes back with every answer.
-pub async fn evaluate(realm: InRealm, State(app): State<Arc<App>>, request: Request) -> Result<Response, HttpError> {
-    let id = request_id(&request)?;
-    Ok(echoed(id, one(&realm, &app, request).await))
+/// Evaluates one call. A refused call is 200 with `decision: false`.
+pub async fn evaluate(realm: InRealm, State(app): State<Arc<App>>, request: Request) -> Result<Json<Value>, HttpError> {
+    let (resource_server, body) = authenticated(&realm, &app, request, REQUEST_BYTES).await?;
+    alone(&realm, &resource_server, body).await
 }
 
 /// Evaluates several calls in order. Without items it is [`evaluate`].
@@ -34,29 +36,19 @@ pub async fn evaluate_all(
     realm: InRealm,
     State(app): State<Arc<App>>,
     request: Request,
-) -> Result<Response, HttpError> {
-    let id = request_id(&request)?;
-    Ok(echoed(id, several(&realm, &app, request).await))
-}
-
-async fn one(realm: &InRealm, app: &Arc<App>, request: Request) -> Result<Json<Value>, HttpError> {
-    let (resource_server, body) = authenticated(realm, app, request, REQUEST_BYTES).await?;
-    alone(realm, &resource_server, body).await
+) -> Result<Json<Value>, HttpError> {
+    let (resource_server, body) = authenticated(&realm, &app, request, BATCH_BYTES).await?;
+    let Some(Batch { questions, semantic }) = questions::batch(&body)? else {
+        return alone(&realm, &resource_server, body).await;
+    };
+    let answers = evaluate_batch(realm.context(), &resource_server, questions, semantic).await?;
+    let answers = answers.into_iter().map(|answer| told(&realm, answer)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Json(json!({"evaluations": answers})))
 }
 
 async fn alone(realm: &InRealm, resource_server: &ResourceServer, body: Value) -> Result<Json<Value>, HttpError> {
     let question = questions::question(body)?;
     Ok(Json(told(realm, answer(realm.context(), resource_server, &question).await?)?))
-}
-
-async fn several(realm: &InRealm, app: &Arc<App>, request: Request) -> Result<Json<Value>, HttpError> {
-    let (resource_server, body) = authenticated(realm, app, request, BATCH_BYTES).await?;
-    let Some(Batch { questions, semantic }) = questions::batch(&body)? else {
-        return alone(realm, &resource_server, body).await;
-    };
-    let answers = evaluate_batch(realm.context(), &resource_server, questions, semantic).await?;
-    let answers = answers.into_iter().map(|answer| told(realm, answer)).collect::<Result<Vec<_>, _>>()?;
-    Ok(Json(json!({"evaluations": answers})))
 }
 
 /// The resource server that asks, and its document.
@@ -66,22 +58,22 @@ pub(super) async fn authenticated(
     request: Request,
     most: usize,
 ) -> Result<(ResourceServer, Value), HttpError> {
+    single(request.headers(), REQUEST_ID)?;
     let token = bearer(request.headers())?.map(str::to_owned);
     let resource_server = authenticate_resource_server(realm.context(), token.as_deref()).await?;
     let body = body_of_type(request, app, "application/json").await?;
     Ok((resource_server, questions::document(&body, most)?))
 }
 
-/// The header `X-Request-ID`, which comes back with every answer.
-pub(super) fn request_id(request: &Request) -> Result<Option<HeaderValue>, Refusal> {
-    Ok(single(request.headers(), "x-request-id")?.and_then(|id| HeaderValue::from_str(id).ok()))
-}
-
-/// An answer with the request's id.
-pub(super) fn echoed(id: Option<HeaderValue>, answer: impl IntoResponse) -> Response {
-    let mut response = answer.into_response();
+/// Gives `X-Request-ID` back with every answer of the decision point, whoever made it: also where a method or a realm is not
+/// known, a body is too long or the time is over. One that is repeated is none.
+pub async fn with_request_id(request: Request, next: Next) -> Response {
+    let is_asked = request.uri().path().contains("/access/v1/");
+    let mut ids = request.headers().get_all(REQUEST_ID).iter();
+    let id = ids.next().filter(|_| is_asked && ids.next().is_none()).cloned();
+    let mut response = next.run(request).await;
     if let Some(id) = id {
-        response.headers_mut().insert("x-request-id", id);
+        response.headers_mut().insert(REQUEST_ID, id);
     }
     response
 }

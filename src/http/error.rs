@@ -26,6 +26,7 @@ const fn status_of(error: OAuthError) -> StatusCode {
         OAuthError::NotFound => StatusCode::NOT_FOUND,
         OAuthError::Gone => StatusCode::GONE,
         OAuthError::Conflict => StatusCode::CONFLICT,
+        OAuthError::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
         OAuthError::InvalidRequest
         | OAuthError::InvalidGrant
         | OAuthError::UnauthorizedClient

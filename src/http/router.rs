@@ -109,6 +109,7 @@ pub fn public(app: Arc<App>) -> Router {
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(middleware::from_fn(within_deadline))
         .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(middleware::from_fn(access::with_request_id))
         .layer(no_store)
         .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
         .with_state(app)

@@ -1,7 +1,7 @@
 //! `POST /access/v1/search/{subject,resource,action}` (AuthZEN Authorization API 1.0 §8). There is one page: `page` of
 //! the request is not looked at.
 
-use super::access::{authenticated, echoed, request_id};
+use super::access::authenticated;
 use super::error::HttpError;
 use super::extract::InRealm;
 use super::questions;
@@ -9,7 +9,6 @@ use crate::app::App;
 use crate::flows::search_access::{Found, Search, Target, search_access};
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::response::Response;
 use marque_core::limits;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -18,26 +17,25 @@ use std::sync::Arc;
 const REQUEST_BYTES: usize = limits::CALL_BYTES + 64 * 1024;
 
 /// Who may do it.
-pub async fn subjects(realm: InRealm, State(app): State<Arc<App>>, request: Request) -> Result<Response, HttpError> {
+pub async fn subjects(realm: InRealm, State(app): State<Arc<App>>, request: Request) -> Result<Json<Value>, HttpError> {
     search(&realm, &app, request, Target::Subject).await
 }
 
 /// What it may be done to.
-pub async fn resources(realm: InRealm, State(app): State<Arc<App>>, request: Request) -> Result<Response, HttpError> {
+pub async fn resources(
+    realm: InRealm,
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Json<Value>, HttpError> {
     search(&realm, &app, request, Target::Resource).await
 }
 
 /// What may be done.
-pub async fn actions(realm: InRealm, State(app): State<Arc<App>>, request: Request) -> Result<Response, HttpError> {
+pub async fn actions(realm: InRealm, State(app): State<Arc<App>>, request: Request) -> Result<Json<Value>, HttpError> {
     search(&realm, &app, request, Target::Action).await
 }
 
-async fn search(realm: &InRealm, app: &Arc<App>, request: Request, target: Target) -> Result<Response, HttpError> {
-    let id = request_id(&request)?;
-    Ok(echoed(id, found(realm, app, request, target).await))
-}
-
-async fn found(realm: &InRealm, app: &Arc<App>, request: Request, target: Target) -> Result<Json<Value>, HttpError> {
+async fn search(realm: &InRealm, app: &Arc<App>, request: Request, target: Target) -> Result<Json<Value>, HttpError> {
     let (resource_server, body) = authenticated(realm, app, request, REQUEST_BYTES).await?;
     let search = questions::search(body, target)?;
     let found = search_access(realm.context(), &resource_server, &search).await?;

@@ -32,6 +32,16 @@ pub struct UserRecord {
     pub enabled: bool,
     /// Her passkeys.
     pub passkeys: Vec<PasskeyRecord>,
+    /// Whether it is a client's own account. An extension that does not say so speaks of no person.
+    #[serde(rename = "service_account", default = "yes")]
+    pub is_service_account: bool,
+    /// Her realm roles, as far as they are Marque's.
+    #[serde(default)]
+    pub roles: Vec<String>,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// One passkey of a user.

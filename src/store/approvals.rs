@@ -1,4 +1,4 @@
-//! Approvals: evidence files, and the passkeys that were first seen in them.
+//! Approvals, of plans and of calls: evidence files, and the passkeys that were first seen in them.
 
 use super::StoreError;
 use sqlx::PgConnection;
@@ -8,33 +8,59 @@ use uuid::Uuid;
 /// Index that holds a passkey's counter values: each is used once.
 pub const COUNTER_INDEX: &str = "approvals_counter";
 
-/// Keeps an evidence file, written once, unless the passkey's counter was seen in the approval of a call: false.
+/// What was approved: an intent's plan, or one call of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Approved {
+    /// The intent.
+    pub intent_id: Uuid,
+    /// The step-up, if it is one call.
+    pub step_up_id: Option<Uuid>,
+}
+
+/// Keeps an evidence file, written once. The passkey's counter violates [`COUNTER_INDEX`] if any approval has it.
 pub async fn insert(
     conn: &mut PgConnection,
-    intent_id: Uuid,
+    approved: Approved,
     evidence: &[u8],
     credential_id: &[u8],
     sign_count: u32,
     now: OffsetDateTime,
-) -> Result<bool, StoreError> {
-    let inserted = sqlx::query!(
-        "insert into approvals (intent_id, evidence, credential_id, sign_count, approved_at)
-         select $1, $2, $3, $4, $5 where $4::bigint = 0
-             or not exists (select 1 from step_up_approvals a where a.credential_id = $3 and a.sign_count = $4)",
-        intent_id,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into approvals (intent_id, step_up_id, evidence, credential_id, sign_count, approved_at)
+         values ($1, $2, $3, $4, $5, $6)",
+        approved.intent_id,
+        approved.step_up_id,
         evidence,
         credential_id,
         i64::from(sign_count),
         now
     )
     .execute(conn)
-    .await?;
-    Ok(inserted.rows_affected() == 1)
+    .await
+    .map(drop)
 }
 
-/// The evidence file of an intent.
+/// The evidence file of an intent's plan.
 pub async fn find_evidence(conn: &mut PgConnection, intent_id: Uuid) -> Result<Option<Vec<u8>>, StoreError> {
-    sqlx::query_scalar!("select evidence from approvals where intent_id = $1", intent_id).fetch_optional(conn).await
+    sqlx::query_scalar!("select evidence from approvals where intent_id = $1 and step_up_id is null", intent_id)
+        .fetch_optional(conn)
+        .await
+}
+
+/// The evidence file of a step-up's call.
+pub async fn find_step_up_evidence(conn: &mut PgConnection, step_up_id: Uuid) -> Result<Option<Vec<u8>>, StoreError> {
+    sqlx::query_scalar!("select evidence from approvals where step_up_id = $1", step_up_id).fetch_optional(conn).await
+}
+
+/// The approved step-ups of an intent, in the order of their approval.
+pub async fn step_ups_of(conn: &mut PgConnection, intent_id: Uuid) -> Result<Vec<Uuid>, StoreError> {
+    let ids = sqlx::query_scalar!(
+        r#"select step_up_id as "step_up_id!" from approvals where intent_id = $1 and step_up_id is not null
+           order by approved_at, step_up_id"#,
+        intent_id
+    );
+    ids.fetch_all(conn).await
 }
 
 /// A passkey as it was first seen.

@@ -53,6 +53,35 @@ pub async fn all_versions(conn: &mut PgConnection, realm: &str, location: &str) 
     .await
 }
 
+/// How much is kept of a location: what counts, what waited, and what waits.
+pub struct Kept {
+    /// Uploads since an instant.
+    pub lately: i64,
+    /// Octets of all of them, ever.
+    pub bytes: i64,
+}
+
+/// How much is kept of a location; `since` says what is lately.
+pub async fn kept(
+    conn: &mut PgConnection,
+    realm: &str,
+    location: &str,
+    since: OffsetDateTime,
+) -> Result<Kept, StoreError> {
+    sqlx::query_as!(
+        Kept,
+        r#"select count(*) filter (where uploaded_at > $3) as "lately!",
+             coalesce(sum(octet_length(jws)), 0)::bigint as "bytes!"
+         from (select uploaded_at, jws from catalogs where realm = $1 and location = $2
+               union all select uploaded_at, jws from waiting_catalogs where realm = $1 and location = $2) uploads"#,
+        realm,
+        location,
+        since
+    )
+    .fetch_one(conn)
+    .await
+}
+
 /// Holds other uploads for the same location until the transaction ends.
 pub async fn lock_location(conn: &mut PgConnection, realm: &str, location: &str) -> Result<(), StoreError> {
     sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1 || chr(10) || $2, 1)) as locked", realm, location)

@@ -176,30 +176,64 @@ pub async fn lock_active(
     Ok(found.is_some())
 }
 
-/// The newest intents that are active, not over and never revoked, whose plan holds a text: of one user, as the plan
-/// names her, or of all. Rows may only leave some out; what an intent permits is read from its evidence.
+/// A user by one of her names at the realm; the two kinds of names never meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserKey<'u> {
+    /// Her subject identifier.
+    Sub(&'u str),
+    /// Her user name.
+    Username(&'u str),
+}
+
+/// The newest intents that are active, not over and never revoked, whose plan holds a text: of the one user who approved
+/// them, or of all. Rows may only leave some out; what an intent permits, and whose it is, is read from its evidence.
 pub async fn find_live(
     conn: &mut PgConnection,
     realm: &str,
-    user: Option<&str>,
+    user: Option<UserKey<'_>>,
     text: &[u8],
     now: OffsetDateTime,
     limit: i64,
 ) -> Result<Vec<Uuid>, StoreError> {
+    let (sub, username) = match user {
+        Some(UserKey::Sub(sub)) => (Some(sub), None),
+        Some(UserKey::Username(username)) => (None, Some(username)),
+        None => (None, None),
+    };
     sqlx::query_scalar!(
         "select intent_id from intents i
-         where realm = $1 and state = 'active' and ($2::text is null or coalesce(username, sub) = $2)
-             and position($3::bytea in plan) > 0 and expires_at > $4
+         where realm = $1 and state = 'active' and ($2::text is null or approver_sub = $2)
+             and ($3::text is null or approver_username = $3)
+             and position($4::bytea in plan) > 0 and expires_at > $5
              and not exists (select 1 from revocations r where r.intent_id = i.intent_id)
-         order by submitted_at desc limit $5",
+         order by submitted_at desc limit $6",
         realm,
-        user,
+        sub,
+        username,
         text,
         now,
         limit
     )
     .fetch_all(conn)
     .await
+}
+
+/// Notes who approved a locked intent, for [`find_live`].
+pub async fn note_approver(
+    conn: &mut PgConnection,
+    intent_id: Uuid,
+    sub: &str,
+    username: &str,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update intents set approver_sub = $2, approver_username = $3 where intent_id = $1",
+        intent_id,
+        sub,
+        username
+    )
+    .execute(conn)
+    .await
+    .map(drop)
 }
 
 /// Moves a locked intent to its next state.

@@ -5,9 +5,6 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// Index that holds a passkey's counter values in approvals of calls.
-pub const COUNTER_INDEX: &str = "step_up_approvals_counter";
-
 /// A step-up's row.
 #[derive(Clone, Debug)]
 pub struct StepUpRow {
@@ -21,8 +18,8 @@ pub struct StepUpRow {
     pub jkt: String,
     /// The document's canonical bytes.
     pub document: Vec<u8>,
-    /// The JWS of the catalog that it is shown with.
-    pub catalog: String,
+    /// The JWS of the catalog that it is shown with, if there is one.
+    pub catalog: Option<String>,
     /// `pending`, `approved` or `denied`.
     pub state: String,
     /// What the person gave as reason for a denial.
@@ -55,8 +52,8 @@ pub struct NewStepUp<'a> {
     pub approval: &'a [u8],
     /// The document's canonical bytes.
     pub document: &'a [u8],
-    /// The catalog's JWS.
-    pub catalog: &'a str,
+    /// The catalog's JWS, if there is one.
+    pub catalog: Option<&'a str>,
     /// Until when the person can decide.
     pub pending_until: OffsetDateTime,
     /// Until when an approved call may be made.
@@ -118,7 +115,8 @@ pub async fn lock(conn: &mut PgConnection, realm: &str, step_up_id: Uuid) -> Res
     find(conn, realm, step_up_id).await
 }
 
-/// The step-up that waits for a person's decision on the very same call of the same presenter and step.
+/// The step-ups that wait for a person's decision on a call of a presenter and step, each with its document: they may
+/// differ in the records that they show.
 pub async fn find_pending(
     conn: &mut PgConnection,
     intent_id: Uuid,
@@ -126,9 +124,9 @@ pub async fn find_pending(
     jkt: &str,
     approval: &[u8],
     now: OffsetDateTime,
-) -> Result<Option<Uuid>, StoreError> {
-    sqlx::query_scalar!(
-        "select step_up_id from step_ups where intent_id = $1 and step_id = $2 and jkt = $3 and approval = $4
+) -> Result<Vec<(Uuid, Vec<u8>)>, StoreError> {
+    let rows = sqlx::query!(
+        "select step_up_id, document from step_ups where intent_id = $1 and step_id = $2 and jkt = $3 and approval = $4
              and state = 'pending' and pending_until > $5",
         intent_id,
         step_id,
@@ -136,8 +134,9 @@ pub async fn find_pending(
         approval,
         now
     )
-    .fetch_optional(conn)
-    .await
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.step_up_id, row.document)).collect())
 }
 
 /// How many calls of an intent a person was asked about, one that is still open for the given call left out.
@@ -197,34 +196,12 @@ pub async fn note_poll(
     .map(drop)
 }
 
-/// Keeps the evidence of an approved call, unless the passkey's counter was seen in the approval of a plan: false.
-pub async fn insert_approval(
-    conn: &mut PgConnection,
-    step_up_id: Uuid,
-    evidence: &[u8],
-    credential_id: &[u8],
-    sign_count: u32,
-    now: OffsetDateTime,
-) -> Result<bool, StoreError> {
-    let inserted = sqlx::query!(
-        "insert into step_up_approvals (step_up_id, evidence, credential_id, sign_count, approved_at)
-         select $1, $2, $3, $4, $5 where $4::bigint = 0
-             or not exists (select 1 from approvals a where a.credential_id = $3 and a.sign_count = $4)",
-        step_up_id,
-        evidence,
-        credential_id,
-        i64::from(sign_count),
-        now
-    )
-    .execute(conn)
-    .await?;
-    Ok(inserted.rows_affected() == 1)
-}
-
 /// An approval that was not used yet.
 pub struct Unused {
     /// The step-up.
     pub step_up_id: Uuid,
+    /// The step of the call.
+    pub step_id: String,
     /// Its evidence.
     pub evidence: Vec<u8>,
 }
@@ -239,7 +216,7 @@ pub async fn unused(
 ) -> Result<Vec<Unused>, StoreError> {
     sqlx::query_as!(
         Unused,
-        "select s.step_up_id, a.evidence from step_ups s join step_up_approvals a using (step_up_id)
+        "select s.step_up_id, s.step_id, a.evidence from step_ups s join approvals a on a.step_up_id = s.step_up_id
          where s.intent_id = $1 and s.jkt = $2 and s.approval = $3 and s.state = 'approved' and s.expires_at > $4
              and not exists (select 1 from step_up_uses u where u.step_up_id = s.step_up_id)
          order by s.requested_at",

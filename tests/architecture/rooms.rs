@@ -43,7 +43,7 @@ const BELONGS: &[(&str, &[&str])] = &[
     ("askama", &["http"]),
     ("sqlx", &["store", "app", "flows", "postgres"]),
     ("openidconnect", &["keycloak"]),
-    ("reqwest", &["keycloak"]),
+    ("reqwest", &["keycloak", "cli"]),
     ("webauthn_rs_core", &["passkey"]),
     ("serde_cbor_2", &["passkey"]),
     ("jsonwebtoken", &["keys"]),

@@ -235,7 +235,8 @@ impl Case {
     async fn standing(&self, intent: &Submission) -> Result<(String, i64)> {
         let id: Uuid = intent.intent_id.parse()?;
         let state = sqlx::query_scalar("select state from intents where intent_id = $1").bind(id);
-        let approvals = sqlx::query_scalar("select count(*) from approvals where intent_id = $1").bind(id);
+        let approvals =
+            sqlx::query_scalar("select count(*) from approvals where intent_id = $1 and step_up_id is null").bind(id);
         Ok((state.fetch_one(&self.db).await?, approvals.fetch_one(&self.db).await?))
     }
 

@@ -24,7 +24,7 @@ fn stranger() -> Result<(EcdsaKeyPair, Map<String, Value>)> {
     Ok((pair, jwk.as_object().cloned().unwrap_or_default()))
 }
 
-async fn export(case: &Case, what: &[&str], file: &Path) -> Result<()> {
+pub async fn export(case: &Case, what: &[&str], file: &Path) -> Result<()> {
     let mut export = Command::new(MARQUE);
     export.args(what).arg("--config").arg(case.dir.join("marque.toml")).arg("-o").arg(file);
     let url = case.database_url().await?;
@@ -36,11 +36,19 @@ async fn export(case: &Case, what: &[&str], file: &Path) -> Result<()> {
 }
 
 /// How `marque evidence verify` exits, and what it says.
-async fn verify(file: &Path, trust: Option<&Path>) -> Result<(Option<i32>, String)> {
+pub async fn verify(file: &Path, trust: Option<&Path>) -> Result<(Option<i32>, String)> {
+    verify_with(file, trust, None).await
+}
+
+/// The same beside a plan's file.
+pub async fn verify_with(file: &Path, trust: Option<&Path>, plan: Option<&Path>) -> Result<(Option<i32>, String)> {
     let mut verify = Command::new(MARQUE);
     verify.args(["evidence", "verify"]).arg(file).env_clear().kill_on_drop(true);
     if let Some(trust) = trust {
         verify.arg("--trust").arg(trust);
+    }
+    if let Some(plan) = plan {
+        verify.arg("--plan").arg(plan);
     }
     let ended = verify.output().await?;
     let said = [ended.stdout, ended.stderr].concat();
@@ -48,7 +56,7 @@ async fn verify(file: &Path, trust: Option<&Path>) -> Result<(Option<i32>, Strin
 }
 
 /// A folder of this case.
-fn folder(case: &Case, intent: &Submission) -> Result<PathBuf> {
+pub fn folder(case: &Case, intent: &Submission) -> Result<PathBuf> {
     let folder = case.dir.join("evidence").join(&intent.intent_id);
     fs::create_dir_all(&folder)?;
     Ok(folder)

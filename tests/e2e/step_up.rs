@@ -1,6 +1,10 @@
 //! Step-ups: the agent meets a challenge, the person approves exactly that call, the agent goes on.
 
+use std::fs;
+use std::path::Path;
+
 use marque_core::canonical::Digest;
+use marque_core::names::TYP_STEP_UP_EVIDENCE;
 use marque_demo::Result;
 use marque_demo::agent::{Submission, step};
 use marque_demo::clients::{Answer, SigningKey};
@@ -8,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::case::{Case, case};
+use crate::evidence::{export, folder, verify, verify_with};
 
 /// How long the agent waits for a person who has already decided.
 const DECIDED: Duration = Duration::from_secs(30);
@@ -98,6 +103,88 @@ async fn the_waiting_agent_goes_on_with_the_approved_call_once() {
     .await;
 }
 
+/// What an auditor takes away of one call: it holds, and no byte of it can change.
+#[tokio::test]
+async fn the_evidence_of_an_approved_call_is_verified_offline() {
+    case(async |case| {
+        let (intent, token) = granted(case).await?;
+        let (call, alice) = (case.agent.update("WORKER_KEY", "svc-api"), case.alice.clone());
+        let challenge = challenge(&case.agent.party.call(&token, &call).await?);
+        let step_up = as_submission(&case.agent.ask(&challenge).await?.success()?)?;
+        case.open_in("call", "desk", &step_up, &alice).await?.expect_page();
+        case.press_in("call", &alice).await?.expect_receipt("active");
+        let other = case.submit().await?;
+        case.approve(&other, &alice).await?;
+
+        let folder = folder(case, &step_up)?;
+        let file = |name: &str| folder.join(name);
+        let (evidence, plan, other_plan, trust) =
+            (file("call.json"), file("plan.json"), file("other.json"), file("trust.json"));
+        export(case, &["evidence", "step-ups", &intent.intent_id], &file("ids")).await?;
+        assert_eq!(fs::read_to_string(file("ids"))?, format!("{}\n", step_up.intent_id));
+        export(case, &["evidence", "export", &step_up.intent_id], &evidence).await?;
+        export(case, &["evidence", "export", &intent.intent_id], &plan).await?;
+        export(case, &["evidence", "export", &other.intent_id], &other_plan).await?;
+        export(case, &["trust", "export"], &trust).await?;
+        let (code, said) = verify_with(&evidence, Some(&trust), Some(&plan)).await?;
+        assert_eq!(code, Some(0), "{said}");
+        for text in [
+            "approved by  alice",
+            "\nanchored",
+            "update_secret on secret \"WORKER_KEY\"",
+            "svc-api",
+            step::UPDATE_WORKER,
+        ] {
+            assert!(said.contains(text), "{text}: {said}");
+        }
+        let (code, said) = verify(&evidence, None).await?;
+        assert!(code == Some(0) && said.contains("unanchored"), "{said}");
+        let (code, said) = verify_with(&evidence, Some(&trust), Some(&other_plan)).await?;
+        assert!(code == Some(1) && said.contains("another plan"), "{said}");
+        let (code, said) = verify_with(&plan, Some(&trust), Some(&evidence)).await?;
+        assert!(code == Some(1) && said.contains("no approval of a call"), "{said}");
+        expect_pins(&evidence, &trust, &file("foreign.json")).await?;
+        expect_no_change(&evidence, &trust, &file("changed.json")).await?;
+        Ok(fs::remove_dir_all(folder)?)
+    })
+    .await;
+}
+
+/// The key of a call's evidence is not the one of a plan's; neither passes for the other, and no other realm's.
+async fn expect_pins(evidence: &Path, trust: &Path, file: &Path) -> Result<()> {
+    let pins: Value = serde_json::from_slice(&fs::read(trust)?)?;
+    let keys = pins["marque"]["jwks"]["keys"].as_array().cloned().unwrap_or_default();
+    let others: Vec<Value> = keys.iter().filter(|key| key["marque_typ"] != TYP_STEP_UP_EVIDENCE).cloned().collect();
+    assert_eq!(others.len() + 1, keys.len(), "{keys:?}");
+    for (place, other) in [
+        ("/marque/jwks", json!({"keys": others})),
+        ("/realm/jwks", pins["marque"]["jwks"].clone()),
+        ("/realm/issuer", json!("https://elsewhere.test/realms/demo")),
+    ] {
+        let mut pins = pins.clone();
+        *pins.pointer_mut(place).ok_or("the trust file has no such member")? = other;
+        fs::write(file, pins.to_string())?;
+        let (code, said) = verify(evidence, Some(file)).await?;
+        assert!(code == Some(1) && said.contains("does not hold"), "{place}: {said}");
+    }
+    Ok(())
+}
+
+/// Copies with one changed byte fail, at positions spread over the file.
+async fn expect_no_change(evidence: &Path, trust: &Path, file: &Path) -> Result<()> {
+    const POSITIONS: usize = 40;
+    let bytes = fs::read(evidence)?;
+    for index in 0..POSITIONS {
+        let at = index * (bytes.len() - 1) / (POSITIONS - 1);
+        let mut copy = bytes.clone();
+        copy[at] ^= 1;
+        fs::write(file, copy)?;
+        let (code, said) = verify(file, Some(trust)).await?;
+        assert_eq!(code, Some(1), "byte {at}: {said}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_denied_call_is_refused_with_the_persons_words() {
     case(async |case| {
@@ -154,7 +241,8 @@ async fn an_approval_without_its_evidence_permits_nothing() {
         sqlx::query(forge).bind(id).execute(&case.db).await?;
         let refused = case.agent.party.call(&token, &call).await?;
         assert_eq!((refused.status, refused.reason()), (401, "step_up_required"), "a row alone permits nothing");
-        let forge = "insert into step_up_approvals select $1, evidence, credential_id, 0, approved_at from approvals
+        let forge = "insert into approvals (intent_id, step_up_id, evidence, credential_id, sign_count, approved_at)
+             select intent_id, $1, evidence, credential_id, 0, approved_at from approvals where step_up_id is null
              order by approved_at desc limit 1";
         sqlx::query(forge).bind(id).execute(&case.db).await?;
         let refused = case.agent.party.call(&token, &call).await?;

@@ -4,8 +4,8 @@
 use crate::evaluation::{EVALUATION, fresh, permit, refused, request};
 use crate::rows::{change, evidence_of, put_evidence};
 use crate::support::keys::Client;
-use crate::support::plans::{call, plan, rotation, shared, step};
-use crate::support::realm::{Mood, Realm};
+use crate::support::plans::{call, grant, plan, rotation, shared, step};
+use crate::support::realm::{Admin, Mood, Realm};
 use crate::support::reply::Reply;
 use crate::support::server::Copy;
 use crate::support::stack::Stack;
@@ -181,7 +181,7 @@ async fn rows_about_live_intents_only_leave_some_out() {
     let unsigned = plan(&main, vec![step(&main, "unsigned", "rotate_key", "unsigned")]);
     let unsigned = main.submitted(&main.agent(), &unsigned).await;
     let mut realm = Realm::of(&main);
-    realm.set_attribute(&main.env.resource_server.client_id, "marque.resolve_by_subject", "true");
+    realm.set_attribute(&main.env.resource_server.client_id, "marque.resolve_by_subject", "username");
     realm.go_up(Mood::Well).await;
     let copy = Copy::beside(&main).await;
     let server = copy.serve_with(realm.issuer()).await;
@@ -197,11 +197,81 @@ async fn rows_about_live_intents_only_leave_some_out() {
     put_evidence(&stack.db, &unsigned, &foreign).await;
     refused(&ask("active with another's evidence", alice, "unsigned").await, "resource_not_in_plan");
 
-    change(&stack.db, "update intents set username = 'bob' where intent_id = $1", &granted.intent_id).await;
+    change(&stack.db, "update intents set approver_username = 'bob' where intent_id = $1", &granted.intent_id).await;
     refused(&ask("a row that names another user", "bob", "by-name").await, "no_live_intent");
     assert_eq!(ask("it is left out", alice, "by-name").await.success(200)["decision"], false);
-    change(&stack.db, "update intents set username = 'alice' where intent_id = $1", &granted.intent_id).await;
+    change(&stack.db, "update intents set approver_username = 'alice' where intent_id = $1", &granted.intent_id).await;
     assert_eq!(ask("as it was", alice, "by-name").await.success(200)["decision"], true);
     change(&stack.db, "update intents set state = 'revoked' where intent_id = $1", &granted.intent_id).await;
     assert_eq!(ask("over", alice, "by-name").await.success(200)["decision"], false);
+}
+
+/// A user name that is spelled as somebody's subject identifier finds nothing of hers, and the other way round, however
+/// the plan names her.
+#[tokio::test]
+async fn a_user_name_and_a_subject_identifier_never_meet() {
+    let main = Stack::open().await;
+    let (name, sub) = (main.env.user.username.as_str(), main.env.user.sub.as_str());
+    let by_name = shared(&main).await;
+    Admin::sign_in(&main).await.add_words(&main.agent().id, "marque.users", &[sub].into()).await;
+    let mut plan = plan(&main, vec![step(&main, "by-sub", "rotate_key", "by-sub")]);
+    plan["user"] = json!({"sub": sub});
+    let (stack, named) = (&main, &plan);
+    crate::support::until("the agent is paired by the identifier", || async move {
+        stack.submit("a plan that names the identifier", &stack.agent(), named).await.status == 201
+    })
+    .await;
+    let by_sub = grant(&main, &main.agent(), &plan).await;
+    assert_ne!(by_sub.intent_id, by_name.intent_id);
+    let mut realm = Realm::of(&main);
+    realm.go_up(Mood::Well).await;
+    let copy = Copy::beside(&main).await;
+    for (property, known, unknown) in [("username", name, sub), ("sub", sub, name), ("true", sub, name)] {
+        realm.set_attribute(&main.env.resource_server.client_id, "marque.resolve_by_subject", property);
+        let server = copy.serve_with(realm.issuer()).await;
+        for account in ["by-name", "by-sub"] {
+            let what = format!("{account} by {property}");
+            let found = ask_by_name(&realm, &server.stack, &what, known, account).await;
+            assert_eq!(found.success(200)["decision"], true, "{what}: {}", found.text);
+            refused(&ask_by_name(&realm, &server.stack, &what, unknown, account).await, "no_live_intent");
+        }
+        let token = realm.key().sign(TYP_JWT, &realm.access_claims(&server.stack));
+        let body = json!({
+            "subject": {"type": "user"}, "action": {"name": "rotate_key"},
+            "resource": {"type": "service_account", "id": "by-sub"},
+        });
+        let request = server.stack.http.post(server.stack.url(SUBJECTS)).bearer_auth(token).json(&body);
+        let found = Reply::to("who", request).await;
+        assert_eq!(found.success(200)["results"], json!([{"type": "user", "id": known}]), "{property}");
+    }
+    realm.set_attribute(&main.env.resource_server.client_id, "marque.resolve_by_subject", "both");
+    let server = copy.serve_with(realm.issuer()).await;
+    for user in [name, sub] {
+        refused(&ask_by_name(&realm, &server.stack, "another word", user, "by-name").await, "token_missing");
+    }
+}
+
+/// The request's id comes back whoever answers: the decision point, or what stands before it.
+#[tokio::test]
+async fn the_request_id_comes_back_with_every_answer() {
+    let stack = Stack::open().await;
+    let token = stack.access_token().await;
+    let post = |url: String| stack.http.post(url).header("content-type", "application/json").body("{}");
+    let long = "[".to_owned() + &" ".repeat(1024 * 1024) + "]";
+    let elsewhere = stack.url(EVALUATION).replace("/realms/", "/realms/no-");
+    for (status, what, request) in [
+        (401, "no token", post(stack.url(EVALUATION))),
+        (400, "a bad request", post(stack.url(BATCH)).bearer_auth(&token)),
+        (400, "a bad search", post(stack.url(ACTIONS)).bearer_auth(&token)),
+        (405, "another method", stack.http.get(stack.url(EVALUATION))),
+        (404, "another path", post(stack.url("/access/v1/none"))),
+        (404, "another realm", post(elsewhere)),
+        (413, "a long body", post(stack.url(EVALUATION)).bearer_auth(&token).body(long)),
+    ] {
+        let reply = Reply::to(what, request.header("X-Request-ID", "id-7")).await;
+        assert_eq!((reply.status, reply.header("x-request-id")), (status, "id-7"), "{what}");
+    }
+    let twice = post(stack.url(EVALUATION)).bearer_auth(&token).header("X-Request-ID", "a").header("X-Request-ID", "b");
+    let reply = Reply::to("two ids", twice).await;
+    reply.refused(400, "invalid_request").naming("x-request-id");
 }

@@ -15,7 +15,7 @@ use uuid::Uuid;
 struct House {
     realm: Realm,
     server: Server,
-    _copy: Copy,
+    copy: Copy,
 }
 
 /// A version as the server knows it; version 1 is the one that the stack's resource server has published.
@@ -23,14 +23,27 @@ const fn v(version: u64) -> u64 {
     PUBLISHED - 1 + version
 }
 
+/// Subject identifier of the administrator.
+const DORA: &str = "7c1b";
+
+/// What the realm says of the administrator.
+fn dora() -> Value {
+    json!({
+        "sub": DORA, "username": "dora", "enabled": true, "passkeys": [], "service_account": false,
+        "roles": ["marque-admin"],
+    })
+}
+
 impl House {
     async fn open() -> Self {
         let main = Stack::open().await;
         let mut realm = Realm::of(&main);
+        realm.set_user(DORA, dora());
         realm.go_up(Mood::Well).await;
-        let copy = Copy::beside(&main).await;
+        let mut copy = Copy::beside(&main).await;
+        copy.settings = "admin_client_id = \"console\"";
         let server = copy.serve_with(realm.issuer()).await;
-        Self { realm, server, _copy: copy }
+        Self { realm, server, copy }
     }
 
     fn stack(&self) -> &Stack {
@@ -41,8 +54,8 @@ impl House {
     fn token(&self, change: Value) -> String {
         let mut claims = self.realm.access_claims(self.stack());
         claims["azp"] = json!("console");
-        claims["sub"] = json!("7c1b");
-        claims["preferred_username"] = json!("dora");
+        claims["sub"] = json!(DORA);
+        claims["preferred_username"] = json!("somebody");
         claims["realm_access"] = json!({"roles": ["offline_access", "marque-admin"]});
         claims.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
         self.realm.key().sign(TYP_JWT, &claims)
@@ -210,6 +223,12 @@ async fn only_an_administrator_decides_and_only_on_what_she_read() {
         ),
         (403, "roles that are no list", json!({"realm_access": {"roles": "marque-admin"}})),
         (403, "the resource server itself", json!({"azp": rs})),
+        (403, "an application that she signed in to", json!({"azp": "timesheets"})),
+        (401, "no client", json!({"azp": null})),
+        (401, "an old token that is not over", json!({"iat": now() - 302})),
+        (401, "one from the future", json!({"iat": now() + 60})),
+        (401, "one of no time", json!({"iat": null})),
+        (403, "somebody the realm does not know", json!({"sub": "8d2c"})),
     ] {
         let error = if status == 401 { "invalid_token" } else { "insufficient_scope" };
         house.decide_with(what, &house.token(change), &right).await.refused(status, error);
@@ -309,20 +328,199 @@ async fn what_no_catalog_describes_is_refused_unless_the_realm_has_it_shown() {
     reply.because(400, "invalid_authorization_details", "unknown_action").naming("$.steps[0].uses");
 }
 
-/// Keycloak's own tokens: with the role, and without.
+#[tokio::test]
+async fn a_location_takes_so_many_versions_a_day() {
+    let house = House::open().await;
+    let earlier: i64 = sqlx::query_scalar(
+        "select count(*) from catalogs where location = $1 and uploaded_at > now() - interval '1 day'",
+    )
+    .bind(house.stack().location())
+    .fetch_one(&house.stack().db)
+    .await
+    .unwrap();
+    let most = 48 - u64::try_from(earlier).unwrap();
+    for version in 2..2 + most {
+        // Every other one waits: both kinds count.
+        let class = if version % 2 == 0 { "change" } else { "read" };
+        assert!(house.publish("within the bound", &house.catalog(version, class)).await.status < 300, "{version}");
+    }
+    let before = house.stack().row_counts().await;
+    let (next, lowered) = (house.catalog(2 + most, "change"), house.catalog(2 + most, "read"));
+    house.publish("one more", &next).await.refused(429, "too_many_requests").naming("48 versions");
+    house.publish("one more that would wait", &lowered).await.refused(429, "too_many_requests").naming("48 versions");
+    assert_eq!(house.stack().row_counts().await, before);
+    let last = house.catalog(1 + most, if most % 2 == 1 { "change" } else { "read" });
+    assert!(house.publish("the last one again", &last).await.status < 300, "what is kept already is answered again");
+    let mut tx = house.stack().db.begin().await.unwrap();
+    for sql in [
+        "set local session_replication_role = replica",
+        "update catalogs set uploaded_at = uploaded_at - interval '25 hours'",
+        "update waiting_catalogs set uploaded_at = uploaded_at - interval '25 hours'",
+    ] {
+        sqlx::query(sql).execute(&mut *tx).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    house.publish("the day after", &next).await.success(201);
+}
+
+#[tokio::test]
+async fn a_location_has_room_for_so_many_octets() {
+    let house = House::open().await;
+    let sql = "select coalesce(sum(octet_length(jws)), 0)::bigint from catalogs where location = $1";
+    let kept: i64 = sqlx::query_scalar(sql).bind(house.stack().location()).fetch_one(&house.stack().db).await.unwrap();
+    let length = Key::read(&house.stack().env.clients.rs.key).sign(TYP_CATALOG, &house.catalog(2, "change")).len();
+    // Room for two and a half.
+    let room = usize::try_from(kept).unwrap() + length * 5 / 2;
+    let settings = format!("admin_client_id = \"console\"\ncatalog_bytes_per_location = {room}");
+    let server = house.copy.serve_as(house.realm.issuer(), &settings).await;
+    let publish = async |what: &str, catalog: &Value| {
+        let token = house.realm.key().sign(TYP_JWT, &house.realm.access_claims(&server.stack));
+        let body = Key::read(&house.stack().env.clients.rs.key).sign(TYP_CATALOG, catalog);
+        let request = server.stack.http.post(server.stack.url("/catalogs")).bearer_auth(token);
+        Reply::to(what, request.header("content-type", "application/jose").body(body)).await
+    };
+    publish("one that counts", &house.catalog(2, "change")).await.success(201);
+    publish("one that waits", &house.catalog(3, "read")).await.success(202);
+    let before = house.stack().row_counts().await;
+    for class in ["change", "read"] {
+        let reply = publish("one too many", &house.catalog(4, class)).await;
+        reply.refused(400, "access_denied").naming("catalog_bytes_per_location");
+    }
+    assert_eq!(house.stack().row_counts().await, before);
+}
+
+/// `marque catalog` at a running server; answers its exit code and what it said.
+async fn command(args: &[&str], token: Option<&str>) -> (Option<i32>, String, String) {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_marque"));
+    command.arg("catalog").args(args).env_remove("MARQUE_ADMIN_TOKEN").stdin(std::process::Stdio::null());
+    if let Some(token) = token {
+        command.env("MARQUE_ADMIN_TOKEN", token);
+    }
+    let output = command.output().await.unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[tokio::test]
+async fn an_administrator_decides_at_the_command_line() {
+    let house = House::open().await;
+    let (issuer, token) = (house.stack().base.clone(), house.token(json!({})));
+    let at = ["--issuer", issuer.as_str()];
+    let list = async |more: &[&str]| command(&[&["waiting"], &at[..], more].concat(), Some(&token)).await;
+    let none = list(&[]).await;
+    assert_eq!((none.0, none.1.as_str()), (Some(0), "nothing waits\n"), "{}", none.2);
+    let read = house.catalog(2, "read");
+    house.publish("a lowered one", &read).await.success(202);
+    let digest = Digest::of(read.to_string().as_bytes()).to_base64();
+    let folder = house.stack().dir.join(format!("it/{}", Uuid::new_v4()));
+    let (code, out, err) = list(&["--save", folder.to_str().unwrap()]).await;
+    assert_eq!(code, Some(0), "{err}");
+    let milder = "$.actions.rotate_key.class: \"change\" becomes \"read\"";
+    for text in [house.stack().location(), &digest, milder, "1 catalog waits"] {
+        assert!(out.contains(text), "{text}: {out}");
+    }
+    let saved = std::fs::read(folder.join(format!("{digest}.json"))).unwrap();
+    assert_eq!(Digest::of(&saved).to_base64(), digest);
+    std::fs::remove_dir_all(folder).unwrap();
+    let json: Value = serde_json::from_str(&list(&["-o", "json"]).await.1).unwrap();
+    assert_eq!(json["catalogs"][0]["sha256"], digest.as_str());
+
+    let (version, location) = (v(2).to_string(), house.stack().location());
+    let decide = async |word: &str, sha256: &str, token: Option<&str>| {
+        let args = [&[word, location, "--version", &version, "--sha256", sha256], &at[..]].concat();
+        command(&args, token).await
+    };
+    let other = Digest::of(b"another").to_base64();
+    let (code, _, err) = decide("accept", &other, Some(&token)).await;
+    assert!(code == Some(1) && err.contains("(conflict)"), "{err}");
+    let (code, _, err) = decide("accept", &digest, Some(&house.token(json!({"azp": "timesheets"})))).await;
+    assert!(code == Some(1) && err.contains("administration client"), "{err}");
+    let (code, _, err) = decide("accept", &digest, None).await;
+    assert!(code == Some(2) && err.contains("MARQUE_ADMIN_TOKEN"), "{err}");
+    let (code, _, err) = command(&["waiting", "--issuer", "http://marque.example/realms/demo"], Some(&token)).await;
+    assert!(code == Some(2) && err.contains("https"), "{err}");
+    assert_eq!(house.class_of_a_rotation().await, (json!("change"), json!(v(1))));
+    let (code, out, err) = decide("accept", &digest, Some(&token)).await;
+    assert!(code == Some(0) && out.contains("is accepted, by dora"), "{out}{err}");
+    assert_eq!(house.class_of_a_rotation().await, (json!("read"), json!(v(2))));
+    let (code, _, err) = decide("refuse", &digest, Some(&token)).await;
+    assert!(code == Some(1) && err.contains("accepted already"), "{err}");
+}
+
+/// The token stays what it was; what the realm says of its user and client changes.
+#[tokio::test]
+async fn the_realm_is_asked_again_about_who_decides() {
+    let house = House::open().await;
+    let list = async |server: &Server, what: &str| {
+        let request = server.stack.http.get(server.stack.url("/catalogs?state=waiting"));
+        Reply::to(what, request.bearer_auth(house.token(json!({})))).await
+    };
+    list(&house.server, "an administrator").await.success(200);
+    for (name, value, text) in [
+        ("roles", json!([]), "no longer"),
+        ("roles", json!(["marque-read"]), "no longer"),
+        ("enabled", json!(false), "enabled user"),
+        ("service_account", json!(true), "service account"),
+        ("service_account", Value::Null, "Marque cannot"),
+    ] {
+        let mut user = dora();
+        user[name] = value;
+        house.realm.set_user(DORA, user);
+        let reply = list(&house.server, text).await;
+        match text {
+            "Marque cannot" => assert_ne!(reply.status, 200, "{}", reply.text),
+            _ => drop(reply.refused(403, "insufficient_scope").naming(text)),
+        }
+    }
+    let mut silent = dora();
+    silent.as_object_mut().unwrap().remove("service_account");
+    house.realm.set_user(DORA, silent);
+    list(&house.server, "an extension that does not say").await.refused(403, "insufficient_scope").naming("service");
+    house.realm.set_user(DORA, dora());
+    list(&house.server, "an administrator again").await.success(200);
+
+    let nobody = house.copy.serve_as(house.realm.issuer(), "").await;
+    list(&nobody, "a server that names no client").await.refused(403, "insufficient_scope").naming("admin_client_id");
+    house.realm.set_client("console", json!({"marque.kind": "agent"}));
+    let other = house.copy.serve_with(house.realm.issuer()).await;
+    list(&other, "a client that is an agent").await.refused(403, "insufficient_scope").naming("marque.kind");
+}
+
+/// Keycloak's own tokens: of a person with the role, without, of other clients and of clients themselves.
 #[tokio::test]
 async fn the_realm_says_who_is_an_administrator() {
-    let stack = Stack::open().await;
-    let admin = Admin::sign_in(&stack).await;
+    const CONSOLE: &str = "it-catalog-console";
+    let main = Stack::open().await;
+    let admin = Admin::sign_in(&main).await;
+    let secret = Uuid::new_v4().to_string();
+    admin.make_console(CONSOLE, main.issuer(), &secret).await;
+    admin.make_user("it-dora", &secret, Some("marque-admin")).await;
+    admin.make_user("it-erin", &secret, None).await;
+    let mut copy = Copy::beside(&main).await;
+    copy.settings = "admin_client_id = \"it-catalog-console\"";
+    let server = copy.serve().await;
     let ask = async |what: &str, token: &str| {
-        Reply::to(what, stack.http.get(stack.url("/catalogs?state=waiting")).bearer_auth(token)).await
+        let request = server.stack.http.get(server.stack.url("/catalogs?state=waiting"));
+        Reply::to(what, request.bearer_auth(token)).await
     };
-    let with = admin.token_of_service("it-catalog-admin", stack.issuer(), Some("marque-admin")).await;
-    let without = admin.token_of_service("it-catalog-nobody", stack.issuer(), None).await;
-    ask("an administrator", &with).await.success(200);
-    ask("no administrator", &without).await.refused(403, "insufficient_scope").naming("marque-admin");
-    ask("a resource server", &stack.access_token().await).await.refused(403, "insufficient_scope");
-    for client in ["it-catalog-admin", "it-catalog-nobody"] {
+    let of = async |name: &str| admin.console_token(CONSOLE, &secret, Some((name, &secret))).await;
+    let dora = of("it-dora").await;
+    ask("an administrator", &dora).await.success(200);
+    ask("no administrator", &of("it-erin").await)
+        .await
+        .refused(403, "insufficient_scope")
+        .naming("carries no realm role");
+    let service = admin.console_token(CONSOLE, &secret, None).await;
+    ask("the client itself", &service).await.refused(403, "insufficient_scope").naming("service account");
+    let other = admin.token_of_service("it-catalog-admin", main.issuer(), Some("marque-admin")).await;
+    ask("another client with the role", &other).await.refused(403, "insufficient_scope").naming("it-catalog-admin");
+    ask("a resource server", &main.access_token().await).await.refused(403, "insufficient_scope");
+    admin.take_role("it-dora", "marque-admin").await;
+    ask("her token after she lost the role", &dora).await.refused(403, "insufficient_scope").naming("no longer");
+    for client in [CONSOLE, "it-catalog-admin"] {
         admin.remove_client(client).await;
+    }
+    for user in ["it-dora", "it-erin"] {
+        admin.remove_user(user).await;
     }
 }

@@ -37,7 +37,11 @@ pub async fn change(db: &PgPool, sql: &'static str, intent: &str) {
 
 pub async fn evidence_of(db: &PgPool, intent: &str) -> Vec<u8> {
     let id: Uuid = intent.parse().unwrap();
-    sqlx::query_scalar("select evidence from approvals where intent_id = $1").bind(id).fetch_one(db).await.unwrap()
+    sqlx::query_scalar("select evidence from approvals where intent_id = $1 and step_up_id is null")
+        .bind(id)
+        .fetch_one(db)
+        .await
+        .unwrap()
 }
 
 /// Puts an evidence file where an intent's is looked for.
@@ -46,7 +50,8 @@ pub async fn put_evidence(db: &PgPool, intent: &str, evidence: &[u8]) {
     sqlx::query("set local session_replication_role = replica").execute(&mut *tx).await.unwrap();
     let id: Uuid = intent.parse().unwrap();
     let sql = "insert into approvals (intent_id, evidence, credential_id, sign_count, approved_at)
-               values ($1, $2, '\\x00', 0, now()) on conflict (intent_id) do update set evidence = excluded.evidence";
+               values ($1, $2, '\\x00', 0, now()) on conflict (intent_id) where step_up_id is null
+               do update set evidence = excluded.evidence";
     sqlx::query(sql).bind(id).bind(evidence).execute(&mut *tx).await.unwrap();
     tx.commit().await.unwrap();
 }

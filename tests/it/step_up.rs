@@ -4,7 +4,9 @@ use crate::evaluation::{EVALUATION, fresh, permit, refused, request};
 use crate::exchange::{exchange_all, token_of};
 use crate::support::keys::{Client, Key, now};
 use crate::support::plans::{Granted, call, grant, plan, rotation, step, with};
+use crate::support::realm::Admin;
 use crate::support::reply::Reply;
+use crate::support::server::Copy;
 use crate::support::stack::Stack;
 use crate::support::{person, plans};
 use marque_core::call::Call;
@@ -335,6 +337,108 @@ async fn an_approval_does_not_lift_the_number_of_uses() {
     refused(&site.evaluate("one more call", &call).await, "uses_exhausted");
     let reply = site.ask("a challenge for a step that is used up", "su-last", &call).await;
     reply.because(400, "access_denied", "uses_exhausted");
+}
+
+/// Two steps fit one call. What was approved as a use of the one is no approval for the other, and does not get lost.
+#[tokio::test]
+async fn an_approval_is_for_the_step_that_was_shown() {
+    let stack = Stack::open().await;
+    let asked = |id: &str| with(step(&stack, id, "rotate_key", "twin"), json!({"approve": "step_up", "uses": 2}));
+    let steps = vec![asked("first"), asked("second")];
+    let granted = grant(&stack, &stack.agent(), &asking(&stack, steps, 9)).await;
+    let site = Site::of(stack, &granted).await;
+    let call = rotation(&site.stack, "twin");
+    let id = site.asked("second", &call).await;
+    person::approve(&site.stack, &id).await;
+    site.ask("the other step is asked about for itself", "first", &call).await.success(201);
+    assert_eq!(permit(&site.evaluate("the approved step", &call).await)["step"], "second");
+    let reply = site.evaluate("once more", &call).await;
+    refused(&reply, "step_up_required");
+    assert_eq!(reply.body["context"]["step_up"]["step"], "first", "{}", reply.text);
+}
+
+/// The conditions of a step read a record: the person is shown what they read, and it must still be so.
+#[tokio::test]
+async fn what_a_condition_reads_of_a_record_is_shown_and_must_stay_so() {
+    let stack = Stack::open().await;
+    let known = json!({"attr": {"collection": "accounts", "where": {"/state/word": {"one_of": ["active", "new"]}}}});
+    let members = json!({"approve": "step_up", "uses": 9, "args": {"value_from": known}});
+    let steps = vec![with(step(&stack, "attr", "update_secret", "ATTR"), members)];
+    let granted = grant(&stack, &stack.agent(), &asking(&stack, steps, 9)).await;
+    let site = Site::of(stack, &granted).await;
+    let call = call(&site.stack, "update_secret", "secret", "ATTR", json!({"value_from": "svc"}));
+    let record = |word: &str, owner: &str| json!({"accounts": {"svc": {"state": {"word": word}, "owner": owner}}});
+    let evaluate = async |what: &str, records: Value| {
+        let mut body = request(&site.stack, &site.agent, &site.token, &call, &fresh());
+        body["context"]["records"] = records;
+        site.stack.post_json(what, EVALUATION, &body).await
+    };
+    refused(&evaluate("no approval", record("active", "bob")).await, "step_up_required");
+    let hand_in = async |what: &str, records: Value| {
+        let mut claims = site.claims("attr", &call);
+        claims["authorization_details"][0]["records"] = records;
+        site.hand_in(what, &site.sign(&claims)).await
+    };
+    site.ask("a challenge that does not say", "attr", &call).await.because(400, "access_denied", "result_unknown");
+    let read = |word: &str| json!({"accounts": {"svc": {"state": {"word": word}}}});
+    hand_in("a record that fails", read("closed")).await.because(400, "access_denied", "argument_mismatch");
+    hand_in("an empty collection", json!({"": {}})).await.because(400, "invalid_request", "challenge_invalid");
+    let reply = hand_in("what the condition reads", read("active")).await;
+    let id = reply.success(201)["transaction_authorization_id"].as_str().unwrap().to_owned();
+    let same = hand_in("the same again", read("active")).await;
+    assert_eq!(same.success(201)["transaction_authorization_id"], id.as_str());
+    let other = hand_in("another record", read("new")).await;
+    assert_ne!(other.success(201)["transaction_authorization_id"], id.as_str(), "it is shown anew");
+    let sql = "select convert_from(document, 'UTF8') from step_ups where step_up_id = $1";
+    let id = id.parse::<Uuid>().unwrap();
+    let document: String = sqlx::query_scalar(sql).bind(id).fetch_one(&site.stack.db).await.unwrap();
+    let document: Value = serde_json::from_str(&document).unwrap();
+    let shown = json!({"collection": "accounts", "id": "\"svc\"", "value": "{\"state\":{\"word\":\"active\"}}"});
+    assert_eq!(document["records"], json!([shown]));
+    person::approve(&site.stack, &id.to_string()).await;
+    refused(&evaluate("a record that changed", record("new", "bob")).await, "step_up_required");
+    refused(&evaluate("no record", json!({})).await, "result_unknown");
+    let permitted = permit(&evaluate("what nobody reads may change", record("active", "carol")).await);
+    assert_eq!(permitted["step"], "attr");
+    refused(&evaluate("once", record("active", "bob")).await, "step_up_required");
+}
+
+/// Where the realm has it shown, a step without any catalog can be signed. Its calls are asked about as what they are:
+/// ones that cannot be explained.
+#[tokio::test]
+async fn a_call_that_no_catalog_describes_is_asked_about_as_one_that_cannot_be_explained() {
+    const PLACE: &str = "http://uncatalogued.example";
+    let stack = Stack::open().await;
+    let rs = stack.env.clients.rs.client_id.clone();
+    Admin::sign_in(&stack).await.add_words(&rs, "marque.locations", &[PLACE].into()).await;
+    let mut showing = Copy::original(&stack);
+    showing.settings = "unknown_actions = \"show\"";
+    let showing = showing.serve().await;
+    let members = json!({"location": PLACE, "action": "frobnicate", "args": {"value_from": {"text": {"max": 9}}}});
+    let steps = vec![with(step(&stack, "odd", "update_secret", "ODD"), members)];
+    let intent_id = showing.stack.submitted(&stack.agent(), &asking(&stack, steps, 2)).await;
+    person::approve(&stack, &intent_id).await;
+    let token = stack.poll(&stack.agent(), &intent_id).await.success(200)["access_token"].as_str().unwrap().to_owned();
+    let site = Site::of(stack, &Granted { intent_id, token }).await;
+    let mut call = call(&site.stack, "frobnicate", "secret", "ODD", json!({"value_from": "x"}));
+    call.location = PLACE.to_owned();
+    let evaluate = async |what: &str| {
+        let mut body = request(&site.stack, &site.agent, &site.token, &call, &fresh());
+        body["context"]["location"] = PLACE.into();
+        site.stack.post_json(what, EVALUATION, &body).await
+    };
+    crate::support::until("the resource server answers for the place", || async {
+        site.ask("a challenge", "odd", &call).await.status == 201
+    })
+    .await;
+    refused(&evaluate("no approval").await, "step_up_required");
+    let id = site.asked("odd", &call).await;
+    let seen = person::read_and_approve(&site.stack, &id).await;
+    let lines = seen["lines"].as_array().unwrap();
+    let is_shown = lines.iter().any(|line| line.as_str().is_some_and(|line| line.contains("CANNOT BE EXPLAINED")));
+    assert!(is_shown, "{seen}");
+    assert_eq!(permit(&evaluate("the approved call").await)["step"], "odd");
+    refused(&evaluate("once").await, "uses_exhausted");
 }
 
 /// Puts a step-up that waits into the rows, for tests of who is told about it. The intent must be active for that.

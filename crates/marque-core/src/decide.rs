@@ -4,7 +4,7 @@
 //! among the steps the one whose reason comes latest came closest, and of several the first. A step
 //! that permits wins over one that asks for a step-up, and that over every refusal.
 
-use crate::call::Call;
+use crate::call::{Call, approval_for};
 use crate::canonical::Digest;
 use crate::constraint::{ArgumentFault, Constraint, Truth, Work, World, arguments_test, of_entries};
 use crate::envelope::{Envelope, EnvelopeStep};
@@ -37,7 +37,7 @@ pub enum Decision<'e> {
 pub struct StepUp<'e> {
     /// The step.
     pub step: &'e EnvelopeStep,
-    /// The call and its resource server, which the approval is for and for no other: [`Call::approval`].
+    /// The call, its resource server and the step, which the approval is for and for no other: [`Call::approval_for`].
     pub approval: Digest,
     /// The values that were not in the plan.
     pub values: Vec<LateValue>,
@@ -328,7 +328,7 @@ impl<'c> Case<'c> {
         if self.envelope.bounds.turns.is_some_and(|turns| facts.turns > turns) {
             return refused(Reason::TurnsExhausted);
         }
-        if step.approve == Approve::Plan || facts.approvals.contains(self.approval()) {
+        if step.approve == Approve::Plan || facts.approvals.contains(&self.approval_for(step)) {
             return Verdict::Permits;
         }
         if facts.step_ups >= self.envelope.bounds.max_step_ups {
@@ -370,9 +370,9 @@ impl<'c> Case<'c> {
         total.is_none_or(|total| total > budget.max.value())
     }
 
-    /// What a person approves of this call.
-    pub(crate) fn approval(&self) -> &Digest {
-        self.approval.get_or_init(|| self.call.approval())
+    /// What a person approves of this call as a use of a step.
+    pub(crate) fn approval_for(&self, step: &EnvelopeStep) -> Digest {
+        approval_for(&step.id, self.approval.get_or_init(|| self.call.approval()))
     }
 
     fn step_up<'e>(&self, step: &'e EnvelopeStep) -> StepUp<'e> {
@@ -388,7 +388,7 @@ impl<'c> Case<'c> {
             .args
             .iter()
             .filter_map(|(name, constraint)| late(Some(name), constraint, self.call.args.get(name)?.clone()));
-        StepUp { step, approval: *self.approval(), values: id.into_iter().chain(arguments).collect() }
+        StepUp { step, approval: self.approval_for(step), values: id.into_iter().chain(arguments).collect() }
     }
 
     fn refused<'e>(&self, closest: (Fault<'e>, Option<&'e EnvelopeStep>)) -> Decision<'e> {

@@ -7,7 +7,7 @@ use crate::plan::{
 };
 use crate::{json, limits, timestamp};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A step as tokens carry it: what a gate needs to decide, nothing that only a person reads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -100,6 +100,26 @@ impl From<&Step> for EnvelopeStep {
             approve: step.approve,
         }
     }
+}
+
+impl EnvelopeStep {
+    /// What the step's conditions read of records: JSON pointers by collection.
+    pub fn reads(&self) -> BTreeMap<&str, BTreeSet<&str>> {
+        let mut found = BTreeMap::new();
+        let id = match &self.resource.id {
+            ResourceId::Bound(constraint) => Some(constraint),
+            ResourceId::Exact(_) => None,
+        };
+        self.args.values().chain(id).for_each(|constraint| add_reads(constraint, &mut found));
+        found
+    }
+}
+
+fn add_reads<'c>(constraint: &'c Constraint, found: &mut BTreeMap<&'c str, BTreeSet<&'c str>>) {
+    if let Constraint::Attr(rule) = constraint {
+        found.entry(&rule.collection).or_default().extend(rule.attributes.keys().map(String::as_str));
+    }
+    constraint.parts().into_iter().for_each(|part| add_reads(part, found));
 }
 
 impl SubmittedStep {

@@ -14,7 +14,8 @@ pub struct Facts {
     pub steps: BTreeMap<String, Past>,
     /// Turns that were started, this one included.
     pub turns: u64,
-    /// The calls that a person approved in a step-up and that were not yet used, each by [`crate::call::Call::approval`].
+    /// The calls that a person approved in a step-up and that were not yet used, each as a use of one step:
+    /// [`crate::call::Call::approval_for`].
     pub approvals: BTreeSet<Digest>,
     /// Step-ups that were asked for so far, this call's own approval not counted again.
     pub step_ups: u64,

@@ -279,10 +279,11 @@ impl Gate {
         let (Some(signer), Some(step), true) = (&self.signer, refusal.step_up(), caller.accepts_challenge) else {
             return refusal;
         };
-        let alone = caller.envelope().step(step).map(|step| alone(step, caller));
-        if alone.is_none_or(|alone| fitting_step(decide_offline(&alone, call, now)).is_err()) {
+        let step = caller.envelope().step(step);
+        let fits = |step: &&_| fitting_step(decide_offline(&alone(step, caller), call, now)).is_ok();
+        let Some(step) = step.filter(fits) else {
             return Refusal::new(Reason::LedgerUnavailable).because("the ledger asks for a step-up of another step");
-        }
+        };
         match step_up::challenge(&self.config, signer, (caller, call, step), (new_id().to_string(), now)) {
             Ok(challenge) => refusal.with_challenge(&self.config.issuer, challenge),
             Err(problem) => {

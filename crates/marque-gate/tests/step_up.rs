@@ -80,6 +80,23 @@ async fn a_client_that_takes_challenges_gets_one_for_exactly_its_call() {
 }
 
 #[tokio::test]
+async fn a_challenge_holds_of_a_record_only_what_the_conditions_read() {
+    let site = Site::new();
+    let known = json!({"attr": {"collection": "people", "where": {"/state/word": {"const": "active"}}}});
+    let mut steps = steps();
+    steps[2]["args"] = json!({"to": known});
+    let looked_up = json!({
+        "people": {"x": {"state": {"word": "active", "since": 1}, "salary": 5}}, "others": {"y": {"z": 1}},
+    });
+    let action = action(&set()).with_records(serde_json::from_value(looked_up).unwrap());
+    let request = site.world.request(&steps, &set()).with_header("Accept-Txn-Challenge", "?1");
+    let refusal = site.gate.check(&request, action, NOW).await.unwrap_err();
+    let claims = jws::unverified_claims(refusal.transaction_challenge().unwrap()).unwrap();
+    let records = &claims["authorization_details"][0]["records"];
+    assert_eq!(records, &json!({"people": {"x": {"state": {"word": "active"}}}}));
+}
+
+#[tokio::test]
 async fn each_challenge_is_another() {
     let site = Site::new();
     let (first, second) = (site.refused(&["?1"]).await, site.refused(&["?1"]).await);

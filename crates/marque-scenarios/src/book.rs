@@ -1,6 +1,6 @@
 //! What counts from call to call: the facts of a story so far.
 
-use crate::format::{CallEntry, LaterEntry, Outcome, Scenario, Then};
+use crate::format::{CallEntry, Expect, LaterEntry, Outcome, Scenario, Then};
 use marque_core::call::Call;
 use marque_core::canonical::Digest;
 use marque_core::facts::{Facts, Past, PastCall};
@@ -22,6 +22,7 @@ pub struct Book {
     before: BTreeMap<String, Past>,
     uses: Vec<Use>,
     named: BTreeMap<String, usize>,
+    steps: Vec<String>,
     asked: BTreeSet<Digest>,
     approved: BTreeSet<Digest>,
     step_ups: u64,
@@ -33,7 +34,13 @@ impl Book {
     pub fn new(scenario: &Scenario) -> Self {
         let before = scenario.before.iter();
         let counted = |before: &crate::format::Before| Past::counted(before.uses, before.committed);
-        Self { before: before.map(|(step, before)| (step.clone(), counted(before))).collect(), ..Self::default() }
+        let steps = scenario.plan.get("steps").and_then(Value::as_array).into_iter().flatten();
+        let ids = steps.filter_map(|step| step.get("id").and_then(Value::as_str).map(str::to_owned));
+        Self {
+            before: before.map(|(step, before)| (step.clone(), counted(before))).collect(),
+            steps: ids.collect(),
+            ..Self::default()
+        }
     }
 
     /// What was blocked since the plan was signed.
@@ -70,7 +77,7 @@ impl Book {
         self.blocked = entry.blocked_since.clone().unwrap_or_else(|| self.blocked.clone());
         if let (true, Some(call)) = (entry.by_step_up, call) {
             self.step_ups += u64::from(self.asked.insert(call.approval()));
-            self.approved.insert(call.approval());
+            self.approved.extend(self.steps.iter().map(|step| call.approval_for(step)));
         }
     }
 
@@ -91,7 +98,9 @@ impl Book {
             result: entry.gives.clone(),
             disclosed: entry.discloses.clone().unwrap_or_default(),
         });
-        self.approved.remove(&call.approval());
+        for step in &self.steps {
+            self.approved.remove(&call.approval_for(step));
+        }
         self.asked.remove(&call.approval());
         Ok(())
     }
@@ -99,8 +108,9 @@ impl Book {
     /// A person was asked about a call.
     pub fn stepped_up(&mut self, entry: &CallEntry, call: &Call) -> Result<(), String> {
         self.step_ups += u64::from(self.asked.insert(call.approval()));
-        if let Some(Then::Approved) = entry.then {
-            self.approved.insert(call.approval());
+        if let (Some(Then::Approved), Expect::StepUp { step, .. }) = (&entry.then, &entry.expect) {
+            let asking = self.steps.iter().filter(|id| step.as_ref().is_none_or(|step| step == *id));
+            self.approved.extend(asking.map(|step| call.approval_for(step)));
         }
         no_outcome(entry)
     }

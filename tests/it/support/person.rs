@@ -14,6 +14,11 @@ pub async fn approve(stack: &Stack, intent_id: &str) {
     act(stack, intent_id, &[]).await;
 }
 
+/// Approves, and answers what was shown.
+pub async fn read_and_approve(stack: &Stack, id: &str) -> Value {
+    act(stack, id, &[]).await
+}
+
 /// Denies a plan.
 pub async fn deny(stack: &Stack, intent_id: &str, reason: &str) {
     act(stack, intent_id, &["--deny", reason]).await;

@@ -29,6 +29,7 @@ struct State {
     key: Key,
     mood: Mutex<Mood>,
     clients: Mutex<BTreeMap<String, Value>>,
+    users: Mutex<BTreeMap<String, Value>>,
 }
 
 /// A stand-in for Keycloak and its extension, as far as clients, keys and the beginning of a sign-in go.
@@ -56,6 +57,7 @@ impl Realm {
             key: Key::fresh(),
             mood: Mutex::new(Mood::Well),
             clients: Mutex::new(clients),
+            users: Mutex::default(),
         };
         Self { state: Arc::new(state), port, serving: None }
     }
@@ -102,6 +104,17 @@ impl Realm {
     /// Gives a client an attribute.
     pub fn set_attribute(&self, client_id: &str, name: &str, value: &str) {
         self.state.clients.lock().unwrap().get_mut(client_id).unwrap()["attributes"][name] = value.into();
+    }
+
+    /// A client with attributes and without keys.
+    pub fn set_client(&self, client_id: &str, attributes: Value) {
+        let record = json!({"client_id": client_id, "enabled": true, "jwks": {"keys": []}, "attributes": attributes});
+        self.state.clients.lock().unwrap().insert(client_id.to_owned(), record);
+    }
+
+    /// What the realm says of a user from now on.
+    pub fn set_user(&self, sub: &str, user: Value) {
+        self.state.users.lock().unwrap().insert(sub.to_owned(), user);
     }
 
     /// The claims of a right access token of a resource server.
@@ -173,7 +186,12 @@ impl State {
             "protocol/openid-connect/certs" => Some(self.key.jwks()),
             "protocol/openid-connect/token" => Some(json!({"access_token": "a-token", "expires_in": 300})),
             "protocol/openid-connect/ext/par/request" => Some(json!({"request_uri": "urn:x", "expires_in": 60})),
-            _ => below.strip_prefix("marque/clients/").and_then(|id| self.clients.lock().unwrap().get(id).cloned()),
+            _ => match below.strip_prefix("marque/users/") {
+                Some(sub) => self.users.lock().unwrap().get(sub).cloned(),
+                None => {
+                    below.strip_prefix("marque/clients/").and_then(|id| self.clients.lock().unwrap().get(id).cloned())
+                }
+            },
         };
         found.map_or((404, r#"{"error":"not_found"}"#.to_owned()), |found| (200, found.to_string()))
     }
@@ -266,23 +284,103 @@ impl Admin {
         if let Some(role) = role {
             self.give_role(client_id, role).await;
         }
-        let realm = self.clients.strip_suffix("/clients").unwrap().replace("/admin/realms/", "/realms/");
         let form = [("grant_type", "client_credentials"), ("client_id", client_id), ("client_secret", &secret)];
-        let request = self.http.post(format!("{realm}/protocol/openid-connect/token")).form(&form);
+        self.token(&form).await
+    }
+
+    async fn token(&self, form: &[(&str, &str)]) -> String {
+        let realm = self.clients.strip_suffix("/clients").unwrap().replace("/admin/realms/", "/realms/");
+        let request = self.http.post(format!("{realm}/protocol/openid-connect/token")).form(form);
         let answer: Value = request.send().await.unwrap().json().await.unwrap();
         answer["access_token"].as_str().unwrap_or_else(|| panic!("Keycloak gives no token: {answer}")).to_owned()
+    }
+
+    /// Makes the client that administrators sign in with, here with user name and password, and lets it speak of the
+    /// role. It has a service account, too.
+    pub async fn make_console(&self, client_id: &str, audience: &str, secret: &str) {
+        self.remove_client(client_id).await;
+        let mapper = json!({
+            "name": "audience", "protocol": "openid-connect", "protocolMapper": "oidc-audience-mapper",
+            "config": {"included.custom.audience": audience, "access.token.claim": "true"},
+        });
+        let client = json!({
+            "clientId": client_id, "enabled": true, "publicClient": false, "secret": secret, "fullScopeAllowed": false,
+            "standardFlowEnabled": false, "directAccessGrantsEnabled": true, "serviceAccountsEnabled": true,
+            "protocolMappers": [mapper],
+        });
+        self.add_client(&client).await;
+        self.give_role(client_id, "marque-admin").await;
+    }
+
+    /// An access token of a client of [`Self::make_console`], for one of its users or for the client itself.
+    pub async fn console_token(&self, client_id: &str, secret: &str, user: Option<(&str, &str)>) -> String {
+        let mut form = vec![("client_id", client_id), ("client_secret", secret)];
+        match user {
+            None => form.push(("grant_type", "client_credentials")),
+            Some((name, password)) => {
+                form.extend([("grant_type", "password"), ("username", name), ("password", password)]);
+            }
+        }
+        self.token(&form).await
+    }
+
+    /// Makes a user with a password, and perhaps with a realm role.
+    pub async fn make_user(&self, name: &str, password: &str, role: Option<&str>) {
+        self.remove_user(name).await;
+        let user = json!({
+            "username": name, "enabled": true, "email": format!("{name}@demo.marque.test"), "emailVerified": true,
+            "firstName": name, "lastName": name,
+            "credentials": [{"type": "password", "value": password, "temporary": false}],
+        });
+        let answer = self.http.post(self.users()).bearer_auth(&self.token).json(&user).send().await.unwrap();
+        assert_eq!(answer.status(), 201, "Keycloak adds a user");
+        if let Some(role) = role {
+            let request = async |role: &Value| {
+                let url = format!("{}/{}/role-mappings/realm", self.users(), self.user_id(name).await.unwrap());
+                self.http.post(url).bearer_auth(&self.token).json(&[role]).send().await.unwrap()
+            };
+            assert_eq!(request(&self.role(role).await).await.status(), 204, "Keycloak gives a role");
+        }
+    }
+
+    /// Takes a realm role from a user.
+    pub async fn take_role(&self, name: &str, role: &str) {
+        let url = format!("{}/{}/role-mappings/realm", self.users(), self.user_id(name).await.unwrap());
+        let request = self.http.delete(url).bearer_auth(&self.token).json(&[self.role(role).await]);
+        assert_eq!(request.send().await.unwrap().status(), 204, "Keycloak takes a role");
+    }
+
+    pub async fn remove_user(&self, name: &str) {
+        if let Some(id) = self.user_id(name).await {
+            let request = self.http.delete(format!("{}/{id}", self.users())).bearer_auth(&self.token);
+            assert_eq!(request.send().await.unwrap().status(), 204, "Keycloak removes a user");
+        }
+    }
+
+    fn users(&self) -> String {
+        format!("{}/users", self.clients.strip_suffix("/clients").unwrap())
+    }
+
+    async fn user_id(&self, name: &str) -> Option<String> {
+        let found = self.get(format!("{}?exact=true&username={name}", self.users())).await;
+        found[0]["id"].as_str().map(str::to_owned)
+    }
+
+    async fn role(&self, name: &str) -> Value {
+        self.get(format!("{}/roles/{name}", self.clients.strip_suffix("/clients").unwrap())).await
+    }
+
+    async fn get(&self, url: String) -> Value {
+        self.http.get(url).bearer_auth(&self.token).send().await.unwrap().json().await.unwrap()
     }
 
     /// Gives a realm role to a client's service account, and has the client's tokens say so.
     async fn give_role(&self, client_id: &str, role: &str) {
         let realm = self.clients.strip_suffix("/clients").unwrap();
-        let get = async |url: String| -> Value {
-            self.http.get(url).bearer_auth(&self.token).send().await.unwrap().json().await.unwrap()
-        };
-        let client = get(format!("{}?clientId={client_id}", self.clients)).await;
+        let client = self.get(format!("{}?clientId={client_id}", self.clients)).await;
         let client = format!("{}/{}", self.clients, client[0]["id"].as_str().unwrap());
-        let user = get(format!("{client}/service-account-user")).await;
-        let role = get(format!("{realm}/roles/{role}")).await;
+        let user = self.get(format!("{client}/service-account-user")).await;
+        let role = self.role(role).await;
         let user = format!("{realm}/users/{}/role-mappings/realm", user["id"].as_str().unwrap());
         for url in [user, format!("{client}/scope-mappings/realm")] {
             let request = self.http.post(url).bearer_auth(&self.token).json(&[&role]);

@@ -95,6 +95,12 @@ impl Copy {
         Self::fill(stack, url, Some((admin, name))).await
     }
 
+    /// The stack's database itself, for a server with other settings beside the stack's own.
+    pub fn original(stack: &Stack) -> Self {
+        let url = url_of(&stack.dir, stack.db.connect_options().get_database().unwrap());
+        Self { settings: "", stack: stack.clone(), url, admin: None }
+    }
+
     /// A copy in another Postgres server.
     pub async fn within(stack: &Stack, postgres: &Postgres) -> Self {
         Self::fill(stack, postgres.url.clone(), None).await
@@ -115,7 +121,12 @@ impl Copy {
 
     /// Starts a server on the copy for another realm issuer.
     pub async fn serve_with(&self, keycloak_issuer: &str) -> Server {
-        let mut server = self.start(keycloak_issuer);
+        self.serve_as(keycloak_issuer, self.settings).await
+    }
+
+    /// Starts a server on the copy for another realm issuer, with other settings.
+    pub async fn serve_as(&self, keycloak_issuer: &str, settings: &str) -> Server {
+        let mut server = self.start(keycloak_issuer, settings);
         let ready = format!("{}/health/ready", server.management);
         let http = server.stack.http.clone();
         super::until("the server is ready", || {
@@ -130,7 +141,7 @@ impl Copy {
 
     /// Starts a server that must refuse to run; answers what it said.
     pub async fn refused_start(&self) -> String {
-        let mut server = self.start(&self.stack.env.keycloak.issuer);
+        let mut server = self.start(&self.stack.env.keycloak.issuer, self.settings);
         let mut status = None;
         super::until("the server ends", || {
             status = server.child.try_wait().unwrap();
@@ -141,12 +152,12 @@ impl Copy {
         server.log()
     }
 
-    fn start(&self, keycloak_issuer: &str) -> Server {
+    fn start(&self, keycloak_issuer: &str, settings: &str) -> Server {
         let (port, management) = (free_port(), free_port());
         let dir = self.stack.dir.join("it").join(Uuid::new_v4().simple().to_string());
         fs::create_dir_all(&dir).unwrap();
         let config = dir.join("marque.toml");
-        fs::write(&config, self.config(keycloak_issuer, port, management)).unwrap();
+        fs::write(&config, self.config(keycloak_issuer, settings, port, management)).unwrap();
         let log = fs::File::create(dir.join("log")).unwrap();
         let mut serve = Command::new(env!("CARGO_BIN_EXE_marque"));
         serve.args(["serve", "--config"]).arg(&config).env("DATABASE_URL", &self.url).env("NO_COLOR", "1");
@@ -157,7 +168,7 @@ impl Copy {
         Server { stack, management: format!("http://127.0.0.1:{management}"), dir, child }
     }
 
-    fn config(&self, keycloak_issuer: &str, port: u16, management: u16) -> String {
+    fn config(&self, keycloak_issuer: &str, settings: &str, port: u16, management: u16) -> String {
         let env = &self.stack.env;
         let key_file = self.stack.dir.join("marque-development.key");
         format!(
@@ -165,7 +176,7 @@ impl Copy {
              [[realms]]\nname = {:?}\nissuer = {:?}\ntrust_domain = {:?}\nkeycloak_issuer = {keycloak_issuer:?}\n\
              keycloak_client_id = \"marque\"\nweb_client_id = \"marque-web\"\nrp_id = \"localhost\"\n\
              rp_origins = [{:?}]\nshared_rp_host_accepted = true\n{}\n",
-            env.keycloak.realm, env.marque.issuer, env.marque.trust_domain, env.keycloak.base, self.settings,
+            env.keycloak.realm, env.marque.issuer, env.marque.trust_domain, env.keycloak.base, settings,
         )
     }
 }

@@ -169,7 +169,6 @@ const LASTING: &[&str] = &[
     "permits",
     "revocations",
     "step_ups",
-    "step_up_approvals",
     "step_up_uses",
 ];
 

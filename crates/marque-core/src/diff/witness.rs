@@ -3,7 +3,7 @@
 use super::circumstances::Circumstances;
 use super::samples::{Sample, Source};
 use super::scene::Scene;
-use crate::call::{Call, CallResource};
+use crate::call::{Call, CallResource, approval_for};
 use crate::constraint::{Constraint, Work};
 use crate::decide::{Decision, Refusal, decide, decide_within};
 use crate::envelope::{Envelope, EnvelopeStep};
@@ -244,7 +244,8 @@ impl<'e> Search<'e> {
         scene.furnish(&mut call);
         let mut facts = scene.facts.clone();
         if circumstances.is_asked && self.step.approve == Approve::StepUp {
-            facts.approvals.insert(call.approval());
+            let (approval, asked) = (call.approval(), self.rivals().chain([self.step]));
+            facts.approvals.extend(asked.map(|step| approval_for(&step.id, &approval)));
         }
         let answer = |envelope| {
             let decided = |work: &Work| Answer::from(decide_within(envelope, &call, &facts, now, work));

@@ -301,7 +301,7 @@ impl Question<'_> {
             checks.push(Check::new(Subject::Turns, held, Reason::TurnsExhausted, json!(turns), json!(facts.turns)));
         }
         if step.approve == Approve::StepUp {
-            checks.push(self.step_up());
+            checks.push(self.step_up(step));
         }
         checks
     }
@@ -324,12 +324,13 @@ impl Question<'_> {
         budgets.map(check).collect()
     }
 
-    fn step_up(&self) -> Check {
-        let held = self.facts.approvals.contains(self.case.approval());
+    fn step_up(&self, step: &EnvelopeStep) -> Check {
+        let approval = self.case.approval_for(step);
+        let held = self.facts.approvals.contains(&approval);
         let most = self.envelope.bounds.max_step_ups;
         let is_spent = self.facts.step_ups >= most;
         let reason = if is_spent { Reason::StepUpsExhausted } else { Reason::StepUpRequired };
-        let expected = json!({"approval_of": self.call.approval(), "max_step_ups": most});
+        let expected = json!({"approval_of": approval, "max_step_ups": most});
         Check::new(Subject::StepUp, held, reason, expected, json!({"step_ups": self.facts.step_ups}))
     }
 }

@@ -6,6 +6,7 @@
 use crate::call::{Call, CallResource};
 use crate::canonical::{Digest, canonical};
 use crate::claims::{Actor, Confirmation, IntentRef};
+use crate::facts::Records;
 use crate::json::{self, Refused};
 use crate::{limits, names, text};
 use serde::{Deserialize, Serialize};
@@ -61,6 +62,9 @@ pub struct CallDetail {
     /// The environment that the resource server runs in, if it says so.
     #[serde(default, deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
+    /// What it says of the records that the step's conditions read ([`Call::seen_by`]).
+    #[serde(default, skip_serializing_if = "Records::is_empty")]
+    pub records: Records,
 }
 
 /// Why a challenge is not accepted.
@@ -92,6 +96,7 @@ impl From<&Call> for CallDetail {
             resource: call.resource.clone(),
             args: call.args.clone(),
             environment: call.environment.clone(),
+            records: call.records.clone(),
         }
     }
 }
@@ -122,6 +127,7 @@ impl Challenge {
         let [detail] = &self.authorization_details;
         Call {
             environment: detail.environment.clone(),
+            records: detail.records.clone(),
             ..Call::new(&detail.location, &detail.action, detail.resource.clone(), detail.args.clone())
         }
     }
@@ -162,6 +168,8 @@ impl Challenge {
             ("$.authorization_details[0].resource.type", &detail.resource.kind),
         ];
         named.into_iter().try_for_each(|(path, name)| plain(path, name, limits::IDENTIFIER_CHARS))?;
+        let collections = detail.records.keys().map(|name| ("$.authorization_details[0].records", name));
+        collections.into_iter().try_for_each(|(path, name)| plain(path, name, limits::IDENTIFIER_CHARS))?;
         plain("$.reason", &self.reason, limits::CHALLENGE_REASON_CHARS)?;
         if detail.kind != names::DETAIL_CALL {
             let text = format!("is not {}", names::DETAIL_CALL);

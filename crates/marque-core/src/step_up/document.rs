@@ -7,6 +7,7 @@ use super::challenge::plain;
 use crate::call::{Call, CallResource};
 use crate::canonical::{Digest, canonical, canonical_text};
 use crate::decide::LateValue;
+use crate::facts::Records;
 use crate::json::{self, Refused};
 use crate::plan::{Agent, CatalogRef, Class, ResolvedPlan, ResourceId, Step};
 use crate::timestamp::Timestamp;
@@ -45,12 +46,17 @@ pub struct Document {
     pub resource: ShownResource,
     /// The arguments, by name.
     pub args: Vec<ShownArgument>,
+    /// What the resource server says of the records that the step's conditions read, by collection and id.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub records: Vec<ShownRecord>,
     /// [`Call::approval`] of the call.
     pub approval: Digest,
     /// Why the resource server asks, in its own words.
     pub reason: String,
-    /// The catalog whose sentence describes the action.
-    pub catalog: CatalogRef,
+    /// The catalog whose sentence describes the action; none where the plan has none for the location, and the call
+    /// cannot be explained.
+    #[serde(default, deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
+    pub catalog: Option<CatalogRef>,
     /// Until when the approved call may be made.
     pub expires_at: Timestamp,
 }
@@ -92,6 +98,18 @@ pub struct ShownArgument {
     /// The earlier steps that the plan takes it from; none if the agent chose it within what the plan allows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<Source>,
+}
+
+/// What the resource server says of one record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShownRecord {
+    /// The resource server's name for the records.
+    pub collection: String,
+    /// Which one, as JSON text.
+    pub id: String,
+    /// Its members that are read, as JSON text; `null` for a record that is not there.
+    pub value: String,
 }
 
 /// An earlier step that a value comes from.
@@ -160,6 +178,18 @@ impl ShownArgument {
     }
 }
 
+impl ShownRecord {
+    /// A call's records.
+    pub fn of(call: &Call) -> Vec<Self> {
+        let row = |collection: &String, (id, value): (&String, &Value)| Self {
+            collection: collection.clone(),
+            id: shown(&Value::from(id.as_str())),
+            value: shown(value),
+        };
+        call.records.iter().flat_map(|(name, rows)| rows.iter().map(move |entry| row(name, entry))).collect()
+    }
+}
+
 impl Document {
     /// The canonical bytes: what is digested, shown and kept.
     pub fn canonical(&self) -> Vec<u8> {
@@ -196,9 +226,7 @@ impl Document {
     /// # Errors
     /// When a value is no JSON text as it is shown, or an argument is there twice.
     pub fn call(&self) -> Result<Call, Refused> {
-        let Value::String(id) = parsed("$.resource.id", &self.resource.id)? else {
-            return Err(Refused::at("$.resource.id", "is no JSON text of a string"));
-        };
+        let id = parsed_text("$.resource.id", &self.resource.id)?;
         let mut args = Map::new();
         for argument in &self.args {
             plain("$.args", &argument.name, limits::IDENTIFIER_CHARS)?;
@@ -208,7 +236,22 @@ impl Document {
             }
         }
         let resource = CallResource { kind: self.resource.kind.clone(), id };
-        Ok(Call::new(&self.location, &self.action, resource, args))
+        let mut records = Records::new();
+        for record in &self.records {
+            plain("$.records", &record.collection, limits::IDENTIFIER_CHARS)?;
+            let (id, value) = (parsed_text("$.records", &record.id)?, parsed("$.records", &record.value)?);
+            if records.entry(record.collection.clone()).or_default().insert(id, value).is_some() {
+                return Err(Refused::at("$.records", "names a record twice"));
+            }
+        }
+        Ok(Call { records, ..Call::new(&self.location, &self.action, resource, args) })
+    }
+}
+
+fn parsed_text(path: &str, text: &str) -> Result<String, Refused> {
+    match parsed(path, text)? {
+        Value::String(text) => Ok(text),
+        _ => Err(Refused::at(path, "is no JSON text of a string")),
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::canonical::Digest;
 use crate::display::DisplayRecord;
 use crate::evidence::{Assertion, Content, Credential};
+use crate::json;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -20,8 +21,9 @@ pub struct StepUpPayload {
     pub document: Value,
     /// Digest of the document's canonical bytes.
     pub document_digest: Digest,
-    /// The JWS of the catalog that the document names.
-    pub catalog: String,
+    /// The JWS of the catalog that the document names, if it names one.
+    #[serde(default, deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
+    pub catalog: Option<String>,
     /// What was shown.
     pub display: DisplayRecord,
     /// Digest of the display record.

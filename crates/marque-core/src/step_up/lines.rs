@@ -2,8 +2,8 @@
 //!
 //! The Keycloak extension renders the same lines from the same bytes. `vectors/step-up` specifies both.
 
-use super::document::{Document, ShownArgument, Source};
-use crate::canonical::canonical_text;
+use super::document::{Document, ShownArgument, ShownRecord, Source};
+use crate::canonical::{Digest, canonical_text};
 use crate::catalog::{Catalog, CatalogAction, Part, slots};
 use crate::display::badge;
 use crate::plan::Class;
@@ -12,11 +12,11 @@ use std::borrow::Cow;
 /// Name of this rendering; another wording gets another name.
 pub const RENDERER: &str = "marque-step-up-lines/1";
 
-/// Renders a document with the catalog that it names.
+/// Renders a document with the catalog that it names, if it names one.
 ///
 /// # Errors
 /// When the catalog is another one or does not describe the action so, or the locale is unknown.
-pub fn lines(document: &Document, catalog: &Catalog, locale: &str) -> Result<Vec<String>, String> {
+pub fn lines(document: &Document, catalog: Option<&Catalog>, locale: &str) -> Result<Vec<String>, String> {
     if locale != "en" {
         return Err(format!("there is no wording for the locale {locale:?}"));
     }
@@ -30,19 +30,28 @@ pub fn lines(document: &Document, catalog: &Catalog, locale: &str) -> Result<Vec
     lines.push(format!("   {} on {} {} at {}", document.action, resource.kind, resource.id, document.location));
     push_sources(&mut lines, &resource.sources);
     document.args.iter().for_each(|argument| push_argument(&mut lines, argument));
+    document.records.iter().for_each(|record| push_record(&mut lines, record));
     match lines.iter().find(|line| line.chars().any(char::is_control)) {
         Some(_) => Err("a line holds a control character".into()),
         None => Ok(lines),
     }
 }
 
-/// How the catalog describes the call; a call of the gravest class that it does not describe is shown as one that cannot
+/// What `catalog_sha256` of the display record says: the digest of the catalog's digest, or of nothing where there is none.
+pub fn catalog_digest(document: &Document) -> Digest {
+    Digest::of(document.catalog.as_ref().map_or(&[][..], |catalog| catalog.sha256.as_bytes()))
+}
+
+/// How the catalog describes the call; a call of the gravest class that no catalog describes is shown as one that cannot
 /// be explained.
-fn described<'c>(document: &Document, catalog: &'c Catalog) -> Option<Cow<'c, CatalogAction>> {
-    if catalog.reference() != document.catalog || document.catalog.location != document.location {
+fn described<'c>(document: &Document, catalog: Option<&'c Catalog>) -> Option<Cow<'c, CatalogAction>> {
+    let named = document.catalog.as_ref();
+    if catalog.map(Catalog::reference).as_ref() != named
+        || named.is_some_and(|named| named.location != document.location)
+    {
         return None;
     }
-    let action = match catalog.action(&document.action) {
+    let action = match catalog.and_then(|catalog| catalog.action(&document.action)) {
         Some(action) => Cow::Borrowed(action),
         None => Cow::Owned(CatalogAction::unexplained(&document.resource.kind)),
     };
@@ -74,6 +83,11 @@ fn push_argument(lines: &mut Vec<String>, argument: &ShownArgument) {
         lines.push("      chosen by the agent, within the plan".into());
     }
     push_sources(lines, &argument.sources);
+}
+
+fn push_record(lines: &mut Vec<String>, record: &ShownRecord) {
+    lines.push(format!("   record {} of {}: {}", record.id, record.collection, record.value));
+    lines.push("      stated by the resource server".into());
 }
 
 fn push_sources(lines: &mut Vec<String>, sources: &[Source]) {

@@ -4,8 +4,9 @@ use crate::support::{MARQUE, NOW, ONE, OTHER, at, object, objects, resolved};
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use marque_core::canonical::{Digest, canonical, decode, encode};
 use marque_core::display::{DisplayRecord, RENDERER};
-use marque_core::evidence::{Assertion, Credential, Payload, read, signing_input, write};
+use marque_core::evidence::{Assertion, Credential, Payload, read, read_as, signing_input, write};
 use marque_core::limits::EVIDENCE_BYTES;
+use marque_core::step_up::evidence::StepUpPayload;
 use serde_json::{Value, json};
 use std::sync::LazyLock;
 
@@ -87,24 +88,60 @@ fn reads_back_what_was_written() {
     assert_eq!(value()["signer_jwk"], ONE.public(), "kty, crv, x and y alone");
 }
 
-/// Each byte of the file changed in two ways, left out, and one more in each place.
+/// The evidence of one call, which has a form of its own.
+fn file_of_call() -> Vec<u8> {
+    let Payload { version, issuer, display, display_digest, nonce, assertion, credential, .. } = payload();
+    let Payload { rp_id, origin, id_token, realm_jwk, approved_at, .. } = payload();
+    let payload = StepUpPayload {
+        version,
+        issuer,
+        step_up_id: "018f0000-0000-7000-8000-0000000000a1".into(),
+        document: json!({"step": "pay", "args": []}),
+        document_digest: Digest::of(b"document"),
+        catalog: Some("a.b.c".into()),
+        display,
+        display_digest,
+        nonce,
+        assertion,
+        credential,
+        rp_id,
+        origin,
+        id_token,
+        realm_jwk,
+        approved_at,
+    };
+    let signature = crypto::sign(&signing_input(&payload), &ONE.signing(), Algorithm::ES256).unwrap();
+    write(&payload, &object(ONE.public()), &decode(&signature).unwrap())
+}
+
+#[test]
+fn evidence_of_a_plan_is_none_of_a_call_and_the_other_way_round() {
+    assert!(read_as::<StepUpPayload>(&file_of_call()).is_ok() && read(&file()).is_ok());
+    assert!(read(&file_of_call()).is_err() && read_as::<StepUpPayload>(&file()).is_err());
+}
+
 #[test]
 fn any_changed_byte_is_refused() {
-    let file = file();
+    no_byte_can_change(&file(), |file| read(file).is_ok());
+    no_byte_can_change(&file_of_call(), |file| read_as::<StepUpPayload>(file).is_ok());
+}
+
+/// Each byte of the file changed in two ways, left out, and one more in each place.
+fn no_byte_can_change(file: &[u8], holds: impl Fn(&[u8]) -> bool) {
     for index in 0..file.len() {
-        let mut changed = file.clone();
+        let mut changed = file.to_vec();
         for flip in [1, 2 << (index % 7)] {
             changed[index] ^= flip;
-            assert!(read(&changed).is_err(), "byte {index} with {flip:#x}");
+            assert!(!holds(&changed), "byte {index} with {flip:#x}");
             changed[index] ^= flip;
         }
         changed.remove(index);
-        assert!(read(&changed).is_err(), "without byte {index}");
+        assert!(!holds(&changed), "without byte {index}");
         changed.insert(index, file[index]);
         changed.insert(index, b' ');
-        assert!(read(&changed).is_err(), "a space before byte {index}");
+        assert!(!holds(&changed), "a space before byte {index}");
     }
-    assert!(read(&file).is_ok());
+    assert!(holds(file));
 }
 
 /// Key and signature are not under the signature. Only their last characters have bits to spare: there every

@@ -59,7 +59,7 @@ fn tells_what_is_known_and_who_is_asked() {
     assert_eq!((explanation.outcome, explanation.reason), (Outcome::StepUp, Some(Reason::StepUpRequired)));
     let dependence = &explanation.steps[1].depends_on[0];
     assert_eq!((dependence.known, &dependence.values), (true, &vec![json!("X")]));
-    let approved = Facts { approvals: [right.approval()].into(), ..known.clone() };
+    let approved = Facts { approvals: [right.approval_for("pay")].into(), ..known.clone() };
     assert_eq!(explain(&transfer(), &right, &approved, NOW).outcome, Outcome::Permit);
     let wrong = explain(&transfer(), &call("pay", json!({"to": "Y", "note": "rent"})), &known, NOW);
     assert_eq!(held(&wrong, 1, Subject::Argument, Some("to")), Held::No);

@@ -5,12 +5,14 @@ use marque_core::canonical::Digest;
 use marque_core::catalog::Catalog;
 use marque_core::challenge::{Approval, StepUpApproval};
 use marque_core::claims::{Actor, Confirmation, IntentRef};
-use marque_core::decide::LateValue;
+use marque_core::decide::{Decision, LateValue, decide};
+use marque_core::envelope::Envelope;
+use marque_core::facts::Facts;
 use marque_core::json::parse_call;
 use marque_core::limits;
-use marque_core::plan::{ResolvedPlan, ResourceId};
+use marque_core::plan::{Class, ResolvedPlan, ResourceId};
 use marque_core::step_up::challenge::{CallDetail, Challenge, Expected};
-use marque_core::step_up::document::{Document, ShownArgument, ShownResource, Source, shown};
+use marque_core::step_up::document::{Document, ShownArgument, ShownRecord, ShownResource, Source, shown};
 use marque_core::step_up::lines::lines;
 use serde_json::{Value, json};
 
@@ -207,14 +209,82 @@ fn a_document_is_shown_only_with_its_own_catalog() {
     let vector = vector();
     let catalog = marque_core::canonical::canonical(&vector["catalog"]);
     let right = Catalog::parse(&catalog).unwrap();
-    assert!(lines(&document(), &right, "en").is_ok());
-    assert!(lines(&document(), &right, "tlh").is_err());
+    assert!(lines(&document(), Some(&right), "en").is_ok());
+    assert!(lines(&document(), Some(&right), "tlh").is_err());
     let mut other = vector["catalog"].clone();
     other["version"] = json!(9);
     let other = Catalog::parse(&marque_core::canonical::canonical(&other)).unwrap();
-    assert!(lines(&document(), &other, "en").is_err());
+    assert!(lines(&document(), Some(&other), "en").is_err());
     let milder = Document { class: marque_core::plan::Class::Read, ..document() };
-    assert!(lines(&milder, &right, "en").is_err());
+    assert!(lines(&milder, Some(&right), "en").is_err());
+}
+
+#[test]
+fn records_come_from_the_challenge_into_the_document_and_back() {
+    let records = json!({"payees": {"AT611904300234573201": {"status": "active"}, "\u{200b}": null}});
+    let with_records = Call { records: serde_json::from_value(records.clone()).unwrap(), ..call() };
+    let challenge = Challenge { authorization_details: [CallDetail::from(&with_records)], ..challenge() };
+    let read = Challenge::parse(&challenge.payload()).unwrap();
+    assert_eq!((read.call(), read.call_digest), (with_records.clone(), call().digest()));
+    let document = Document { records: ShownRecord::of(&with_records), ..document() };
+    assert_eq!(document.records[1].id, "\"\\u200b\"", "nothing hides");
+    assert_eq!(document.call().unwrap().records, with_records.records);
+    assert_eq!(Document::from_canonical(&document.canonical()).unwrap(), document);
+    assert_ne!(document.digest(), self::document().digest(), "they are under the digest");
+    let changes: [fn(&mut Document); 4] = [
+        |document| document.records.push(document.records[0].clone()),
+        |document| document.records[0].value.push(' '),
+        |document| document.records[0].id = "1".into(),
+        |document| document.records[0].collection.clear(),
+    ];
+    for (index, change) in changes.into_iter().enumerate() {
+        let mut changed = document.clone();
+        change(&mut changed);
+        assert!(Document::from_canonical(&changed.canonical()).is_err(), "change {index}");
+    }
+    for records in [json!({}), json!({"": {}}), json!({"a\u{202e}": {}}), json!([]), Value::Null] {
+        refused(|value| value["authorization_details"][0]["records"] = records);
+    }
+}
+
+#[test]
+fn a_document_without_a_catalog_is_of_the_gravest_class() {
+    let document = Document { catalog: None, class: Class::Grant, ..document() };
+    assert_eq!(Document::from_canonical(&document.canonical()).unwrap(), document);
+    let shown = lines(&document, None, "en").unwrap();
+    assert!(shown.iter().any(|line| line.contains("CANNOT BE EXPLAINED")), "{shown:?}");
+    let milder = Document { class: Class::Pay, ..document.clone() };
+    assert!(lines(&milder, None, "en").is_err());
+    let right = Catalog::parse(&marque_core::canonical::canonical(&vector()["catalog"])).unwrap();
+    assert!(lines(&document, Some(&right), "en").is_err(), "a catalog that the document does not name");
+    assert!(lines(&self::document(), None, "en").is_err(), "none where it names one");
+}
+
+#[test]
+fn an_approval_is_for_one_step() {
+    let step = |id: &str| {
+        json!({
+            "id": id, "location": "https://bank.example", "action": "payment.create",
+            "resource": {"type": "account", "id": "main"}, "args": {"*": {"any": true}}, "uses": 2, "class": "pay",
+            "approve": "step_up",
+        })
+    };
+    let plan = json!({"steps": [step("first"), step("second")], "bounds": {"max_step_ups": 9}});
+    let envelope: Envelope = serde_json::from_value(plan).unwrap();
+    let decided = |approvals: &[Digest]| {
+        let facts = Facts { approvals: approvals.iter().copied().collect(), ..Facts::default() };
+        match decide(&envelope, &call(), &facts, NOW) {
+            Decision::Permit(step) => format!("permit {}", step.id),
+            Decision::StepUp(needed) => format!("step-up {}", needed.step.id),
+            other => panic!("{other:?}"),
+        }
+    };
+    let (first, second) = (call().approval_for("first"), call().approval_for("second"));
+    assert_eq!(decided(&[]), "step-up first");
+    assert_eq!(decided(&[first]), "permit first");
+    assert_eq!(decided(&[second]), "permit second", "not taken for the first, and not lost");
+    assert_eq!(decided(&[call().approval()]), "step-up first", "an approval of no step is none");
+    assert_eq!(decided(&[call().approval_for("third")]), "step-up first");
 }
 
 #[test]

@@ -355,13 +355,15 @@ fn a_past(rng: &mut Rng) -> Past {
 }
 
 /// The facts, with the person's approval of the call, or of another, in some cases.
-pub fn with_approval(rng: &mut Rng, known: &Known, call: &Call) -> Facts {
+pub fn with_approval(rng: &mut Rng, known: &Known, envelope: &Envelope, call: &Call) -> Facts {
     let mut facts = known.facts.clone().unwrap_or_default();
     if rng.chance(30) {
-        facts.approvals.insert(call.approval());
+        let steps = envelope.steps.iter().filter(|_| rng.chance(70));
+        facts.approvals.extend(steps.map(|step| call.approval_for(&step.id)));
     }
     if rng.chance(30) {
-        facts.approvals.insert(Call::new("", "other", call.resource.clone(), call.args.clone()).approval());
+        let other = Call::new("", "other", call.resource.clone(), call.args.clone());
+        facts.approvals.extend(envelope.steps.iter().map(|step| other.approval_for(&step.id)));
     }
     facts
 }

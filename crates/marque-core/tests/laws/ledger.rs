@@ -28,11 +28,12 @@ impl Ledger {
         let call = a_call(rng, holder, &self.known);
         let decision = decide(holder, &call, self.facts(), NOW);
         if let Decision::StepUp(step_up) = &decision {
-            assert_eq!(step_up.approval, call.approval());
+            assert_eq!(step_up.approval, call.approval_for(&step_up.step.id));
             self.asked += 1;
             self.facts().step_ups += 1;
             if rng.chance(50) {
-                self.facts().approvals.insert(call.approval());
+                let approval = step_up.approval;
+                self.facts().approvals.insert(approval);
                 let again = decide(holder, &call, self.facts(), NOW);
                 let Decision::Permit(step) = again else { panic!("approved, and still {again:?}") };
                 self.reserve(signed, &step.id, &call);

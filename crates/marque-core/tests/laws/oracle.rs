@@ -189,7 +189,7 @@ impl<'c> Naive<'c> {
         if self.envelope.bounds.turns.is_some_and(|most| facts.turns > most) {
             return Some((Reason::TurnsExhausted, None));
         }
-        let is_asked = step.approve == Approve::StepUp && !facts.approvals.contains(&self.call.approval());
+        let is_asked = step.approve == Approve::StepUp && !facts.approvals.contains(&self.call.approval_for(&step.id));
         (is_asked && facts.step_ups >= self.envelope.bounds.max_step_ups).then_some((Reason::StepUpsExhausted, None))
     }
 
@@ -207,7 +207,7 @@ impl<'c> Naive<'c> {
     /// Of a step without a fault: whether nobody has to be asked.
     fn is_permitted(&self, step: &EnvelopeStep) -> bool {
         match self.facts {
-            Some(facts) => step.approve == Approve::Plan || facts.approvals.contains(&self.call.approval()),
+            Some(facts) => step.approve == Approve::Plan || facts.approvals.contains(&self.call.approval_for(&step.id)),
             None => {
                 let bounds = &self.envelope.bounds;
                 let is_counted =
@@ -258,7 +258,7 @@ fn said(decision: &Decision<'_>) -> Said {
 /// A step-up names the call and the values that were bound late, with where they came from.
 fn assert_shows(decision: &Decision<'_>, call: &Call) {
     let Decision::StepUp(step_up) = decision else { return };
-    assert_eq!(step_up.approval, call.approval());
+    assert_eq!(step_up.approval, call.approval_for(&step_up.step.id));
     let shown = step_up.values.iter().find(|late| late.argument.is_none());
     let is_late = step_up.step.resource.id.as_constraint().needs_history();
     assert_eq!(shown.and_then(|late| late.value.as_str()), is_late.then_some(call.resource.id.as_str()));
@@ -287,7 +287,7 @@ fn the_decision_is_what_the_design_says() {
         let mut rng = Rng::of_case(8, case);
         let (envelope, known) = (an_envelope(&mut rng), a_world(&mut rng));
         let call = a_call(&mut rng, &envelope, &known);
-        let facts = with_approval(&mut rng, &known, &call);
+        let facts = with_approval(&mut rng, &known, &envelope, &call);
         let now = *rng.pick(&[NOW - 1, NOW, NOW, NOW, NOW + 1]);
         let decision = decide(&envelope, &call, &facts, now);
         let expected = Naive::new(&envelope, &call, Some(&facts), now).decide();

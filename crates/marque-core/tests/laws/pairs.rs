@@ -104,7 +104,7 @@ fn assert_sound(rng: &mut Rng, parent: &Envelope, child: &Envelope, figures: &mu
     let known = a_world(rng);
     let by_parent = rng.chance(25);
     let call = a_call(rng, if by_parent { parent } else { child }, &known);
-    let facts = with_approval(rng, &known, &call);
+    let facts = with_approval(rng, &known, parent, &call);
     let now = *rng.pick(&[NOW, NOW, NOW, NOW + 59]);
     let (allowed, wanted) = (decide(parent, &call, &facts, now), decide(child, &call, &facts, now));
     let holds = match (&wanted, &allowed) {

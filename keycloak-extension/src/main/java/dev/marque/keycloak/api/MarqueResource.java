@@ -15,7 +15,8 @@ import org.keycloak.models.KeycloakSession;
 import org.keycloak.models.RealmModel;
 
 /**
- * What Marque may read of a realm, and nothing more: a user's passkeys, a client's keys and {@code marque.*} attributes.
+ * What Marque may read of a realm, and nothing more: a user's state, passkeys and Marque's
+ * own roles, a client's keys and {@code marque.*} attributes.
  * Callers need the realm role {@code marque-read}.
  */
 @Produces(MediaType.APPLICATION_JSON)
@@ -27,11 +28,12 @@ public class MarqueResource {
         this.session = session;
     }
 
-    /** A user's state and passkeys. */
+    /** A user's state, passkeys and roles. */
     @GET
     @Path("users/{sub}")
     public Response user(@PathParam("sub") String sub) {
-        return answer(() -> Optional.ofNullable(session.users().getUserById(realm(), sub)).map(UserView::of));
+        return answer(() -> Optional.ofNullable(session.users().getUserById(realm(), sub))
+                .map(user -> UserView.of(realm(), user)));
     }
 
     /** A client's state, public keys and {@code marque.*} attributes. */

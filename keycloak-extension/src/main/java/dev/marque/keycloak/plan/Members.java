@@ -105,9 +105,18 @@ final class Members {
 
     /** The elements of an array with at least one element. */
     List<JsonNode> list(String name) throws PlanRefused {
-        JsonNode value = value(name);
-        if (!value.isArray() || value.isEmpty()) {
+        List<JsonNode> elements = elements(name);
+        if (elements.isEmpty()) {
             throw new PlanRefused(what + "." + name + " is not a list with elements");
+        }
+        return elements;
+    }
+
+    /** The elements of an array, if it has any. */
+    List<JsonNode> elements(String name) throws PlanRefused {
+        JsonNode value = value(name);
+        if (!value.isArray()) {
+            throw new PlanRefused(what + "." + name + " is not a list");
         }
         List<JsonNode> elements = new ArrayList<>();
         value.forEach(elements::add);

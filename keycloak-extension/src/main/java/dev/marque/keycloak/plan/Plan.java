@@ -147,7 +147,7 @@ public record Plan(byte[] canonical, String issuer, String intentId, String purp
     private static List<CatalogReference> references(Members plan) throws PlanRefused {
         List<CatalogReference> references = new ArrayList<>();
         Set<String> locations = new HashSet<>();
-        for (JsonNode node : plan.list("catalogs")) {
+        for (JsonNode node : plan.elements("catalogs")) {
             Members reference = Members.of(node, "catalog reference").only("location", "version", "sha256");
             if (!locations.add(reference.text("location"))) {
                 throw new PlanRefused("a location has two catalogs");

@@ -30,10 +30,10 @@ public interface Presented {
     enum Kind {
         /** A whole plan. */
         PLAN("marque/approval/v1", DisplayLines.RENDERER, "intent_id", "plan_digest", "/internal/plans/",
-                "marque-plan-request+jwt", "marque_intent"),
+                "marque-plan-request+jwt", "marque-plan+jwt", "marque_intent"),
         /** One call. */
         STEP_UP("marque/step-up/v1", StepUpDocument.RENDERER, "step_up_id", "document_digest", "/internal/step-ups/",
-                "marque-step-up-request+jwt", "marque_step_up");
+                "marque-step-up-request+jwt", "marque-step-up+jwt", "marque_step_up");
 
         /** Separates its WebAuthn challenges from those of the others. */
         public final String domain;
@@ -47,17 +47,20 @@ public interface Presented {
         public final String path;
         /** The type of the realm's request for it. */
         public final String requestType;
+        /** The type of Marque's answer. */
+        public final String answerType;
         /** The authorization parameter by which it is pushed. */
         public final String parameter;
 
         Kind(String domain, String renderer, String idMember, String digestMember, String path, String requestType,
-             String parameter) {
+             String answerType, String parameter) {
             this.domain = domain;
             this.renderer = renderer;
             this.idMember = idMember;
             this.digestMember = digestMember;
             this.path = path;
             this.requestType = requestType;
+            this.answerType = answerType;
             this.parameter = parameter;
         }
     }

@@ -1,23 +1,16 @@
 package dev.marque.keycloak.plan;
 
-import java.nio.charset.StandardCharsets;
-import java.util.List;
+import java.util.Optional;
 
 /** Marque's signed answer to a step-up request, verified, together with the lines rendered from it. */
-public final class StepUpAnswer implements Presented {
-
-    private static final String TYPE = "marque-step-up+jwt";
+public final class StepUpAnswer extends VerifiedAnswer {
 
     private final StepUpDocument document;
-    private final byte[] nonce;
-    private final byte[] catalogDigest;
-    private final List<DisplayLine> lines;
 
-    private StepUpAnswer(StepUpDocument document, byte[] nonce, Catalog catalog) throws PlanRefused {
+    private StepUpAnswer(StepUpDocument document, byte[] nonce, Optional<Catalog> catalog) throws PlanRefused {
+        super(Kind.STEP_UP, nonce, Binary.sha256(catalog.map(Catalog::digest).orElse(new byte[0])),
+                document.render(catalog));
         this.document = document;
-        this.nonce = nonce;
-        this.catalogDigest = Binary.sha256(catalog.digest());
-        this.lines = document.render(catalog);
     }
 
     /**
@@ -25,24 +18,15 @@ public final class StepUpAnswer implements Presented {
      *
      * @throws PlanRefused at the first check that fails
      */
-    public static StepUpAnswer verify(byte[] body, PlanAnswer.Expected expected, ClientRegistry clients)
-            throws PlanRefused {
-        CompactJws jws = CompactJws.of(new String(body, StandardCharsets.US_ASCII), TYPE);
-        jws.verify(PlanAnswer.enabled(clients, PlanAnswer.MARQUE_CLIENT));
-        Members answer = Members.of(StrictJson.object(jws.payload(), "the answer"), "answer");
-        PlanAnswer.checkClaims(answer, Kind.STEP_UP.idMember, expected);
+    public static StepUpAnswer verify(byte[] body, Expected expected, ClientRegistry clients) throws PlanRefused {
+        Members answer = members(body, Kind.STEP_UP, expected, clients);
         StepUpDocument document = StepUpDocument.of(answer.bytes("document"));
-        if (!document.issuer().equals(expected.marqueIssuer()) || !document.id().equals(expected.id())
-                || !document.userIssuer().equals(expected.realmIssuer())) {
+        if (!expected.isOf(document.issuer(), document.userIssuer(), document.id())) {
             throw new PlanRefused("the document is of another issuer, step-up or realm");
         }
-        return new StepUpAnswer(document, PlanAnswer.nonce(answer),
-                PlanAnswer.catalog(answer.text("catalog"), clients));
-    }
-
-    @Override
-    public Kind kind() {
-        return Kind.STEP_UP;
+        Optional<Catalog> catalog = answer.has("catalog") ? Optional.of(catalog(answer.text("catalog"), clients))
+                : Optional.empty();
+        return new StepUpAnswer(document, nonce(answer), catalog);
     }
 
     @Override
@@ -53,21 +37,6 @@ public final class StepUpAnswer implements Presented {
     @Override
     public byte[] digest() {
         return document.digest();
-    }
-
-    @Override
-    public byte[] nonce() {
-        return nonce;
-    }
-
-    @Override
-    public byte[] catalogDigest() {
-        return catalogDigest;
-    }
-
-    @Override
-    public List<DisplayLine> lines() {
-        return lines;
     }
 
     /** The person of a step-up is named by the realm's id alone: she approved the plan. */

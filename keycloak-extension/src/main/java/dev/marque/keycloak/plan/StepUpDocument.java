@@ -7,6 +7,7 @@ import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 
 import com.fasterxml.jackson.databind.JsonNode;
@@ -19,16 +20,32 @@ import com.fasterxml.jackson.databind.JsonNode;
  * @param resourceSources where the resource's id came from
  * @param args JSON texts by name
  * @param sources where a value came from, by the argument's name
+ * @param records what the resource server says of the records that the decision read, one line each
+ * @param catalog absent where the plan has none for the location, and the call cannot be explained
  */
 record StepUpDocument(byte[] canonical, String issuer, String id, byte[] planDigest, String userIssuer, String sub,
                       String username, String presenter, String step, ActionClass actionClass, String location,
                       String action, String resourceType, String resourceId, List<String> resourceSources,
-                      Map<String, String> args, Map<String, List<String>> sources, String reason, String catalogLocation, long catalogVersion,
-                      byte[] catalogSha256, String expiresAt) {
+                      Map<String, String> args, Map<String, List<String>> sources, List<String> records, String reason,
+                      Optional<CatalogName> catalog, String expiresAt) {
 
     /** Names this way of rendering in the display record. */
     static final String RENDERER = "marque-step-up-lines/1";
     private static final int DIGEST_BYTES = 32;
+
+    /** A catalog as a document names it. */
+    private record CatalogName(String location, long version, byte[] sha256) {
+
+        static CatalogName of(Members catalog) throws PlanRefused {
+            catalog.only("location", "version", "sha256");
+            return new CatalogName(catalog.text("location"), catalog.integer("version", 1), digest(catalog, "sha256"));
+        }
+
+        boolean isOf(Catalog other) {
+            return other.location().equals(location) && other.version() == version
+                    && Arrays.equals(other.digest(), sha256);
+        }
+    }
 
     /**
      * Parses the canonical bytes.
@@ -41,7 +58,7 @@ record StepUpDocument(byte[] canonical, String issuer, String id, byte[] planDig
             throw new PlanRefused("the document is not canonical JSON");
         }
         Members document = Members.of(node, "document").only("version", "issuer", "step_up_id", "intent_id",
-                "plan_digest", "user", "presenter", "step", "class", "location", "action", "resource", "args",
+                "plan_digest", "user", "presenter", "step", "class", "location", "action", "resource", "args", "records",
                 "approval", "reason", "catalog", "expires_at");
         if (document.integer("version", 1) != 1) {
             throw new PlanRefused("a document of a later version");
@@ -52,7 +69,8 @@ record StepUpDocument(byte[] canonical, String issuer, String id, byte[] planDig
         Members presenter = document.object("presenter").only("client_id", "jkt");
         presenter.text("jkt");
         Members resource = document.object("resource").only("type", "id", "sources");
-        Members catalog = document.object("catalog").only("location", "version", "sha256");
+        Optional<CatalogName> catalog = document.has("catalog")
+                ? Optional.of(CatalogName.of(document.object("catalog"))) : Optional.empty();
         Map<String, String> args = new LinkedHashMap<>();
         Map<String, List<String>> sources = new LinkedHashMap<>();
         readArguments(document.value("args"), args, sources);
@@ -60,8 +78,7 @@ record StepUpDocument(byte[] canonical, String issuer, String id, byte[] planDig
                 digest(document, "plan_digest"), user.text("iss"), user.text("sub"), user.text("username"),
                 presenter.identifier("client_id"), document.identifier("step"), ActionClass.of(document.text("class")),
                 document.identifier("location"), document.identifier("action"), resource.identifier("type"),
-                json(resource, "id"), places(resource), args, sources, reason(document), catalog.text("location"),
-                catalog.integer("version", 1), digest(catalog, "sha256"),
+                json(resource, "id"), places(resource), args, sources, records(document), reason(document), catalog,
                 Forms.instant(document.text("expires_at"), "expires_at"));
     }
 
@@ -74,8 +91,8 @@ record StepUpDocument(byte[] canonical, String issuer, String id, byte[] planDig
      *
      * @throws PlanRefused if the catalog is not the document's, or does not describe the call so
      */
-    List<DisplayLine> render(Catalog catalog) throws PlanRefused {
-        CatalogAction described = described(catalog);
+    List<DisplayLine> render(Optional<Catalog> given) throws PlanRefused {
+        CatalogAction described = described(given);
         List<DisplayLine> lines = new ArrayList<>();
         add(lines, presenter + " asks " + username + " to approve one call.", false);
         add(lines, "It is a use of step " + CanonicalJson.string(step) + " of the plan " + PlanWords.of(planDigest)
@@ -94,13 +111,17 @@ record StepUpDocument(byte[] canonical, String issuer, String id, byte[] planDig
             }
             addSources(lines, from);
         }
+        for (String stated : records) {
+            add(lines, "   " + stated, false);
+            add(lines, "      stated by the resource server", false);
+        }
         return List.copyOf(lines);
     }
 
-    private CatalogAction described(Catalog catalog) throws PlanRefused {
-        boolean isTheOne = catalog.location().equals(catalogLocation) && catalog.version() == catalogVersion
-                && Arrays.equals(catalog.digest(), catalogSha256) && catalogLocation.equals(location);
-        CatalogAction described = catalog.actions().get(action);
+    private CatalogAction described(Optional<Catalog> given) throws PlanRefused {
+        boolean isTheOne = given.isPresent() == catalog.isPresent() && given.stream()
+                .allMatch(each -> catalog.get().isOf(each) && each.location().equals(location));
+        CatalogAction described = given.map(each -> each.actions().get(action)).orElse(null);
         if (described == null) {
             described = CatalogAction.unexplained(resourceType, args.keySet());
         }
@@ -124,6 +145,20 @@ record StepUpDocument(byte[] canonical, String issuer, String id, byte[] planDig
             }
             sources.put(name, places(argument));
         }
+    }
+
+    private static List<String> records(Members document) throws PlanRefused {
+        List<String> lines = new ArrayList<>();
+        Set<String> known = new HashSet<>();
+        for (JsonNode node : document.has("records") ? document.list("records") : List.<JsonNode>of()) {
+            Members row = Members.of(node, "record").only("collection", "id", "value");
+            String name = "record " + json(row, "id") + " of " + row.identifier("collection");
+            if (!known.add(name)) {
+                throw new PlanRefused("the document names a record twice");
+            }
+            lines.add(name + ": " + json(row, "value"));
+        }
+        return lines;
     }
 
     private static List<String> places(Members value) throws PlanRefused {

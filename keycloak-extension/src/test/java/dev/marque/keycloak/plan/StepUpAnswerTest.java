@@ -110,6 +110,22 @@ class StepUpAnswerTest {
         refused(body(TYPE, marque, bank));
     }
 
+    @Test
+    void acceptsACallWithoutACatalogWhereItsDocumentNamesNone() throws PlanRefused {
+        JsonNode vector = Vectors.read(Vectors.files("step-up").stream()
+                .filter(each -> each.endsWith("no-catalog.json")).findFirst().orElseThrow());
+        document = (ObjectNode) vector.get("document");
+        claims.put("document", Binary.encode(Vectors.canonical(document)));
+        StepUpAnswer answer = verify(marque.sign(header(TYPE), Vectors.canonical(claims)));
+        assertEquals(Vectors.texts(vector.get("lines")), answer.lines().stream().map(DisplayLine::text).toList());
+        assertEquals(vector.at("/display/catalog_sha256").textValue(), Binary.encode(answer.catalogDigest()));
+        refused(body(TYPE, marque, bank));
+        claims.remove("catalog");
+        claims.put("document", Binary.encode(Vectors.canonical(Vectors.read(Vectors.files("step-up").stream()
+                .filter(each -> each.endsWith("payment.json")).findFirst().orElseThrow()).get("document"))));
+        refused(marque.sign(header(TYPE), Vectors.canonical(claims)));
+    }
+
     private void refused(String body) {
         assertThrows(PlanRefused.class, () -> verify(body));
     }

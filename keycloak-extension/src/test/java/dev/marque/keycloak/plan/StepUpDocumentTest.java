@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
@@ -31,12 +32,13 @@ class StepUpDocumentTest {
     void rendersAsTheVectorSays(Path file) throws PlanRefused {
         JsonNode vector = Vectors.read(file);
         StepUpDocument document = document(vector);
-        Catalog catalog = catalog(vector);
+        Optional<Catalog> catalog = catalog(vector);
         assertEquals(Vectors.texts(vector.get("lines")), document.render(catalog).stream().map(DisplayLine::text).toList());
         assertEquals(vector.get("document_digest").textValue(), Binary.encode(document.digest()));
         assertEquals(vector.at("/display/lines_sha256").textValue(),
                 Binary.encode(DisplayLines.digest(document.render(catalog))));
-        assertEquals(vector.at("/display/catalog_sha256").textValue(), Binary.encode(Binary.sha256(catalog.digest())));
+        assertEquals(vector.at("/display/catalog_sha256").textValue(), 
+                Binary.encode(Binary.sha256(catalog.map(Catalog::digest).orElse(new byte[0]))));
         assertEquals(vector.at("/display/renderer").textValue(), StepUpDocument.RENDERER);
     }
 
@@ -85,6 +87,36 @@ class StepUpDocumentTest {
     }
 
     @Test
+    void showsNothingWithACatalogTooManyOrTooFew() throws PlanRefused {
+        JsonNode vector = payment();
+        assertThrows(PlanRefused.class, () -> document(vector).render(Optional.empty()));
+        ((ObjectNode) vector.get("document")).remove("catalog");
+        assertThrows(PlanRefused.class, () -> document(vector).render(catalog(vector)));
+        assertThrows(PlanRefused.class, () -> document(vector).render(Optional.empty()), "a class that no catalog gives");
+        ((ObjectNode) vector.get("document")).put("class", "grant");
+        assertTrue(document(vector).render(Optional.empty()).stream()
+                .anyMatch(line -> line.danger() && line.text().contains("CANNOT BE EXPLAINED")));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"twice", "id", "value", "hidden", "surprise", "collection"})
+    void refusesRecordsThatItCannotShow(String what) throws PlanRefused {
+        JsonNode vector = Vectors.read(vectors().stream().filter(each -> each.endsWith("records.json")).findFirst()
+                .orElseThrow());
+        ArrayNode records = (ArrayNode) vector.at("/document/records");
+        ObjectNode first = (ObjectNode) records.get(0);
+        switch (what) {
+            case "twice" -> records.add(first.deepCopy());
+            case "id" -> first.put("id", "\"open");
+            case "value" -> first.put("value", "{\"a\":1");
+            case "hidden" -> first.put("value", "\"a\u202eb\"");
+            case "surprise" -> first.put("surprise", 1);
+            default -> first.remove("collection");
+        }
+        assertThrows(PlanRefused.class, () -> document(vector).render(catalog(vector)));
+    }
+
+    @Test
     void takesOnlyCanonicalBytes() throws PlanRefused {
         byte[] canonical = Vectors.canonical(payment().get("document"));
         byte[] spaced = (" " + new String(canonical, java.nio.charset.StandardCharsets.UTF_8))
@@ -100,7 +132,7 @@ class StepUpDocumentTest {
         return StepUpDocument.of(Vectors.canonical(vector.get("document")));
     }
 
-    private static Catalog catalog(JsonNode vector) throws PlanRefused {
-        return Catalog.of(Vectors.canonical(vector.get("catalog")));
+    private static Optional<Catalog> catalog(JsonNode vector) throws PlanRefused {
+        return vector.has("catalog") ? Optional.of(Catalog.of(Vectors.canonical(vector.get("catalog")))) : Optional.empty();
     }
 }
