@@ -43,6 +43,10 @@ pub struct Realm {
     pub directory: Directory,
     /// Approved plans whose evidence was verified.
     pub verified: flows::live_intents::Verified,
+    /// Calls of the last minute.
+    pub recent_calls: flows::recent_calls::RecentCalls,
+    /// Where calls wait that count uses of the same plan.
+    pub queues: flows::ledger::Queues,
     /// Messages of the revocation feed, signed, as they arise.
     pub feed: broadcast::Sender<flows::follow_revocations::Message>,
 }
@@ -74,6 +78,8 @@ impl App {
                     realm_keys: RealmKeys::default(),
                     directory: Directory::default(),
                     verified: flows::live_intents::Verified::default(),
+                    recent_calls: flows::recent_calls::RecentCalls::default(),
+                    queues: flows::ledger::Queues::default(),
                     feed: broadcast::channel(FEED_BACKLOG).0,
                 }),
             );
