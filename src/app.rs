@@ -51,6 +51,10 @@ pub struct Realm {
     pub txn_tokens: VerifiedTokens<TxnClaims>,
     /// The realm's access tokens that were verified.
     pub access_tokens: VerifiedTokens<Map<String, Value>>,
+    /// Calls of the last minute.
+    pub recent_calls: flows::recent_calls::RecentCalls,
+    /// Where calls wait that count uses of the same plan.
+    pub queues: flows::ledger::Queues,
     /// Messages of the revocation feed, signed, as they arise.
     pub feed: broadcast::Sender<flows::follow_revocations::Message>,
 }
@@ -84,6 +88,8 @@ impl App {
                     verified: flows::live_intents::Verified::default(),
                     txn_tokens: VerifiedTokens::of(names::TYP_TXN),
                     access_tokens: VerifiedTokens::of(names::TYP_JWT),
+                    recent_calls: flows::recent_calls::RecentCalls::default(),
+                    queues: flows::ledger::Queues::default(),
                     feed: broadcast::channel(FEED_BACKLOG).0,
                 }),
             );

@@ -5,7 +5,7 @@
 
 mod records;
 
-pub use records::{RecordPlace, RecordSeal};
+pub use records::{IntentSeal, Record, RecordSeal};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};

@@ -166,9 +166,10 @@ impl From<crate::store::StoreError> for FlowError {
 }
 
 /// Whether a SQLSTATE says that the same may succeed later: connection lost (08), rolled back for another's sake (40),
-/// out of something (53), stopped by its operator (57).
+/// out of something (53), cut off while idle (25P03), a lock that somebody else holds for too long (55P03), stopped by its operator or for having taken
+/// too long (57).
 fn passes(code: &str) -> bool {
-    ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class))
+    ["08", "25P03", "40", "53", "55P03", "57"].iter().any(|class| code.starts_with(class))
 }
 
 impl From<KeycloakError> for FlowError {

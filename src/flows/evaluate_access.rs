@@ -4,34 +4,31 @@
 //! 2. The token: signature, kind, domain, time.
 //! 3. The proof: this request, this token, the token's key; for everything but reads, this very call.
 //! 4. The intent is still active.
-//! 5. Decide, with the uses so far and what the person approved of exactly this call.
-//! 6. Count the use, use up the approval and reserve a permit. A repeat of the same call id gets the same permit; a proof is good
-//!    for one call id.
+//! 5. Decide as far as the plan alone can tell. What it permits without counting is permitted, and what no step can permit is
+//!    refused: neither asks the ledger, nor waits for anybody.
+//! 6. For the rest `reserve_permit` asks the ledger, counts the use and reserves a permit.
+//!
+//! A repeat of the same call id, with the same token, proof and call, gets the same permit; a proof is good for one call id.
 
 use super::authenticate_resource_server::ResourceServer;
 use super::envelopes::carried;
-use super::ledger::Permitted;
-use super::use_step_up::{Presenter, step_ups};
+use super::recent_calls::{Recent, Taken};
+use super::reserve_permit::reserve_permit;
 use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id};
-use crate::store::permits::NewPermit;
-use crate::{random, store};
+use crate::store;
 use marque_core::call::Call;
 use marque_core::canonical::Digest;
-use marque_core::claims::{TxnClaims, token_hash};
-use marque_core::decide::{self, Decision, LateValue};
+use marque_core::claims::{Carried, TxnClaims, token_hash};
+use marque_core::decide::{self, LateValue, Offline, decide_offline};
 use marque_core::dpop::{self, Proof};
-use marque_core::envelope::EnvelopeStep;
+use marque_core::envelope::{Envelope, EnvelopeStep};
 use marque_core::jws::{JwsError, Verified};
-use marque_core::plan::{Class, Uses};
+use marque_core::plan::Class;
 use marque_core::reason::Reason;
 use serde_json::json;
-use sqlx::PgConnection;
+use std::borrow::Cow;
 use std::sync::Arc;
-use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
-
-/// How long a resource server has to report what became of a permitted call.
-const RESERVATION: Duration = Duration::seconds(60);
 
 /// A call that a resource server asks about.
 #[derive(Clone, Debug)]
@@ -118,7 +115,121 @@ pub async fn evaluate_access(
     let Some(intent_id) = parse_intent_id(&claims.tctx.intent.id) else {
         return Ok(refused(Reason::TokenInvalid, None));
     };
-    charge(cx, resource_server, evaluation, &claims, &proof, intent_id).await
+    decide_about(cx, &Asked::new(resource_server, evaluation, &claims, &proof, intent_id)).await
+}
+
+/// A call whose token and proof were verified. Its digests are computed here, once.
+pub(super) struct Asked<'a> {
+    /// The resource server's client id.
+    pub(super) client_id: &'a str,
+    pub(super) evaluation: &'a Evaluation,
+    pub(super) claims: &'a TxnClaims,
+    pub(super) proof: &'a Proof,
+    pub(super) intent_id: Uuid,
+    pub(super) call_digest: Digest,
+    /// Of what the call came with: the very token, key and proof, for the call at its place. Only the same again is a repeat.
+    pub(super) presented: Digest,
+}
+
+impl<'a> Asked<'a> {
+    fn new(
+        resource_server: &'a ResourceServer,
+        evaluation: &'a Evaluation,
+        claims: &'a TxnClaims,
+        proof: &'a Proof,
+        intent_id: Uuid,
+    ) -> Self {
+        let (call, call_digest) = (&evaluation.call, evaluation.call.digest());
+        let presented = Digest::of_canonical(&json!([
+            evaluation.client_id,
+            token_hash(&evaluation.txn_token),
+            proof.jkt,
+            proof.jti,
+            call.location,
+            call_digest,
+            call.environment,
+            call.records
+        ]));
+        let client_id = resource_server.client_id();
+        Self { client_id, evaluation, claims, proof, intent_id, call_digest, presented }
+    }
+
+    pub(super) fn refused(&self, reason: Reason) -> Evaluated {
+        refused(reason, Some(self.intent_id.to_string()))
+    }
+
+    /// Whether the proof covers this very call, if a step's effect asks for it.
+    pub(super) fn is_proven(&self, step: &EnvelopeStep) -> bool {
+        step.class == Class::Read || self.proof.call_digest == Some(self.call_digest)
+    }
+
+    /// Remembers the call by its id and its proof.
+    pub(super) fn take(&self, cx: Context<'_>) -> Result<Taken, FlowError> {
+        let recent = Recent {
+            intent_id: self.intent_id,
+            client_id: self.client_id,
+            call_id: &self.evaluation.call_id,
+            proof: (&self.proof.jkt, &self.proof.jti),
+            presented: &self.presented,
+            over_at: self.proof.over_at(),
+        };
+        cx.realm.recent_calls.take(&recent, cx.now_secs())
+    }
+}
+
+async fn decide_about(cx: Context<'_>, asked: &Asked<'_>) -> Result<Evaluated, FlowError> {
+    let Some(envelope) = envelope_of(cx, asked.claims).await? else {
+        return Ok(asked.refused(Reason::TokenInvalid));
+    };
+    let call = &asked.evaluation.call;
+    let offline = decide_offline(&envelope, call, cx.now_secs());
+    let is_blocked = cx.realm.config.blocked.iter().any(|blocked| blocked.applies(call));
+    if is_blocked || matches!(offline, Offline::AskLedger(_)) {
+        return reserve_permit(cx, asked, &envelope).await;
+    }
+    let mut conn = cx.app.pool.acquire().await?;
+    let now = cx.app.clock.now();
+    let call_id = (asked.client_id, asked.evaluation.call_id.as_str());
+    let standing = store::permits::standing(&mut conn, cx.realm_name(), asked.intent_id, call_id, now).await?;
+    if !standing.is_active {
+        let reason = cx.why_not_active(&mut conn, asked.intent_id).await?.unwrap_or(Reason::IntentRevoked);
+        return Ok(asked.refused(reason));
+    }
+    drop(conn);
+    match offline {
+        // A repeat, or another call under its id.
+        _ if standing.has_permit => reserve_permit(cx, asked, &envelope).await,
+        Offline::Permit(step) => uncounted(cx, asked, step),
+        Offline::Refused(refusal) => Ok(Evaluated::Refused(Box::new(refusal), Some(asked.intent_id.to_string()))),
+        Offline::AskLedger(_) => reserve_permit(cx, asked, &envelope).await,
+    }
+}
+
+async fn envelope_of<'c>(cx: Context<'_>, claims: &'c TxnClaims) -> Result<Option<Cow<'c, Envelope>>, FlowError> {
+    match &claims.tctx.carried {
+        Carried::Inline(envelope) => Ok(Some(Cow::Borrowed(envelope))),
+        by_digest @ Carried::ByDigest(_) => carried(cx, &mut *cx.app.pool.acquire().await?, by_digest).await,
+    }
+}
+
+/// A permit of a step whose uses are not counted: nothing is kept of it but that its proof and its call id were used.
+pub(super) fn uncounted(cx: Context<'_>, asked: &Asked<'_>, step: &EnvelopeStep) -> Result<Evaluated, FlowError> {
+    if !asked.is_proven(step) {
+        return Ok(asked.refused(Reason::CallDigestMismatch));
+    }
+    Ok(match asked.take(cx)? {
+        Taken::OtherCall => asked.refused(Reason::CallMalformed),
+        Taken::ProofReplayed => asked.refused(Reason::ProofReplayed),
+        Taken::Permit(permit_id) => Evaluated::Permit(Permit {
+            permit_id,
+            intent_id: asked.intent_id,
+            step: step.id.clone(),
+            call_digest: asked.call_digest,
+            expires_at: asked.proof.over_at(),
+            state: "uncounted",
+            seq: None,
+        }),
+    })
 }
 
 fn refused(reason: Reason, intent: Option<String>) -> Evaluated {
@@ -154,140 +265,4 @@ fn verify_proof(cx: Context<'_>, evaluation: &Evaluation, claims: &TxnClaims) ->
         dpop::Expected { method: &evaluation.method, uri: &evaluation.url, token: Some(&evaluation.txn_token) };
     let proof = dpop::verify(&evaluation.dpop, &expected, cx.now_secs()).map_err(|_| Reason::ProofInvalid)?;
     if proof.jkt == claims.cnf.jkt { Ok(proof) } else { Err(Reason::ProofKeyMismatch) }
-}
-
-async fn charge(
-    cx: Context<'_>,
-    resource_server: &ResourceServer,
-    evaluation: &Evaluation,
-    claims: &TxnClaims,
-    proof: &Proof,
-    intent_id: Uuid,
-) -> Result<Evaluated, FlowError> {
-    let intent = Some(claims.tctx.intent.id.clone());
-    let now = cx.app.clock.now();
-    let mut tx = cx.app.pool.begin().await?;
-    if !store::intents::lock_active(&mut tx, cx.realm_name(), intent_id, now).await? {
-        let reason = cx.why_not_active(&mut tx, intent_id).await?.unwrap_or(Reason::IntentRevoked);
-        return Ok(refused(reason, intent));
-    }
-    store::permits::lock_call(&mut tx, intent_id, resource_server.client_id(), &evaluation.call_id).await?;
-    if let Some(answer) = repeated(&mut tx, resource_server, evaluation, proof, intent_id, now).await? {
-        return Ok(answer);
-    }
-    let Some(envelope) = carried(cx, &mut tx, &claims.tctx.carried).await? else {
-        return Ok(refused(Reason::TokenInvalid, intent));
-    };
-    let facts = cx.facts(&mut tx, intent_id, &envelope).await?;
-    let presenter =
-        Presenter { intent: &claims.tctx.intent, sub: &claims.sub, client_id: &claims.act.sub, jkt: &proof.jkt };
-    let steps = envelope.steps.as_slice();
-    let step_ups = step_ups(cx, &mut tx, (intent_id, steps), presenter, &evaluation.call).await?;
-    let facts = step_ups.known_to(facts);
-    let step = match decide::decide(&envelope, &evaluation.call, &facts, cx.now_secs()) {
-        Decision::Permit(step) => step,
-        Decision::StepUp(needed) => {
-            let (step, values) = (needed.step.id.clone(), needed.values);
-            return Ok(Evaluated::StepUp(StepUpNeeded { intent_id, step, values }));
-        }
-        Decision::Escalate(refusal) | Decision::Deny(refusal) => {
-            return Ok(Evaluated::Refused(Box::new(refusal), intent));
-        }
-    };
-    if step.class != Class::Read && proof.call_digest != Some(evaluation.call.digest()) {
-        return Ok(refused(Reason::CallDigestMismatch, intent));
-    }
-    // In the permit's transaction: a proof is used only if its permit stands.
-    if !cx.use_once_in(&mut tx, "evaluation", &proof.jkt, &proof.jti, proof.over_at()).await? {
-        return Ok(refused(Reason::ProofReplayed, intent));
-    }
-    let permit = reserve(cx, &mut tx, resource_server, evaluation, (step, proof), intent_id).await?;
-    let Some(permit) = permit else { return Ok(refused(Reason::UsesExhausted, intent)) };
-    if !step_ups.use_up(&mut tx, step, permit.permit_id, now).await? {
-        return Ok(refused(Reason::StepUpRequired, intent));
-    }
-    tx.commit().await?;
-    Ok(Evaluated::Permit(permit))
-}
-
-/// The earlier permit for this call id; the same id for another call, or with another proof, is refused.
-async fn repeated(
-    tx: &mut PgConnection,
-    resource_server: &ResourceServer,
-    evaluation: &Evaluation,
-    proof: &Proof,
-    intent_id: Uuid,
-    now: OffsetDateTime,
-) -> Result<Option<Evaluated>, FlowError> {
-    let client_id = resource_server.client_id();
-    let found = store::permits::find_by_call(tx, intent_id, client_id, &evaluation.call_id).await?;
-    let Some(earlier) = found else { return Ok(None) };
-    let call_digest = evaluation.call.digest();
-    let is_open = earlier.state == "reserved" && now < earlier.expires_at;
-    if earlier.call_digest != call_digest.as_bytes() || earlier.presented != presented(evaluation, proof) || !is_open {
-        return Ok(Some(refused(Reason::CallMalformed, Some(intent_id.to_string()))));
-    }
-    Ok(Some(Evaluated::Permit(Permit {
-        permit_id: earlier.permit_id,
-        intent_id,
-        step: earlier.step_id,
-        call_digest,
-        expires_at: earlier.expires_at.unix_timestamp(),
-        state: "reserved",
-        seq: earlier.seq.map(i64::unsigned_abs),
-    })))
-}
-
-/// What the call came with: the very token, key and proof, for the call at its place. Only the same again is a repeat.
-fn presented(evaluation: &Evaluation, proof: &Proof) -> String {
-    let Evaluation { call, txn_token, client_id, .. } = evaluation;
-    let all = json!([
-        client_id,
-        token_hash(txn_token),
-        proof.jkt,
-        proof.jti,
-        call.approval(),
-        call.environment,
-        call.records
-    ]);
-    Digest::of_canonical(&all).to_base64()
-}
-
-/// Counts the use and keeps the permit; nothing if somebody else used the step up meanwhile.
-async fn reserve(
-    cx: Context<'_>,
-    tx: &mut PgConnection,
-    resource_server: &ResourceServer,
-    evaluation: &Evaluation,
-    (step, proof): (&EnvelopeStep, &Proof),
-    intent_id: Uuid,
-) -> Result<Option<Permit>, FlowError> {
-    let now = cx.app.clock.now();
-    let (call_digest, expires_at, permit_id) = (evaluation.call.digest(), now + RESERVATION, random::id());
-    let permit = |state, seq| Permit {
-        permit_id,
-        intent_id,
-        step: step.id.clone(),
-        call_digest,
-        expires_at: expires_at.unix_timestamp(),
-        state,
-        seq,
-    };
-    let Uses::Count(allowed) = step.uses else { return Ok(Some(permit("uncounted", None))) };
-    if !store::permits::reserve_use(tx, intent_id, &step.id, allowed).await? {
-        return Ok(None);
-    }
-    let row = NewPermit {
-        intent_id,
-        permit_id,
-        step_id: &step.id,
-        client_id: resource_server.client_id(),
-        call_id: &evaluation.call_id,
-        call_digest: call_digest.as_bytes(),
-        call: &cx.seal_call(Permitted { intent_id, permit_id, step_id: &step.id }, &evaluation.call)?,
-        presented: &presented(evaluation, proof),
-        expires_at,
-    };
-    let seq = store::permits::insert(tx, &row, now).await?;
-    Ok(Some(permit("reserved", Some(seq))))
 }

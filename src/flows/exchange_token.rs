@@ -329,8 +329,8 @@ async fn keep(
     };
     let mut conn = cx.app.pool.begin().await?;
     if let Some(allowed) = envelope.bounds.turns {
-        store::permits::lock_ledger(&mut conn, intent_id).await?;
-        let turns = store::tokens::turns_with(&mut conn, intent_id, txn).await?;
+        store::tokens::lock_turns(&mut conn, intent_id).await?;
+        let turns = store::tokens::turns(&mut conn, intent_id, Some(txn)).await?;
         if turns > allowed {
             return Err(refuse(Reason::TurnsExhausted, &intent_id.to_string()).into());
         }

@@ -2,12 +2,14 @@
 //! ended; evidence is verified once and then remembered, since it never changes.
 
 use super::grant_intent::load_evidence;
+use super::ledger::Sought;
 use super::{Context, FlowError};
 use crate::store;
 use crate::store::intents::UserKey;
 use marque_core::canonical::canonical_text;
 use marque_core::envelope::Envelope;
 use marque_core::facts::Facts;
+use marque_core::recall::Recall;
 use moka::future::Cache;
 use serde_json::json;
 use std::sync::Arc;
@@ -122,8 +124,7 @@ async fn approved(cx: Context<'_>, intent_id: Uuid) -> Result<Option<Arc<Approve
 /// # Errors
 /// When the database cannot be asked.
 pub(super) async fn facts_now(cx: Context<'_>, intent_id: Uuid, envelope: &Envelope) -> Result<Facts, FlowError> {
-    let mut tx = cx.app.pool.begin().await?;
-    let facts = cx.facts(&mut tx, intent_id, envelope).await?;
-    tx.rollback().await?;
-    Ok(facts)
+    let mut conn = cx.app.pool.acquire().await?;
+    let ledger = cx.ledger(&mut conn, intent_id).await?;
+    cx.facts(&mut conn, &ledger, &Sought { envelope, recall: Recall::of_any(envelope), txn: None }).await
 }

@@ -19,7 +19,7 @@ pub mod follow_revocations;
 pub mod forget_expired;
 pub mod grant_intent;
 mod id_token;
-mod ledger;
+pub mod ledger;
 pub mod list_catalogs;
 pub mod list_open_permits;
 pub mod live_intents;
@@ -29,7 +29,9 @@ pub mod properties;
 pub mod publish_catalog;
 pub mod realm_login;
 pub mod receipt;
+pub mod recent_calls;
 pub mod request_step_up;
+mod reserve_permit;
 pub mod resolve_by_subject;
 pub mod revoke_intent;
 pub mod search_access;
@@ -94,6 +96,11 @@ impl Context<'_> {
         self.use_once_in(&mut *self.app.pool.acquire().await?, kind, issuer, jti, exp).await
     }
 
+    /// Whose ids are used once, as rows name them.
+    fn single_use_issuer(&self, kind: &str, issuer: &str) -> String {
+        format!("{}/{kind}/{issuer}", self.realm_name())
+    }
+
     /// [`Self::use_once`] inside its caller's transaction: the id is used only if that stands.
     async fn use_once_in(
         &self,
@@ -104,7 +111,7 @@ impl Context<'_> {
         exp: i64,
     ) -> Result<bool, FlowError> {
         let expires_at = time::OffsetDateTime::from_unix_timestamp(exp).map_err(FlowError::internal)?;
-        let issuer = format!("{}/{kind}/{issuer}", self.realm_name());
+        let issuer = self.single_use_issuer(kind, issuer);
         Ok(store::replays::use_once(conn, &issuer, jti, expires_at).await?)
     }
 }

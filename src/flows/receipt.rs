@@ -10,7 +10,7 @@ use crate::{random, store};
 use marque_core::canonical::Digest;
 use marque_core::catalog::Catalog;
 use marque_core::lifecycle::IntentState;
-use marque_core::plan::{ResolvedPlan, Uses};
+use marque_core::plan::{ResolvedPlan, Step, Uses};
 use marque_core::{display, jws};
 use time::Duration;
 use uuid::Uuid;
@@ -90,17 +90,25 @@ pub async fn find(cx: Context<'_>, intent_id: &str, cookie: Option<&str>) -> Res
         return Ok(None);
     }
     let Some(intent) = store::intents::find(&mut conn, cx.realm_name(), id).await? else { return Ok(None) };
-    let used = store::permits::uses(&mut conn, id).await?;
+    // Where the ledger cannot be read, nothing can be used any more.
+    let ledger = match cx.ledger(&mut conn, id).await {
+        Err(FlowError::Refused(_)) => None,
+        ledger => Some(ledger?),
+    };
     let plan = ResolvedPlan::from_canonical(&intent.plan).map_err(FlowError::internal)?;
     let is_over = now >= intent.expires_at || (intent.state() == IntentState::Pending && now >= intent.pending_until);
-    let of = |id: &str| used.get(id).map_or(0, |used| used.uses);
+    let used = |step: &Step| match (&ledger, step.uses) {
+        (Some(ledger), _) => ledger.uses(&step.id),
+        (None, Uses::Count(allowed)) => allowed,
+        (None, Uses::Any) => 0,
+    };
     Ok(Some(Receipt {
         intent_id: id,
         state: if is_over && intent.state().refusal().is_none() { "expired" } else { intent.state().word() },
         words: plan.digest().words(),
         expires_at: plan.limits.expires_at.clone(),
         lines: lines(&plan, &intent.catalogs)?,
-        uses: plan.steps.iter().map(|step| (step.id.clone(), of(&step.id), allowed(step.uses))).collect(),
+        uses: plan.steps.iter().map(|step| (step.id.clone(), used(step), allowed(step.uses))).collect(),
         denial_reason: intent.denial_reason.clone(),
         can_revoke: intent.state().refusal().is_none() && !is_over,
         csrf: csrf(cookie, id),

@@ -15,6 +15,7 @@
 use super::authenticate_client::AuthenticatedClient;
 use super::authenticate_resource_server::answers_for;
 use super::grant_intent::load_evidence;
+use super::ledger::Sought;
 use super::submit_plan::PRESENTED_BYTES;
 use super::use_step_up::{Presenter, shows, step_ups};
 use super::verify_evidence::Proven;
@@ -31,6 +32,7 @@ use marque_core::evidence::Evidence;
 use marque_core::jws::{self, JwsError, KeySet};
 use marque_core::plan::Agent;
 use marque_core::reason::Reason;
+use marque_core::recall::Recall;
 use marque_core::step_up::challenge::{Challenge, Expected};
 use marque_core::step_up::document::{Document, Person, ShownArgument, ShownRecord, ShownResource};
 use marque_core::step_up::lines::lines;
@@ -184,7 +186,9 @@ async fn needed(
     presenter: Presenter<'_>,
     call: &Call,
 ) -> Result<Vec<LateValue>, FlowError> {
-    let ledger = cx.facts(tx, intent_id, envelope).await?;
+    let ledger = cx.lock_ledger(tx, intent_id).await?;
+    let sought = Sought { envelope, recall: Recall::of_call(envelope, call), txn: None };
+    let ledger = cx.facts(tx, &ledger, &sought).await?;
     let alone = Envelope { steps: vec![step.clone()], bounds: envelope.bounds.clone() };
     let known = step_ups(cx, tx, (intent_id, &alone.steps), presenter, call).await?.known_to(ledger);
     match decide(&alone, call, &known, cx.now_secs()) {

@@ -8,10 +8,10 @@
 //! One that is never settled goes on counting as used, because nobody knows whether its effect happened.
 
 use super::authenticate_resource_server::ResourceServer;
-use super::ledger::{KeptReceipt, Permitted};
+use super::ledger::{IntentLedger, KeptReceipt};
 use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id};
 use crate::store;
-use crate::store::permits::Permit;
+use crate::store::permits::{Ended, Permit};
 use marque_core::canonical::Digest;
 use marque_core::jws::{self, KeySet};
 use marque_core::names;
@@ -56,10 +56,10 @@ pub async fn settle_permit(
         store::permits::lock(&mut tx, cx.realm_name(), intent_id, permit_id, resource_server.client_id()).await?;
     let permit = permit.ok_or_else(not_open)?;
     verify_receipt(cx, resource_server, settlement, &permit)?;
-    settle(cx, &mut tx, intent_id, &permit, settlement.outcome).await?;
+    let ledger = settle(cx, &mut tx, intent_id, &permit, settlement.outcome).await?;
     if let Some(receipt) = &settlement.receipt {
         let kept = KeptReceipt { receipt: receipt.clone(), disclosures: settlement.disclosures.clone() };
-        keep(cx, &mut tx, Permitted { intent_id, permit_id, step_id: &permit.step_id }, kept).await?;
+        keep(cx, &mut tx, (intent_id, &permit), &ledger, kept).await?;
     }
     tx.commit().await?;
     Ok(())
@@ -108,39 +108,44 @@ fn verify_receipt(
     receipt.known(&settlement.disclosures).map(drop).map_err(|error| invalid(error.to_string()))
 }
 
+/// Settles a permit that is locked and open; what is settled stays so. Returns the intent's ledger.
 async fn settle(
     cx: Context<'_>,
     tx: &mut PgConnection,
     intent_id: Uuid,
     permit: &Permit,
     outcome: Outcome,
-) -> Result<(), FlowError> {
-    match permit.state.as_str() {
-        state if state == outcome.code() => return Ok(()),
-        "reserved" | "unknown" => {}
-        _ => return Err(not_open().into()),
+) -> Result<IntentLedger, FlowError> {
+    let (permit_id, step_id) = (permit.permit_id, permit.step_id.as_str());
+    if let Some(sealed) = &permit.outcome {
+        let ledger = cx.ledger(tx, intent_id).await?;
+        let is_again = ledger.open_outcome(permit_id, step_id, sealed) == Some(outcome);
+        return if is_again { Ok(ledger) } else { Err(not_open().into()) };
     }
-    store::permits::settle(tx, intent_id, permit.permit_id, outcome.code(), cx.app.clock.now()).await?;
-    if outcome == Outcome::Released {
-        store::permits::release_use(tx, intent_id, &permit.step_id).await?;
-    }
-    Ok(())
+    let mut ledger = cx.lock_ledger(tx, intent_id).await?;
+    ledger.settle(step_id, outcome)?;
+    let (sealed, counts) = (ledger.seal_outcome(permit_id, step_id, outcome)?, ledger.sealed_counts()?);
+    let ended = Ended { state: outcome.code(), outcome: &sealed, counts: &counts };
+    store::permits::settle(tx, intent_id, permit_id, &ended, cx.app.clock.now()).await?;
+    Ok(ledger)
 }
 
 /// A permit has one receipt; the same one again adds what is newly disclosed of it.
 async fn keep(
     cx: Context<'_>,
     tx: &mut PgConnection,
-    of: Permitted<'_>,
+    (intent_id, permit): (Uuid, &Permit),
+    ledger: &IntentLedger,
     mut kept: KeptReceipt,
 ) -> Result<(), FlowError> {
-    if let Some(sealed) = store::results::find(tx, of.intent_id, of.permit_id).await? {
-        let earlier = cx.open_receipt(of, &sealed).filter(|earlier| earlier.receipt == kept.receipt);
-        let earlier = earlier.ok_or_else(not_open)?;
+    let (permit_id, step_id) = (permit.permit_id, permit.step_id.as_str());
+    if let Some(sealed) = store::results::find(tx, intent_id, permit_id).await? {
+        let earlier = ledger.open_receipt(permit_id, step_id, &sealed);
+        let earlier = earlier.filter(|earlier| earlier.receipt == kept.receipt).ok_or_else(not_open)?;
         let news: Vec<_> =
             kept.disclosures.into_iter().filter(|disclosure| !earlier.disclosures.contains(disclosure)).collect();
         kept.disclosures = [earlier.disclosures, news].concat();
     }
-    let sealed = cx.seal_receipt(of, &kept)?;
-    Ok(store::results::keep(tx, of.intent_id, of.permit_id, &sealed, cx.app.clock.now()).await?)
+    let sealed = ledger.seal_receipt(permit_id, step_id, &kept)?;
+    Ok(store::results::keep(tx, intent_id, permit_id, &sealed, cx.app.clock.now()).await?)
 }

@@ -1,14 +1,14 @@
 //! `/results`: a resource server commits or releases a permit, and asks which ones are open.
 
 use super::error::HttpError;
-use super::extract::{InRealm, bearer, body_of_type};
+use super::extract::{Form, InRealm, bearer, body_of_type};
 use crate::app::App;
 use crate::flows::authenticate_resource_server::authenticate_resource_server;
-use crate::flows::list_open_permits::{OpenPermit, list_open_permits};
+use crate::flows::list_open_permits::{OpenPermit, PAGE, list_open_permits};
 use crate::flows::settle_permit::{Outcome, Settlement, settle_permit};
 use crate::flows::{OAuthError, Refusal};
 use axum::Json;
-use axum::extract::{Request, State};
+use axum::extract::{RawQuery, Request, State};
 use axum::http::HeaderMap;
 use marque_core::canonical::Digest;
 use marque_core::{json, limits};
@@ -40,11 +40,22 @@ pub async fn settle(realm: InRealm, State(app): State<Arc<App>>, request: Reques
     Ok(Json(json!({"permit_id": settlement.permit_id, "state": outcome.code()})))
 }
 
-/// Lists the resource server's own permits that are reserved or unknown.
-pub async fn list(realm: InRealm, headers: HeaderMap) -> Result<Json<Value>, HttpError> {
+/// Lists the resource server's own permits that are reserved or unknown: `?limit=` of them, `?after=` the `next` of an
+/// earlier page.
+pub async fn list(realm: InRealm, headers: HeaderMap, RawQuery(query): RawQuery) -> Result<Json<Value>, HttpError> {
     let resource_server = authenticate_resource_server(realm.context(), bearer(&headers)?).await?;
-    let open = list_open_permits(realm.context(), &resource_server).await?;
-    Ok(Json(json!({"permits": open.iter().map(shown).collect::<Vec<_>>()})))
+    let query = Form::parse(query.unwrap_or_default().as_bytes())?;
+    let number = |text: &str| text.parse::<u32>().ok();
+    let limit = query.get("limit").map(|text| {
+        let refusal = || Refusal::new(OAuthError::InvalidRequest, format!("limit: must be 1 to {PAGE}"));
+        number(text).ok_or_else(refusal)
+    });
+    let page = list_open_permits(realm.context(), &resource_server, query.get("after"), limit.transpose()?).await?;
+    let mut answer = json!({"permits": page.permits.iter().map(shown).collect::<Vec<_>>()});
+    if let (Some(answer), Some(next)) = (answer.as_object_mut(), page.next) {
+        answer.insert("next".to_owned(), next.into());
+    }
+    Ok(Json(answer))
 }
 
 fn shown(permit: &OpenPermit) -> Value {

@@ -30,6 +30,15 @@ pub type StoreError = sqlx::Error;
 const CONNECTIONS: u32 = 16;
 /// How long a request waits for a connection before it is refused.
 const ACQUIRE: Duration = Duration::from_secs(5);
+/// What each connection is told, whatever the server's, the database's or the role's defaults are: what was answered is on
+/// disk, and nothing waits longer than its caller.
+const SETTINGS: [(&str, &str); 5] = [
+    ("synchronous_commit", "on"),
+    ("default_transaction_isolation", "read committed"),
+    ("lock_timeout", "2s"),
+    ("statement_timeout", "10s"),
+    ("idle_in_transaction_session_timeout", "15s"),
+];
 
 /// Connects to the database.
 ///
@@ -37,16 +46,25 @@ const ACQUIRE: Duration = Duration::from_secs(5);
 /// When it is not there.
 pub async fn connect(url: &str) -> Result<PgPool, StoreError> {
     let options: PgConnectOptions = url.parse()?;
-    let options = options.application_name("marque").log_statements(LevelFilter::Trace);
+    let options = options.application_name("marque").options(SETTINGS).log_statements(LevelFilter::Trace);
     PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(ACQUIRE).connect_with(options).await
 }
 
-/// Brings the tables up to date, under the migrator's advisory lock: several servers may start at once.
+/// Brings the tables up to date, under the migrator's advisory lock: several servers may start at once. It takes the time
+/// that it needs, on a connection that is closed afterwards.
 ///
 /// # Errors
 /// When a migration fails or the tables are newer than this program.
 pub async fn migrate(pool: &PgPool) -> Result<(), sqlx::migrate::MigrateError> {
-    sqlx::migrate!().run(pool).await
+    let mut conn = pool.acquire().await?;
+    sqlx::query!(
+        "select set_config('lock_timeout', '0', false) as lock, set_config('statement_timeout', '0', false) as statement"
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    let migrated = sqlx::migrate!().run(&mut *conn).await;
+    conn.close().await?;
+    migrated
 }
 
 /// Whether the database answers.

@@ -1,8 +1,7 @@
-//! The ledger: how often steps were used, and the permits for it.
+//! The ledger: what was counted of an intent, and the permits for it.
 
 use super::StoreError;
 use sqlx::PgConnection;
-use std::collections::BTreeMap;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -19,8 +18,8 @@ pub struct Permit {
     pub call_digest: Vec<u8>,
     /// Digest of what the call came with.
     pub presented: String,
-    /// `reserved`, `committed`, `released` or `unknown`.
-    pub state: String,
+    /// How it ended, sealed; nothing as long as nobody told.
+    pub outcome: Option<Vec<u8>>,
     /// Until when a result is expected.
     pub expires_at: OffsetDateTime,
 }
@@ -43,80 +42,65 @@ pub struct NewPermit<'a> {
     pub call: &'a [u8],
     /// Digest of what the call came with.
     pub presented: &'a str,
+    /// Its number among the intent's permits.
+    pub seq: i64,
     /// Until when a result is expected.
     pub expires_at: OffsetDateTime,
 }
 
-/// How often a step was used.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Used {
-    /// Uses, reserved or committed.
-    pub uses: u64,
-    /// Committed uses.
-    pub committed: u64,
+/// An id that is used up together with a permit; see [`super::replays`].
+pub struct SingleUse<'a> {
+    /// Whose id it is.
+    pub issuer: &'a str,
+    /// The id.
+    pub jti: &'a str,
+    /// Until when it is remembered.
+    pub expires_at: OffsetDateTime,
 }
 
-/// Uses of each step of an intent so far, by step id.
-pub async fn uses(conn: &mut PgConnection, intent_id: Uuid) -> Result<BTreeMap<String, Used>, StoreError> {
-    let rows = sqlx::query!(
-        "select step_id, used, (
-             select count(*) from permits p
-             where p.intent_id = u.intent_id and p.step_id = u.step_id and p.state = 'committed'
-         ) as \"committed!\"
-         from uses u where u.intent_id = $1",
-        intent_id
-    )
-    .fetch_all(conn)
-    .await?;
-    let used = rows
-        .into_iter()
-        .map(|row| (row.step_id, Used { uses: row.used.unsigned_abs(), committed: row.committed.unsigned_abs() }));
-    Ok(used.collect())
+/// What was counted of an intent, sealed; nothing of one that was never used.
+pub async fn counts(conn: &mut PgConnection, intent_id: Uuid) -> Result<Option<Vec<u8>>, StoreError> {
+    sqlx::query_scalar!("select counts from ledgers where intent_id = $1", intent_id).fetch_optional(conn).await
 }
 
-/// Holds other evaluations of the same intent until the transaction ends.
-pub async fn lock_ledger(conn: &mut PgConnection, intent_id: Uuid) -> Result<(), StoreError> {
-    sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1, 5)) as locked", intent_id.to_string())
-        .fetch_one(conn)
+/// [`counts`], held against every other decision and settlement of the intent until the transaction ends.
+pub async fn lock_counts(conn: &mut PgConnection, intent_id: Uuid) -> Result<Option<Vec<u8>>, StoreError> {
+    sqlx::query_scalar!("select counts from ledgers where intent_id = $1 for update", intent_id)
+        .fetch_optional(conn)
         .await
-        .map(drop)
 }
 
-/// Counts one more use of a step, unless it was used as often as allowed: false.
-pub async fn reserve_use(
-    conn: &mut PgConnection,
-    intent_id: Uuid,
-    step_id: &str,
-    allowed: u64,
-) -> Result<bool, StoreError> {
-    let counted = sqlx::query!(
-        "insert into uses as u (intent_id, step_id, used) values ($1, $2, 1)
-         on conflict on constraint uses_pkey do update set used = u.used + 1 where u.used < $3",
+/// Begins to count, unless somebody else did.
+pub async fn begin_counts(conn: &mut PgConnection, intent_id: Uuid, counts: &[u8]) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into ledgers (intent_id, counts) values ($1, $2) on conflict on constraint ledgers_pkey do nothing",
         intent_id,
-        step_id,
-        i64::try_from(allowed).unwrap_or(i64::MAX)
+        counts
     )
     .execute(conn)
-    .await?;
-    Ok(counted.rows_affected() == 1)
+    .await
+    .map(drop)
 }
 
-/// Gives back one use of a step.
-pub async fn release_use(conn: &mut PgConnection, intent_id: Uuid, step_id: &str) -> Result<(), StoreError> {
-    sqlx::query!("update uses set used = used - 1 where intent_id = $1 and step_id = $2", intent_id, step_id)
-        .execute(conn)
-        .await
-        .map(drop)
-}
-
-/// Keeps a permit, reserved. Returns its number. The caller holds the ledger's lock.
-pub async fn insert(conn: &mut PgConnection, permit: &NewPermit<'_>, now: OffsetDateTime) -> Result<u64, StoreError> {
-    let seq = sqlx::query_scalar!(
-        "insert into permits (intent_id, permit_id, step_id, client_id, call_id, call_digest, proof_jti, state,
+/// Keeps a permit, reserved, with what is counted from now on, unless its proof was used before: false. The caller holds
+/// the counts and ends the transaction where nothing was kept.
+pub async fn insert(
+    conn: &mut PgConnection,
+    permit: &NewPermit<'_>,
+    proof: &SingleUse<'_>,
+    counts: &[u8],
+    now: OffsetDateTime,
+) -> Result<bool, StoreError> {
+    let kept = sqlx::query!(
+        "with proof as (
+             insert into replays (issuer, jti, expires_at) values ($11, $12, $13)
+             on conflict on constraint replays_pkey do nothing returning jti
+         ), counted as (
+             update ledgers set counts = $14 where intent_id = $1
+         )
+         insert into permits (intent_id, permit_id, step_id, client_id, call_id, call_digest, proof_jti, state,
              reserved_at, expires_at, call, seq)
-         values ($1, $2, $3, $4, $5, $6, $7, 'reserved', $8, $9, $10,
-             (select coalesce(max(seq), 0) + 1 from permits where intent_id = $1))
-         returning seq as \"seq!\"",
+         select $1, $2, $3, $4, $5, $6, $7, 'reserved', $8, $9, $10, $15 from proof",
         permit.intent_id,
         permit.permit_id,
         permit.step_id,
@@ -126,11 +110,16 @@ pub async fn insert(conn: &mut PgConnection, permit: &NewPermit<'_>, now: Offset
         permit.presented,
         now,
         permit.expires_at,
-        permit.call
+        permit.call,
+        proof.issuer,
+        proof.jti,
+        proof.expires_at,
+        counts,
+        permit.seq
     )
-    .fetch_one(conn)
+    .execute(conn)
     .await?;
-    Ok(seq.unsigned_abs())
+    Ok(kept.rows_affected() == 1)
 }
 
 /// A call that may have had an effect, as it was kept.
@@ -139,23 +128,53 @@ pub struct PastPermit {
     pub permit_id: Uuid,
     /// The step it uses.
     pub step_id: String,
-    /// `reserved`, `committed` or `unknown`.
-    pub state: String,
-    /// The call, sealed.
+    /// How it ended, sealed; nothing as long as nobody told.
+    pub outcome: Option<Vec<u8>>,
+    /// The call, sealed, if it was asked for.
     pub call: Option<Vec<u8>>,
-    /// Its receipt, sealed.
+    /// Its receipt, sealed, if it was asked for.
     pub receipt: Option<Vec<u8>>,
+    /// Bytes of the calls and receipts up to here.
+    pub bytes: i64,
 }
 
-/// The calls of some steps of an intent that may have had an effect, oldest first.
-pub async fn past(conn: &mut PgConnection, intent_id: Uuid, steps: &[String]) -> Result<Vec<PastPermit>, StoreError> {
+/// What is looked up of the past.
+pub struct Wanted<'w> {
+    /// Steps whose calls are looked up.
+    pub calls_of: &'w [String],
+    /// Steps whose receipts are looked up.
+    pub receipts_of: &'w [String],
+    /// Rows at most.
+    pub rows: i64,
+    /// Bytes at most; one row that goes beyond comes with it.
+    pub bytes: i64,
+}
+
+/// The calls of some steps of an intent that may have had an effect, oldest first, up to a number of rows and bytes.
+pub async fn past(
+    conn: &mut PgConnection,
+    intent_id: Uuid,
+    wanted: &Wanted<'_>,
+) -> Result<Vec<PastPermit>, StoreError> {
     sqlx::query_as!(
         PastPermit,
-        "select p.permit_id, p.step_id, p.state, p.call, r.receipt as \"receipt?\"
-         from permits p left join results r using (intent_id, permit_id)
-         where p.intent_id = $1 and p.step_id = any($2) and p.state <> 'released' order by p.seq",
+        r#"select permit_id as "permit_id!", step_id as "step_id!", outcome, call as "call?", receipt as "receipt?",
+             bytes as "bytes!" from (
+             select *, (sum(own) over (order by seq))::bigint as bytes from (
+                 select *, coalesce(octet_length(call), 0) + coalesce(octet_length(receipt), 0) as own from (
+                     select p.seq, p.permit_id, p.step_id, p.outcome, r.receipt,
+                         case when p.step_id = any($2) then p.call end as call
+                     from permits p left join results r
+                         on r.intent_id = p.intent_id and r.permit_id = p.permit_id and p.step_id = any($3)
+                     where p.intent_id = $1 and (p.step_id = any($2) or p.step_id = any($3)) and p.state <> 'released'
+                 ) as wanted
+             ) as sized
+         ) as past where bytes - own <= $5 order by seq limit $4"#,
         intent_id,
-        steps
+        wanted.calls_of,
+        wanted.receipts_of,
+        wanted.rows,
+        wanted.bytes
     )
     .fetch_all(conn)
     .await
@@ -181,21 +200,38 @@ pub struct OpenPermit {
     pub reserved_at: OffsetDateTime,
 }
 
-/// A resource server's own permits whose end nobody has told, oldest first, up to a number.
+/// A place in the list of open permits: that of a permit, listed or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenPlace {
+    /// When it was given.
+    pub reserved_at: OffsetDateTime,
+    /// Its intent.
+    pub intent_id: Uuid,
+    /// Its id.
+    pub permit_id: Uuid,
+}
+
+/// A resource server's own permits whose end nobody has told, oldest first, after a place in the list, up to a number.
 pub async fn open(
     conn: &mut PgConnection,
     realm: &str,
     client_id: &str,
+    after: OpenPlace,
     limit: i64,
 ) -> Result<Vec<OpenPermit>, StoreError> {
     sqlx::query_as!(
         OpenPermit,
         "select p.intent_id, permit_id, step_id, seq, call_id, call_digest, p.state, reserved_at
          from permits p join intents i on i.intent_id = p.intent_id and i.realm = $1
-         where p.client_id = $2 and p.state in ('reserved', 'unknown') order by reserved_at limit $3",
+         where p.client_id = $2 and p.state in ('reserved', 'unknown')
+             and (p.reserved_at, p.intent_id, p.permit_id) > ($4, $5, $6)
+         order by p.reserved_at, p.intent_id, p.permit_id limit $3",
         realm,
         client_id,
-        limit
+        limit,
+        after.reserved_at,
+        after.intent_id,
+        after.permit_id
     )
     .fetch_all(conn)
     .await
@@ -210,24 +246,6 @@ pub async fn mark_unknown(conn: &mut PgConnection, now: OffsetDateTime) -> Resul
     Ok(marked.rows_affected())
 }
 
-/// Holds other requests with the same call id until the transaction ends.
-pub async fn lock_call(
-    conn: &mut PgConnection,
-    intent_id: Uuid,
-    client_id: &str,
-    call_id: &str,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "select pg_advisory_xact_lock(hashtextextended($1::text || chr(10) || $2 || chr(10) || $3, 3)) as locked",
-        intent_id.to_string(),
-        client_id,
-        call_id
-    )
-    .fetch_one(conn)
-    .await
-    .map(drop)
-}
-
 /// The permit that a resource server was given for a call id.
 pub async fn find_by_call(
     conn: &mut PgConnection,
@@ -237,13 +255,47 @@ pub async fn find_by_call(
 ) -> Result<Option<Permit>, StoreError> {
     sqlx::query_as!(
         Permit,
-        "select permit_id, step_id, seq, call_digest, proof_jti as presented, state, expires_at from permits
+        "select permit_id, step_id, seq, call_digest, proof_jti as presented, outcome, expires_at from permits
          where intent_id = $1 and client_id = $2 and call_id = $3",
         intent_id,
         client_id,
         call_id
     )
     .fetch_optional(conn)
+    .await
+}
+
+/// How things stand with an intent and a call of it.
+pub struct Standing {
+    /// Whether the intent is active, not over and was never revoked.
+    pub is_active: bool,
+    /// Whether the resource server was given a permit for this call id.
+    pub has_permit: bool,
+}
+
+/// How things stand with an intent and a call of it, by the resource server and its id of the call. Nothing is held.
+pub async fn standing(
+    conn: &mut PgConnection,
+    realm: &str,
+    intent_id: Uuid,
+    (client_id, call_id): (&str, &str),
+    now: OffsetDateTime,
+) -> Result<Standing, StoreError> {
+    sqlx::query_as!(
+        Standing,
+        r#"select exists (
+             select from intents i where i.realm = $1 and i.intent_id = $2 and i.state = 'active' and i.expires_at > $5
+                 and not exists (select from revocations r where r.intent_id = i.intent_id)
+         ) as "is_active!", exists (
+             select from permits where intent_id = $2 and client_id = $3 and call_id = $4
+         ) as "has_permit!""#,
+        realm,
+        intent_id,
+        client_id,
+        call_id,
+        now
+    )
+    .fetch_one(conn)
     .await
 }
 
@@ -257,7 +309,7 @@ pub async fn lock(
 ) -> Result<Option<Permit>, StoreError> {
     sqlx::query_as!(
         Permit,
-        "select permit_id, step_id, seq, call_digest, proof_jti as presented, state, expires_at from permits
+        "select permit_id, step_id, seq, call_digest, proof_jti as presented, outcome, expires_at from permits
          where intent_id = $1 and permit_id = $2 and client_id = $3
              and exists (select 1 from intents i where i.intent_id = $1 and i.realm = $4)
          for update",
@@ -270,20 +322,33 @@ pub async fn lock(
     .await
 }
 
-/// Settles a reserved permit.
+/// How a permit ends.
+pub struct Ended<'e> {
+    /// `committed` or `released`.
+    pub state: &'e str,
+    /// The same, sealed.
+    pub outcome: &'e [u8],
+    /// What is counted from now on, sealed.
+    pub counts: &'e [u8],
+}
+
+/// Settles an open permit. The caller holds the permit and the counts.
 pub async fn settle(
     conn: &mut PgConnection,
     intent_id: Uuid,
     permit_id: Uuid,
-    state: &str,
+    ended: &Ended<'_>,
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "update permits set state = $3, settled_at = $4 where intent_id = $1 and permit_id = $2",
+        "with counted as (update ledgers set counts = $6 where intent_id = $1)
+         update permits set state = $3, outcome = $5, settled_at = $4 where intent_id = $1 and permit_id = $2",
         intent_id,
         permit_id,
-        state,
-        now
+        ended.state,
+        now,
+        ended.outcome,
+        ended.counts
     )
     .execute(conn)
     .await

@@ -84,25 +84,25 @@ pub async fn holds(
     .await
 }
 
-/// Turns of an intent: chains of transaction tokens that were started.
-pub async fn turns(conn: &mut PgConnection, intent_id: Uuid) -> Result<u64, StoreError> {
-    let turns =
-        sqlx::query_scalar!(r#"select count(distinct txn) as "turns!" from tokens where intent_id = $1"#, intent_id)
-            .fetch_one(conn)
-            .await?;
-    Ok(turns.unsigned_abs())
+/// Holds other tokens of an intent whose turns are counted until the transaction ends.
+pub async fn lock_turns(conn: &mut PgConnection, intent_id: Uuid) -> Result<(), StoreError> {
+    sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1, 5)) as locked", intent_id.to_string())
+        .fetch_one(conn)
+        .await
+        .map(drop)
 }
 
-/// Turns of an intent, one of the given chain among them.
-pub async fn turns_with(conn: &mut PgConnection, intent_id: Uuid, txn: Uuid) -> Result<u64, StoreError> {
-    let others = sqlx::query_scalar!(
-        r#"select count(distinct txn) as "turns!" from tokens where intent_id = $1 and txn <> $2"#,
+/// Turns of an intent: chains of transaction tokens that were started, and the given one, started or not.
+pub async fn turns(conn: &mut PgConnection, intent_id: Uuid, with: Option<Uuid>) -> Result<u64, StoreError> {
+    let turns = sqlx::query_scalar!(
+        r#"select count(distinct txn) as "turns!"
+         from (select txn from tokens where intent_id = $1 union all select $2::uuid) as started"#,
         intent_id,
-        txn
+        with
     )
     .fetch_one(conn)
     .await?;
-    Ok(others.unsigned_abs() + 1)
+    Ok(turns.unsigned_abs())
 }
 
 /// Whether an intent was redeemed: whatever its own row says, its token's row stays.

@@ -165,7 +165,7 @@ async fn the_same_call_at_once_gets_one_permit() {
     let (won, lost): (Vec<_>, Vec<_>) = replies.iter().partition(|reply| reply.body["decision"] == true);
     assert_eq!(won.len(), 1, "{:?}", replies.iter().map(|reply| &reply.text).collect::<Vec<_>>());
     lost.iter().for_each(|reply| refused(reply, "call_malformed"));
-    let used = "select used from uses where intent_id = $1 and step_id = 'at-once'";
+    let used = "select count(*) from permits where intent_id = $1 and step_id = 'at-once'";
     let intent: Uuid = first["intent_id"].as_str().unwrap().parse().unwrap();
     let used: i64 = sqlx::query_scalar(used).bind(intent).fetch_one(&step.stack.db).await.unwrap();
     assert_eq!(used, 2, "two calls, two uses");

@@ -22,6 +22,7 @@ mod grant;
 mod keycloak_away;
 mod keys;
 mod language;
+mod ledger;
 mod results;
 mod routes;
 mod rows;

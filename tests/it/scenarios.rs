@@ -248,7 +248,7 @@ async fn every_submission_that_is_refused_is_refused_by_the_server_for_its_reaso
 }
 
 /// The resource server answers for the scenarios' locations too, and publishes their catalogs.
-async fn publish(stack: &Stack, rs: &Key) {
+pub async fn publish(stack: &Stack, rs: &Key) {
     static ONCE: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
     ONCE.get_or_init(|| publish_once(stack, rs)).await;
 }

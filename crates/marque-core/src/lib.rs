@@ -34,6 +34,7 @@ pub mod names;
 pub mod plan;
 pub mod prepared;
 pub mod reason;
+pub mod recall;
 pub mod receipt;
 pub mod resolve;
 #[cfg(feature = "schema")]

@@ -206,13 +206,18 @@ pub fn third() -> Client {
 
 /// Registers a third agent at the stack's realm, with a fresh key.
 pub async fn register_third(stack: &Stack) {
+    register(stack, &third()).await;
+}
+
+/// Registers an agent at the stack's realm.
+pub async fn register(stack: &Stack, agent: &Client) {
     let admin = Admin::sign_in(stack).await;
-    admin.remove_client(THIRD).await;
+    admin.remove_client(&agent.id).await;
     let client = json!({
-        "clientId": THIRD, "enabled": true, "publicClient": false, "clientAuthenticatorType": "client-jwt",
+        "clientId": agent.id, "enabled": true, "publicClient": false, "clientAuthenticatorType": "client-jwt",
         "standardFlowEnabled": false, "serviceAccountsEnabled": true,
         "attributes": {
-            "use.jwks.string": "true", "jwks.string": THIRD_KEYS.jwks().to_string(), "marque.kind": "agent",
+            "use.jwks.string": "true", "jwks.string": agent.signing.jwks().to_string(), "marque.kind": "agent",
             "token.endpoint.auth.signing.alg": "ES256",
         },
     });

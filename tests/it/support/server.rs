@@ -114,6 +114,11 @@ impl Copy {
         copy
     }
 
+    /// Where it is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Starts a server on the copy and waits until it is ready.
     pub async fn serve(&self) -> Server {
         self.serve_with(&self.stack.env.keycloak.issuer).await

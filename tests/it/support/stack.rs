@@ -165,7 +165,7 @@ const LASTING: &[&str] = &[
     "receipt_sessions",
     "tokens",
     "envelopes",
-    "uses",
+    "ledgers",
     "permits",
     "revocations",
     "step_ups",

@@ -10,10 +10,11 @@ use crate::ledger::{Ledger, NoLedger, Outcome, Reservation, Reserved, Settlement
 use crate::refusal::Refusal;
 use crate::replay::proof_id;
 use marque_core::canonical::{Digest, canonical_text};
-use marque_core::envelope::{Envelope, EnvelopeStep};
+use marque_core::envelope::EnvelopeStep;
 use marque_core::facts::{Facts, PastCall};
 use marque_core::plan::Blocked;
 use marque_core::reason::Reason;
+use marque_core::recall::Recall;
 use marque_core::{json, jws, limits};
 use serde_json::{Map, Value};
 use sqlx::PgConnection;
@@ -123,7 +124,7 @@ impl PgLedger {
             return Ok(Decided::Here(repeated(earlier, reservation)?));
         }
         let homes = store::homes(&mut tx, intent_id).await?;
-        let facts = self.facts(&mut tx, intent_id, envelope).await?;
+        let facts = self.facts(&mut tx, intent_id, &Recall::of_call(envelope, call)).await?;
         let division = Division::of(envelope, &call.location, &homes);
         let decided = match choose(&division, envelope, call, &facts, reservation.now) {
             Choice::Refuse(refusal) => return Err(refusal.into()),
@@ -143,16 +144,22 @@ impl PgLedger {
         Ok(decided)
     }
 
-    /// What is known of an intent here, as far as a decision about this envelope can depend on it.
-    async fn facts(&self, tx: &mut PgConnection, intent_id: &str, envelope: &Envelope) -> Result<Facts, sqlx::Error> {
+    /// What is known of an intent here, as far as a decision may read it.
+    async fn facts(&self, tx: &mut PgConnection, intent_id: &str, recall: &Recall<'_>) -> Result<Facts, Failure> {
         let steps = store::uses(tx, intent_id).await?;
         let mut facts = Facts { steps, blocked: self.blocked.to_vec(), ..Facts::default() };
-        let remembered: Vec<String> = envelope.remembered().into_iter().map(str::to_owned).collect();
-        if remembered.is_empty() {
+        if recall.is_empty() {
             return Ok(facts);
         }
-        for row in store::past(tx, intent_id, &remembered).await? {
-            let Some(args) = read_args(&row.args) else { continue };
+        let (past, is_all) = store::past(tx, intent_id, recall).await?;
+        if !is_all {
+            return Err(Refusal::new(Reason::TooMuchWork)
+                .because("it depends on more earlier calls, or longer ones, than one decision reads")
+                .into());
+        }
+        for row in past {
+            let args = row.args.as_deref().map_or_else(|| Some(Map::new()), read_args);
+            let Some(args) = args else { continue };
             let (result, disclosed) = match row.result.as_deref().and_then(Kept::read) {
                 Some(Kept::Whole(value)) => (Some(value), BTreeMap::new()),
                 Some(Kept::Leaves(leaves)) => (None, leaves),

@@ -55,7 +55,7 @@ mod store;
 
 use crate::config::GateConfig;
 pub use ledger::PgLedger;
-pub use open::{OpenPermit, PermitState};
+pub use open::{OPEN_PAGE, OpenPermit, PermitState};
 pub use proofs::PgProofs;
 pub use settlement::Commit;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};

@@ -6,11 +6,15 @@ use crate::ledger::Reserved;
 use crate::refusal::Refusal;
 use marque_core::canonical::Digest;
 use marque_core::limits;
+use marque_core::reason::Reason;
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
 /// Intents that nobody used for so long are forgotten: four times as long as any plan lives, in seconds.
 const KEPT_SECS: i64 = 4 * limits::LIFETIME_SECS;
+
+/// Permits that one page of [`PgLedger::open_permits`] has at most: each brings its arguments.
+pub const OPEN_PAGE: u32 = 100;
 
 /// What is known of a permit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,12 +43,31 @@ pub struct OpenPermit {
 }
 
 impl PgLedger {
-    /// The permits whose end nobody has told, oldest first, up to a number. Settle them with [`Ledger::settle`].
+    /// The permits whose end nobody has told, oldest first, up to a number, at most [`OPEN_PAGE`]. Settle them with
+    /// [`Ledger::settle`].
     ///
     /// # Errors
     /// [`Reason::LedgerUnavailable`] where the database refused.
     pub async fn open_permits(&self, limit: u32) -> Result<Vec<OpenPermit>, Refusal> {
-        let rows = async { store::open(&mut *self.database.0.pool.acquire().await?, i64::from(limit)).await };
+        self.open_page(None, limit).await
+    }
+
+    /// [`Self::open_permits`] after the last of an earlier page, whether that was settled meanwhile or not. The last page is
+    /// shorter than asked for.
+    ///
+    /// # Errors
+    /// [`Reason::LedgerUnavailable`] where the database refused; [`Reason::PermitNotOpen`] after a permit that is unknown
+    /// here.
+    pub async fn open_permits_after(&self, last: &OpenPermit, limit: u32) -> Result<Vec<OpenPermit>, Refusal> {
+        if self.state(&last.reserved.permit_id).await?.is_none() {
+            return Err(Refusal::new(Reason::PermitNotOpen));
+        }
+        self.open_page(Some(&last.reserved.permit_id), limit).await
+    }
+
+    async fn open_page(&self, after: Option<&str>, limit: u32) -> Result<Vec<OpenPermit>, Refusal> {
+        let limit = i64::from(limit.min(OPEN_PAGE));
+        let rows = async { store::open(&mut *self.database.0.pool.acquire().await?, after, limit).await };
         let rows: Vec<store::OpenRow> = answered(timeout(ANSWER, rows).await)?;
         rows.into_iter()
             .map(|row| {

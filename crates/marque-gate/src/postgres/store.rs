@@ -3,6 +3,7 @@
 
 use super::home::{Home, Homes};
 use marque_core::facts::Past;
+use marque_core::recall::{self, Recall};
 use sqlx::{PgConnection, Postgres, Row, Transaction, postgres::PgRow};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -54,11 +55,15 @@ pub(super) async fn owner(conn: &mut PgConnection, issuer: &str) -> Result<Strin
     sqlx::query_scalar("select issuer from owner").fetch_one(conn).await
 }
 
-/// Makes the ledger's schema the search path until the transaction ends, or until [`leave`]. Returns the one before.
+/// Makes the ledger's schema the search path until the transaction ends, or until [`leave`]. Returns the one before. The
+/// transaction is on disk when it is committed: what its connection says otherwise does not hold for a use.
 pub(super) async fn enter(conn: &mut PgConnection, schema: &str) -> Result<String> {
-    let paths: (String, String) = sqlx::query_as(
-        "with earlier as materialized (select current_setting('search_path') as path)
-         select path, set_config('search_path', quote_ident($1) || ', pg_temp', true) from earlier",
+    let paths: (String, String, String) = sqlx::query_as(
+        "with earlier as materialized (
+             select current_setting('search_path') as path, current_setting('synchronous_commit') as commits)
+         select path, set_config('search_path', quote_ident($1) || ', pg_temp', true),
+             set_config('synchronous_commit', case when commits in ('off', 'local') then 'on' else commits end, true)
+         from earlier",
     )
     .bind(schema)
     .fetch_one(conn)
@@ -127,22 +132,51 @@ pub(super) async fn uses(conn: &mut PgConnection, intent_id: &str) -> Result<BTr
 pub(super) struct PastRow {
     pub(super) step_id: String,
     pub(super) is_committed: bool,
-    pub(super) args: String,
+    /// Its arguments, if they are read.
+    pub(super) args: Option<String>,
+    /// What it gave, if that is read.
     pub(super) result: Option<String>,
 }
 
-/// The calls of some steps of an intent that may have had an effect, oldest first.
-pub(super) async fn past(conn: &mut PgConnection, intent_id: &str, steps: &[String]) -> Result<Vec<PastRow>> {
-    let rows: Vec<(String, bool, String, Option<String>)> = sqlx::query_as(
-        "select step_id, state = 'committed', args, result from permits
-         where intent_id = $1 and step_id = any($2) and state <> 'released' order by seq",
+/// The calls of an intent that a decision may read and that may have had an effect, oldest first; and whether those are
+/// all, and not only as many as one decision reads.
+pub(super) async fn past(
+    conn: &mut PgConnection,
+    intent_id: &str,
+    recall: &Recall<'_>,
+) -> Result<(Vec<PastRow>, bool)> {
+    let (rows_most, bytes_most) = (recall::PAST_ROWS, i64::try_from(recall::PAST_BYTES).unwrap_or(i64::MAX));
+    let rows = sqlx::query(
+        "select step_id, is_committed, args, result, bytes from (
+             select *, (sum(own) over (order by seq))::bigint as bytes from (
+                 select *, coalesce(octet_length(args), 0) + coalesce(octet_length(result), 0) as own from (
+                     select seq, step_id, state = 'committed' as is_committed,
+                         case when step_id = any($2) then args end as args,
+                         case when step_id = any($3) then result end as result
+                     from permits
+                     where intent_id = $1 and (step_id = any($2) or step_id = any($3)) and state <> 'released'
+                 ) as wanted
+             ) as sized
+         ) as past where bytes - own <= $5 order by seq limit $4",
     )
     .bind(intent_id)
-    .bind(steps)
+    .bind(recall.arguments.iter().copied().collect::<Vec<_>>())
+    .bind(recall.results.iter().copied().collect::<Vec<_>>())
+    .bind(i64::try_from(rows_most).unwrap_or(i64::MAX).saturating_add(1))
+    .bind(bytes_most)
     .fetch_all(conn)
     .await?;
-    let row = |(step_id, is_committed, args, result)| PastRow { step_id, is_committed, args, result };
-    Ok(rows.into_iter().map(row).collect())
+    let read = |row: &PgRow| -> Result<PastRow> {
+        Ok(PastRow {
+            step_id: row.try_get(0)?,
+            is_committed: row.try_get(1)?,
+            args: row.try_get(2)?,
+            result: row.try_get(3)?,
+        })
+    };
+    let bytes: i64 = rows.last().map_or(Ok(0), |last| last.try_get(4))?;
+    let is_all = rows.len() <= rows_most && bytes <= bytes_most;
+    Ok((rows.iter().map(read).collect::<Result<_>>()?, is_all))
 }
 
 /// A permit that was given.
@@ -252,14 +286,17 @@ pub(super) struct OpenRow {
     pub(super) reserved_at: i64,
 }
 
-/// The permits whose end nobody has told, oldest first, up to a number.
-pub(super) async fn open(conn: &mut PgConnection, limit: i64) -> Result<Vec<OpenRow>> {
+/// The permits whose end nobody has told, oldest first, up to a number; after the place of a permit, told or not.
+pub(super) async fn open(conn: &mut PgConnection, after: Option<&str>, limit: i64) -> Result<Vec<OpenRow>> {
     let rows = sqlx::query(
         "select permit_id, intent_id, step_id, seq, call_digest, args, ends_at <= clock_timestamp(),
              extract(epoch from reserved_at)::bigint
-         from permits where state = 'reserved' order by reserved_at limit $1",
+         from permits where state = 'reserved' and ($2::text is null or (reserved_at, permit_id) >
+             (select last.reserved_at, last.permit_id from permits last where last.permit_id = $2))
+         order by reserved_at, permit_id limit $1",
     )
     .bind(limit)
+    .bind(after)
     .fetch_all(conn)
     .await?;
     let read = |row: PgRow| -> Result<OpenRow> {

@@ -182,3 +182,48 @@ async fn two_gates_with_one_memory_of_proofs_take_a_proof_once() {
     assert!(outcomes.remove(0).is_ok());
     assert_eq!(reason(outcomes.remove(0)), Reason::ProofReplayed);
 }
+
+#[tokio::test]
+async fn more_of_the_past_than_one_decision_reads_is_refused_for_its_reason() {
+    let shop = Shop::open().await;
+    let token = Token::of(json!([
+        step("write", "write", "change", "a", json!(200), json!({"text": {"any": true}})),
+        step("copy", "write", "change", "b", json!(3), json!({"text": {"same_as": {"step": "write", "arg": "text"}}})),
+    ]));
+    let write = |resource: &str, text: &str| call("write", resource, json!({"text": text}));
+    let committed = async |call: &marque_core::call::Call| {
+        let permit = shop.check(&token, call).await.unwrap();
+        shop.gate.settle(permit, Outcome::Committed, NOW).await;
+    };
+    committed(&write("a", "short")).await;
+    committed(&write("b", "short")).await;
+    let long = write("a", &"x".repeat(63 * 1024));
+    for _ in 0..135 {
+        committed(&long).await;
+    }
+    let refusal = shop.check(&token, &write("b", "short")).await.unwrap_err();
+    assert_eq!(refusal.reason(), Reason::TooMuchWork);
+    assert!(refusal.description().contains("earlier calls"), "{refusal}");
+    committed(&write("a", "what refers to no earlier call goes on")).await;
+}
+
+#[tokio::test]
+async fn open_permits_are_told_page_by_page() {
+    let shop = Shop::open().await;
+    let token = Token::of(json!([step("set", "set", "change", "a", json!(9), json!({}))]));
+    let mut given = Vec::new();
+    for _ in 0..5 {
+        given.push(shop.check(&token, &call("set", "a", json!({}))).await.unwrap());
+    }
+    let ids: Vec<String> = given.iter().map(|permit| permit.id().unwrap().to_owned()).collect();
+    let first = shop.ledger.open_permits(2).await.unwrap();
+    // One that was told and is settled still says where to go on.
+    shop.gate.settle(given.remove(1), Outcome::Committed, NOW).await;
+    let second = shop.ledger.open_permits_after(&first[1], 2).await.unwrap();
+    let third = shop.ledger.open_permits_after(&second[1], 2).await.unwrap();
+    let told = [first.clone(), second, third].concat();
+    assert_eq!(told.iter().map(|open| open.reserved.permit_id.clone()).collect::<Vec<_>>(), ids);
+    let mut unheard = first[0].clone();
+    unheard.reserved.permit_id = "pg-unheard-of".into();
+    assert_eq!(reason(shop.ledger.open_permits_after(&unheard, 2).await), Reason::PermitNotOpen);
+}

@@ -1,0 +1,169 @@
+//! A call that the ledger has to be asked about: its use is counted and its permit reserved, in one transaction.
+//!
+//! 1. The intent is active, and held against its revocation.
+//! 2. Its ledger, held where something is to be counted.
+//! 3. A repeat of the same call id gets its earlier permit.
+//! 4. Decide, with the uses so far and what the person approved of exactly this call.
+//! 5. Count the use, use up the proof and the approval, and keep the permit.
+
+use super::evaluate_access::{Asked, Evaluated, Permit, StepUpNeeded, uncounted};
+use super::ledger::{IntentLedger, Sought};
+use super::use_step_up::{Presenter, StepUps, step_ups};
+use super::{Context, FlowError, parse_intent_id};
+use crate::store::permits::{NewPermit, SingleUse};
+use crate::{random, store};
+use marque_core::decide::{self, Decision};
+use marque_core::envelope::{Envelope, EnvelopeStep};
+use marque_core::plan::Uses;
+use marque_core::reason::Reason;
+use marque_core::recall::Recall;
+use sqlx::PgConnection;
+use time::{Duration, OffsetDateTime};
+
+/// How long a resource server has to report what became of a permitted call.
+const RESERVATION: Duration = Duration::seconds(60);
+
+/// Decides with the ledger. What it finds wrong with its own rows, or too much to read, is a refusal of the call.
+pub(super) async fn reserve_permit(
+    cx: Context<'_>,
+    asked: &Asked<'_>,
+    envelope: &Envelope,
+) -> Result<Evaluated, FlowError> {
+    match charge(cx, asked, envelope).await {
+        Err(FlowError::Refused(refusal)) if refusal.reason.is_some() => {
+            Ok(asked.refused(refusal.reason.unwrap_or(Reason::LedgerUnavailable)))
+        }
+        charged => charged,
+    }
+}
+
+async fn charge(cx: Context<'_>, asked: &Asked<'_>, envelope: &Envelope) -> Result<Evaluated, FlowError> {
+    let (call, now) = (&asked.evaluation.call, cx.app.clock.now());
+    let recall = Recall::of_call(envelope, call);
+    let counts = recall.counts;
+    let _turn = if counts { cx.realm.queues.wait(asked.intent_id).await? } else { None };
+    let mut tx = cx.app.pool.begin().await?;
+    if !store::intents::lock_active(&mut tx, cx.realm_name(), asked.intent_id, now).await? {
+        let reason = cx.why_not_active(&mut tx, asked.intent_id).await?.unwrap_or(Reason::IntentRevoked);
+        return Ok(asked.refused(reason));
+    }
+    let mut ledger = match counts {
+        true => cx.lock_ledger(&mut tx, asked.intent_id).await?,
+        false => cx.ledger(&mut tx, asked.intent_id).await?,
+    };
+    if let Some(answer) = repeated(&mut tx, asked, now).await? {
+        return Ok(answer);
+    }
+    let sought = Sought { envelope, recall, txn: parse_intent_id(&asked.claims.txn) };
+    let facts = cx.facts(&mut tx, &ledger, &sought).await?;
+    let approved = approvals(cx, &mut tx, asked, envelope).await?;
+    let facts = approved.known_to(facts);
+    let step = match decide::decide(envelope, call, &facts, cx.now_secs()) {
+        Decision::Permit(step) => step,
+        Decision::StepUp(needed) => {
+            let (step, values) = (needed.step.id.clone(), needed.values);
+            return Ok(Evaluated::StepUp(StepUpNeeded { intent_id: asked.intent_id, step, values }));
+        }
+        Decision::Escalate(refusal) | Decision::Deny(refusal) => {
+            return Ok(Evaluated::Refused(Box::new(refusal), Some(asked.intent_id.to_string())));
+        }
+    };
+    // Remembers the call, too: a proof of an uncounted call is good for no other.
+    let mut permit = match uncounted(cx, asked, step)? {
+        Evaluated::Permit(permit) => permit,
+        refused => return Ok(refused),
+    };
+    if step.uses != Uses::Any {
+        permit = match reserve(cx, &mut tx, asked, &mut ledger, step).await? {
+            Ok(permit) => permit,
+            Err(reason) => return Ok(asked.refused(reason)),
+        };
+    }
+    if !approved.use_up(&mut tx, step, permit.permit_id, now).await? {
+        return Ok(asked.refused(Reason::StepUpRequired));
+    }
+    tx.commit().await?;
+    Ok(Evaluated::Permit(permit))
+}
+
+async fn approvals(
+    cx: Context<'_>,
+    tx: &mut PgConnection,
+    asked: &Asked<'_>,
+    envelope: &Envelope,
+) -> Result<StepUps, FlowError> {
+    let claims = asked.claims;
+    let presenter =
+        Presenter { intent: &claims.tctx.intent, sub: &claims.sub, client_id: &claims.act.sub, jkt: &asked.proof.jkt };
+    step_ups(cx, tx, (asked.intent_id, &envelope.steps), presenter, &asked.evaluation.call).await
+}
+
+/// The earlier permit for this call id; the same id for another call, or with another proof, is refused.
+async fn repeated(
+    tx: &mut PgConnection,
+    asked: &Asked<'_>,
+    now: OffsetDateTime,
+) -> Result<Option<Evaluated>, FlowError> {
+    let call_id = &asked.evaluation.call_id;
+    let found = store::permits::find_by_call(tx, asked.intent_id, asked.client_id, call_id).await?;
+    let Some(earlier) = found else { return Ok(None) };
+    let is_open = earlier.outcome.is_none() && now < earlier.expires_at;
+    if earlier.presented != asked.presented.to_base64() || !is_open {
+        return Ok(Some(asked.refused(Reason::CallMalformed)));
+    }
+    Ok(Some(Evaluated::Permit(Permit {
+        permit_id: earlier.permit_id,
+        intent_id: asked.intent_id,
+        step: earlier.step_id,
+        call_digest: asked.call_digest,
+        expires_at: earlier.expires_at.unix_timestamp(),
+        state: "reserved",
+        seq: earlier.seq.map(i64::unsigned_abs),
+    })))
+}
+
+/// Counts the use and keeps the permit, or says why not.
+async fn reserve(
+    cx: Context<'_>,
+    tx: &mut PgConnection,
+    asked: &Asked<'_>,
+    ledger: &mut IntentLedger,
+    step: &EnvelopeStep,
+) -> Result<Result<Permit, Reason>, FlowError> {
+    let (now, intent_id, permit_id) = (cx.app.clock.now(), asked.intent_id, random::id());
+    let (seq, expires_at) = (ledger.reserve(&step.id), now + RESERVATION);
+    let row = NewPermit {
+        intent_id,
+        permit_id,
+        step_id: &step.id,
+        client_id: asked.client_id,
+        call_id: &asked.evaluation.call_id,
+        call_digest: asked.call_digest.as_bytes(),
+        call: &ledger.seal_call(permit_id, &step.id, &asked.evaluation.call)?,
+        presented: &asked.presented.to_base64(),
+        seq,
+        expires_at,
+    };
+    let (issuer, jti) = (cx.single_use_issuer("evaluation", &asked.proof.jkt), &asked.proof.jti);
+    let over_at = OffsetDateTime::from_unix_timestamp(asked.proof.over_at()).map_err(FlowError::internal)?;
+    let proof = SingleUse { issuer: &issuer, jti, expires_at: over_at };
+    match store::permits::insert(tx, &row, &proof, &ledger.sealed_counts()?, now).await {
+        Ok(true) => {}
+        Ok(false) => return Ok(Err(Reason::ProofReplayed)),
+        // The counts were put back from before: a permit of this number is there already.
+        Err(error) if store::violates(&error, "permits_seq") => {
+            tracing::error!(intent = %intent_id, "the ledger's counts are older than its permits");
+            return Ok(Err(Reason::LedgerUnavailable));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(Ok(Permit {
+        permit_id,
+        intent_id,
+        step: step.id.clone(),
+        call_digest: asked.call_digest,
+        expires_at: expires_at.unix_timestamp(),
+        state: "reserved",
+        seq: Some(seq.unsigned_abs()),
+    }))
+}
