@@ -39,6 +39,7 @@ pub mod submit_plan;
 mod use_step_up;
 pub mod verify_evidence;
 mod verify_step_up;
+pub mod withdraw_key;
 
 pub use error::{FlowError, OAuthError, Refusal};
 

@@ -102,6 +102,14 @@ impl From<&Step> for EnvelopeStep {
     }
 }
 
+impl EnvelopeStep {
+    /// How many patterns its resource and its arguments have.
+    pub fn patterns(&self) -> usize {
+        let resource = if let ResourceId::Bound(id) = &self.resource.id { id.patterns() } else { 0 };
+        resource + self.args.values().map(Constraint::patterns).sum::<usize>()
+    }
+}
+
 impl SubmittedStep {
     /// Whether the resource or an argument is bound to something that is known only after earlier steps.
     pub fn needs_history(&self) -> bool {
