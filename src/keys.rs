@@ -218,6 +218,11 @@ impl SigningKey {
         })
     }
 
+    /// The key's id: its RFC 7638 thumbprint.
+    pub fn kid(&self) -> &str {
+        &self.kid
+    }
+
     /// Signs a payload as a compact JWS.
     ///
     /// # Errors

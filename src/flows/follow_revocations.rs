@@ -7,7 +7,7 @@
 use super::{Context, FlowError};
 use crate::app::{App, Realm};
 use crate::keys::Purpose;
-use crate::store::revocations::{self, Position, Revocation};
+use crate::store::revocations::{self, Entry, Position};
 use crate::{random, store};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -17,13 +17,13 @@ use tokio::sync::{broadcast, watch};
 /// Silence longer than this says that something is wrong.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// Revocations on one page of a snapshot: a page is then some 200 KiB, well below what a gate reads as one message.
+/// Revoked intents on one page of a snapshot: a page is then some 200 KiB, well below what a gate reads as one message.
 const PAGE: usize = 1500;
 
 /// One signed message of the feed.
 #[derive(Clone, Debug)]
 pub struct Message {
-    /// `snapshot`, `revocation` or `heartbeat`.
+    /// `snapshot`, `revocation`, `key_withdrawal` or `heartbeat`.
     pub kind: &'static str,
     /// `EPOCH.SEQ`.
     pub id: String,
@@ -55,16 +55,37 @@ pub async fn subscribe(cx: Context<'_>) -> Result<Subscription, FlowError> {
     // The list is read after the number, so it may be newer; its last entry then says how new.
     let seq = live.last().map_or(position.seq, |last| last.seq.max(position.seq));
     let position = Position { seq, ..position };
+    expect_signer(cx.realm, &live)?;
     Ok(Subscription { snapshot: snapshot(cx, position, &live)?, seq, later })
 }
 
-fn snapshot(cx: Context<'_>, position: Position, live: &[Revocation]) -> Result<Vec<Message>, FlowError> {
-    let entry =
-        |revocation: &Revocation| json!({"intent": revocation.intent_id, "until": revocation.until.unix_timestamp()});
-    let pages = live.len().div_ceil(PAGE).max(1);
+/// A key that was withdrawn says nothing more, its own withdrawal least of all: the feed is silent until the server is
+/// started again with another one.
+fn expect_signer(realm: &Realm, entries: &[Entry]) -> Result<(), FlowError> {
+    let signer = realm.keyring.key(Purpose::Revocation)?.kid();
+    if entries.iter().any(|entry| entry.kid.as_deref() == Some(signer)) {
+        return Err(withdrawn_signer());
+    }
+    Ok(())
+}
+
+fn withdrawn_signer() -> FlowError {
+    let what = "the key that signs the revocation feed was withdrawn: start the server again to use another one";
+    FlowError::Unavailable(what.into())
+}
+
+fn snapshot(cx: Context<'_>, position: Position, live: &[Entry]) -> Result<Vec<Message>, FlowError> {
+    let revoked = |entry: &Entry| {
+        let (intent_id, until) = (entry.intent_id?, entry.until?);
+        Some(json!({"intent": intent_id, "until": until.unix_timestamp()}))
+    };
+    let revoked: Vec<Value> = live.iter().filter_map(revoked).collect();
+    let withdrawn: Vec<&str> = live.iter().filter_map(|entry| entry.kid.as_deref()).collect();
+    let pages = revoked.len().div_ceil(PAGE).max(1);
     let page = |index: usize| {
-        let intents: Vec<Value> = live.iter().skip(index * PAGE).take(PAGE).map(entry).collect();
-        let more = json!({"page": index + 1, "pages": pages, "intents": intents});
+        let intents: Vec<&Value> = revoked.iter().skip(index * PAGE).take(PAGE).collect();
+        let keys = if index == 0 { withdrawn.as_slice() } else { &[] };
+        let more = json!({"page": index + 1, "pages": pages, "intents": intents, "keys": keys});
         sign(cx.realm, "snapshot", position, cx.now_secs(), more)
     };
     (0..pages).map(page).collect()
@@ -101,6 +122,10 @@ async fn follow_once(app: &App) -> Result<(), FlowError> {
     let mut positions = Vec::new();
     for realm in app.realms.values() {
         let mut conn = app.pool.acquire().await?;
+        let signer = realm.keyring.key(Purpose::Revocation)?.kid();
+        if revocations::is_withdrawn(&mut conn, &realm.config.name, signer).await? {
+            return Err(withdrawn_signer());
+        }
         positions.push((realm, revocations::position(&mut conn, &realm.config.name, random::opaque_id()).await?));
     }
     loop {
@@ -122,17 +147,27 @@ async fn follow_once(app: &App) -> Result<(), FlowError> {
 /// Publishes what is new after a place in the feed; answers the new place.
 async fn publish(cx: Context<'_>, mut position: Position) -> Result<Position, FlowError> {
     let mut conn = cx.app.pool.acquire().await?;
-    for revocation in revocations::after(&mut conn, cx.realm_name(), position.seq).await? {
-        position.seq = revocation.seq;
-        let _ = cx.realm.feed.send(revoked(cx.realm, position, &revocation)?);
+    let entries = revocations::after(&mut conn, cx.realm_name(), position.seq).await?;
+    expect_signer(cx.realm, &entries)?;
+    for entry in &entries {
+        position.seq = entry.seq;
+        if let Some(message) = told(cx.realm, position, entry)? {
+            let _ = cx.realm.feed.send(message);
+        }
     }
     Ok(position)
 }
 
-fn revoked(realm: &Realm, position: Position, revocation: &Revocation) -> Result<Message, FlowError> {
-    let more = json!({
-        "prev": revocation.seq - 1, "intent": revocation.intent_id, "state": "revoked",
-        "until": revocation.until.unix_timestamp(),
-    });
-    sign(realm, "revocation", position, revocation.revoked_at.unix_timestamp(), more)
+/// The message of an entry; none of one that is neither.
+fn told(realm: &Realm, position: Position, entry: &Entry) -> Result<Option<Message>, FlowError> {
+    let prev = entry.seq - 1;
+    let (kind, more) = match (entry.intent_id, entry.until, &entry.kid) {
+        (Some(intent_id), Some(until), None) => {
+            let until = until.unix_timestamp();
+            ("revocation", json!({"prev": prev, "intent": intent_id, "state": "revoked", "until": until}))
+        }
+        (None, None, Some(kid)) => ("key_withdrawal", json!({"prev": prev, "key": kid, "state": "withdrawn"})),
+        _ => return Ok(None),
+    };
+    sign(realm, kind, position, entry.at.unix_timestamp(), more).map(Some)
 }

@@ -43,6 +43,7 @@ pub mod verified_tokens;
 pub mod verify_evidence;
 pub mod verify_file;
 mod verify_step_up;
+pub mod withdraw_key;
 
 pub use error::{FlowError, OAuthError, Refusal};
 

@@ -1,4 +1,4 @@
-//! The revocation feed's rows.
+//! The revocation feed's rows: revoked intents and withdrawn keys, numbered in one row.
 
 use super::StoreError;
 use sqlx::PgConnection;
@@ -17,17 +17,19 @@ pub struct Position {
     pub seq: i64,
 }
 
-/// One revocation.
+/// One entry of the feed.
 #[derive(Clone, Debug)]
-pub struct Revocation {
+pub struct Entry {
     /// Its place in the feed.
     pub seq: i64,
-    /// What was revoked.
-    pub intent_id: Uuid,
-    /// When.
-    pub revoked_at: OffsetDateTime,
-    /// When its tokens would have ended by themselves.
-    pub until: OffsetDateTime,
+    /// When it was appended.
+    pub at: OffsetDateTime,
+    /// The intent that was revoked, if it is a revocation.
+    pub intent_id: Option<Uuid>,
+    /// When the intent's tokens would have ended by themselves.
+    pub until: Option<OffsetDateTime>,
+    /// The id of the key that was withdrawn, if it is a withdrawal.
+    pub kid: Option<String>,
 }
 
 /// Where the feed of a realm stands; begins it if there is none.
@@ -51,9 +53,7 @@ pub async fn append(
     until: OffsetDateTime,
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
-    let seq = sqlx::query_scalar!("update feeds set seq = seq + 1 where realm = $1 returning seq", realm)
-        .fetch_one(&mut *conn)
-        .await?;
+    let seq = next(&mut *conn, realm).await?;
     sqlx::query!(
         "insert into revocations (realm, seq, intent_id, cause, revoked_at, until) values ($1, $2, $3, $4, $5, $6)",
         realm,
@@ -65,14 +65,50 @@ pub async fn append(
     )
     .execute(&mut *conn)
     .await?;
+    notify(conn, realm).await
+}
+
+/// Appends the withdrawal of a key that was not withdrawn before.
+pub async fn append_withdrawal(
+    conn: &mut PgConnection,
+    realm: &str,
+    kid: &str,
+    cause: &str,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    let seq = next(&mut *conn, realm).await?;
+    sqlx::query!(
+        "insert into key_withdrawals (realm, seq, kid, cause, withdrawn_at) values ($1, $2, $3, $4, $5)",
+        realm,
+        seq,
+        kid,
+        cause,
+        now
+    )
+    .execute(&mut *conn)
+    .await?;
+    notify(conn, realm).await
+}
+
+/// Takes the next number.
+async fn next(conn: &mut PgConnection, realm: &str) -> Result<i64, StoreError> {
+    sqlx::query_scalar!("update feeds set seq = seq + 1 where realm = $1 returning seq", realm).fetch_one(conn).await
+}
+
+async fn notify(conn: &mut PgConnection, realm: &str) -> Result<(), StoreError> {
     sqlx::query!("select pg_notify($1, $2) as notified", CHANNEL, realm).fetch_one(conn).await.map(drop)
 }
 
-/// Revocations after a place in the feed, in order.
-pub async fn after(conn: &mut PgConnection, realm: &str, seq: i64) -> Result<Vec<Revocation>, StoreError> {
+/// Entries after a place in the feed, in order. One statement: what is missing of one kind and there of the other would
+/// be a gap that nobody sees.
+pub async fn after(conn: &mut PgConnection, realm: &str, seq: i64) -> Result<Vec<Entry>, StoreError> {
     sqlx::query_as!(
-        Revocation,
-        "select seq, intent_id, revoked_at, until from revocations where realm = $1 and seq > $2 order by seq",
+        Entry,
+        r#"select seq as "seq!", revoked_at as "at!", intent_id as "intent_id?", until as "until?", null::text as "kid?"
+           from revocations where realm = $1 and seq > $2
+           union all
+           select seq, withdrawn_at, null, null, kid from key_withdrawals where realm = $1 and seq > $2
+           order by 1"#,
         realm,
         seq
     )
@@ -80,14 +116,29 @@ pub async fn after(conn: &mut PgConnection, realm: &str, seq: i64) -> Result<Vec
     .await
 }
 
-/// Revocations whose tokens have not ended by themselves.
-pub async fn live(conn: &mut PgConnection, realm: &str, now: OffsetDateTime) -> Result<Vec<Revocation>, StoreError> {
+/// Revocations whose tokens have not ended by themselves, and all withdrawals, in order. One statement, as [`after`].
+pub async fn live(conn: &mut PgConnection, realm: &str, now: OffsetDateTime) -> Result<Vec<Entry>, StoreError> {
     sqlx::query_as!(
-        Revocation,
-        "select seq, intent_id, revoked_at, until from revocations where realm = $1 and until > $2 order by seq",
+        Entry,
+        r#"select seq as "seq!", revoked_at as "at!", intent_id as "intent_id?", until as "until?", null::text as "kid?"
+           from revocations where realm = $1 and until > $2
+           union all
+           select seq, withdrawn_at, null, null, kid from key_withdrawals where realm = $1
+           order by 1"#,
         realm,
         now
     )
     .fetch_all(conn)
+    .await
+}
+
+/// Whether a key was withdrawn.
+pub async fn is_withdrawn(conn: &mut PgConnection, realm: &str, kid: &str) -> Result<bool, StoreError> {
+    sqlx::query_scalar!(
+        r#"select exists (select from key_withdrawals where realm = $1 and kid = $2) as "is_withdrawn!""#,
+        realm,
+        kid
+    )
+    .fetch_one(conn)
     .await
 }

@@ -24,15 +24,27 @@ pub async fn lock(conn: &mut PgConnection) -> Result<(), StoreError> {
         .map(drop)
 }
 
-/// The newest key of each kind.
+/// The newest key of each kind that was not withdrawn.
 pub async fn all(conn: &mut PgConnection, realm: &str) -> Result<Vec<SigningKeyRow>, StoreError> {
     sqlx::query_as!(
         SigningKeyRow,
-        "select distinct on (typ) typ, kid, public_jwk, sealed from signing_keys where realm = $1
+        "select distinct on (typ) typ, kid, public_jwk, sealed from signing_keys k
+         where realm = $1 and not exists (select from key_withdrawals w where w.realm = k.realm and w.kid = k.kid)
          order by typ, created_at desc",
         realm
     )
     .fetch_all(conn)
+    .await
+}
+
+/// Whether a key was ever the realm's.
+pub async fn exists(conn: &mut PgConnection, realm: &str, kid: &str) -> Result<bool, StoreError> {
+    sqlx::query_scalar!(
+        r#"select exists (select from signing_keys where realm = $1 and kid = $2) as "exists!""#,
+        realm,
+        kid
+    )
+    .fetch_one(conn)
     .await
 }
 

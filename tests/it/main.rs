@@ -18,6 +18,7 @@ mod evaluation;
 mod exchange;
 mod faults;
 mod feed;
+mod gates;
 mod grant;
 mod keycloak_away;
 mod keys;

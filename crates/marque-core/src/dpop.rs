@@ -64,8 +64,14 @@ pub fn verify(proof: &str, expected: &Expected<'_>, now: i64) -> Result<Proof, P
         return refuse("does not carry the hash of the token that comes with it (ath)");
     }
     let iat = claims.get("iat").and_then(Value::as_i64).ok_or_else(|| ProofError("has no iat".into()))?;
-    if iat > now + limits::CLOCK_LEEWAY_SECS || iat < now - limits::PROOF_SECS {
-        return refuse(format!("is not of the last {} seconds (iat)", limits::PROOF_SECS));
+    if iat > now.saturating_add(limits::CLOCK_LEEWAY_SECS) {
+        let ahead = iat.saturating_sub(now);
+        return refuse(format!("is from {ahead} s ahead of the clock here (iat): the clocks differ by too much"));
+    }
+    let age = now.saturating_sub(iat);
+    if age > limits::PROOF_SECS {
+        let good = limits::PROOF_SECS;
+        return refuse(format!("was made {age} s ago by the clock here (iat), and is good for {good}: make a new one"));
     }
     let jti = text(&claims, "jti")?;
     if !limits::is_single_use_id(jti) {

@@ -113,6 +113,12 @@ impl EnvelopeStep {
         self.args.values().chain(id).for_each(|constraint| add_reads(constraint, &mut found));
         found
     }
+
+    /// How many patterns its resource and its arguments have.
+    pub fn patterns(&self) -> usize {
+        let resource = if let ResourceId::Bound(id) = &self.resource.id { id.patterns() } else { 0 };
+        resource + self.args.values().map(Constraint::patterns).sum::<usize>()
+    }
 }
 
 fn add_reads<'c>(constraint: &'c Constraint, found: &mut BTreeMap<&'c str, BTreeSet<&'c str>>) {

@@ -79,6 +79,12 @@ impl ConcreteAction {
         self
     }
 
+    /// The action's name in the catalog.
+    #[cfg(feature = "tower")]
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(crate) fn at(self, config: &GateConfig) -> Call {
         Call {
             environment: config.environment.clone(),

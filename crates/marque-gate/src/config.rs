@@ -10,6 +10,7 @@ pub struct GateConfig {
     pub(crate) issuer: String,
     pub(crate) trust_domain: String,
     pub(crate) max_staleness: Duration,
+    pub(crate) key_max_age: Duration,
     pub(crate) replay_capacity: usize,
     pub(crate) token_capacity: usize,
     pub(crate) step_up_reason: String,
@@ -28,12 +29,14 @@ pub struct ConfigError {
 impl GateConfig {
     /// How old the knowledge of revocations may be unless configured otherwise.
     pub const MAX_STALENESS: Duration = Duration::from_secs(5);
+    /// How long Marque's keys are believed unless configured otherwise when they cannot be read again.
+    pub const KEY_MAX_AGE: Duration = Duration::from_secs(600);
     /// Proof ids remembered unless configured otherwise: about 1,400 calls a second for the 70
     /// seconds that a proof id has to be kept, in some 10 MiB.
     pub const REPLAY_CAPACITY: usize = 100_000;
-    /// Verified tokens remembered unless configured otherwise: callers that are busy at one resource server within the
-    /// five minutes that a token lives. One of ten steps takes some ten kilobytes, all together some 40 MiB.
-    pub const TOKEN_CAPACITY: usize = 4096;
+    /// Bytes of the heap for verified tokens unless configured otherwise: some 2,000 tokens of ten steps, callers that are
+    /// busy at one resource server within the five minutes that a token lives. See [`GateConfig::with_token_capacity`].
+    pub const TOKEN_CAPACITY: usize = 64 * 1024 * 1024;
 
     /// Why a person is asked about a call, unless the resource server has better words.
     pub const STEP_UP_REASON: &str = "The plan asks for the person's approval of each such call.";
@@ -58,6 +61,7 @@ impl GateConfig {
             issuer: issuer.into(),
             trust_domain: trust_domain.into(),
             max_staleness: Self::MAX_STALENESS,
+            key_max_age: Self::KEY_MAX_AGE,
             replay_capacity: Self::REPLAY_CAPACITY,
             token_capacity: Self::TOKEN_CAPACITY,
             step_up_reason: Self::STEP_UP_REASON.into(),
@@ -80,19 +84,31 @@ impl GateConfig {
         self
     }
 
-    /// How many proof ids are remembered at once. A gate that is full refuses further calls until
-    /// some are old enough to be forgotten.
+    /// How long Marque's published keys are believed when they cannot be read again; then every token is refused. They
+    /// are read anew well before. A key that Marque withdraws is known at once by the revocation feed; this bounds what
+    /// somebody gains who keeps both from the gate.
+    #[must_use]
+    pub fn with_key_max_age(mut self, limit: Duration) -> Self {
+        self.key_max_age = limit;
+        self
+    }
+
+    /// How many proof ids are remembered at once. A key may hold no more of them than there is room left: one sender
+    /// alone fills half of the memory, two fill two thirds, and there is always room for one who was quiet. Who has used
+    /// up his share is refused until some of his proofs are old enough to be forgotten, after some 70 seconds.
     #[must_use]
     pub fn with_replay_capacity(mut self, entries: usize) -> Self {
         self.replay_capacity = entries;
         self
     }
 
-    /// How many verified tokens are remembered at most, so that the next call with one costs no signature. With 0 each
-    /// call's token is verified anew.
+    /// Bytes of the heap for verified tokens that are remembered, so that the next call with one costs no signature. A
+    /// token is counted with what it can take: a kilobyte, ten times its bytes as it travels, with those of an envelope
+    /// that it names by digest, and 16 KiB for each pattern of its steps. What several threads match against one pattern
+    /// at the same time comes on top. With 0 each call's token is verified anew.
     #[must_use]
-    pub fn with_token_capacity(mut self, entries: usize) -> Self {
-        self.token_capacity = entries;
+    pub fn with_token_capacity(mut self, bytes: usize) -> Self {
+        self.token_capacity = bytes;
         self
     }
 

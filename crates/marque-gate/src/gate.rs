@@ -31,8 +31,9 @@ use std::sync::Arc;
 ///
 /// The order of the checks, and of the reasons where several hold:
 /// 1. exactly one `Txn-Token`, no token in `Authorization`: `token_missing`, `token_invalid`;
-/// 2. the token's signature, `typ`, claims, `iss`, `aud`: `token_invalid`; `exp`: `token_expired`; where it carries its
-///    steps by digest, these: `state_unavailable`;
+/// 2. the token's signature, by a key that is not withdrawn, `typ`, claims, `iss`, `aud`: `token_invalid`; `exp`:
+///    `token_expired`; where no key is known freshly enough, or the token carries its steps by digest and these cannot be
+///    had: `state_unavailable`;
 /// 3. exactly one `DPoP` proof that holds for method, URL, token hash and time: `proof_missing`,
 ///    `proof_invalid`; by the token's key: `proof_key_mismatch`; first use: `proof_replayed`;
 /// 4. the call digest in the proof, if there is one: `call_digest_mismatch`;
@@ -158,7 +159,8 @@ impl Gate {
         if caller.verified.claims.exp <= now {
             return Err(Refusal::new(Reason::TokenExpired));
         }
-        if caller.call_digest.is_some_and(|digest| digest != call.digest()) {
+        let digest = call.digest();
+        if caller.call_digest.is_some_and(|signed| signed != digest) {
             return Err(Refusal::new(Reason::CallDigestMismatch));
         }
         self.check_revocation(caller, now)?;
@@ -168,13 +170,14 @@ impl Gate {
                 .because("the proof lacks call_digest, which every call but a read needs"));
         }
         if is_free && step.class == Class::Read {
-            return Ok(Permit::new(call, &caller.verified.claims, (&step.id, step.class), None));
+            return Ok(Permit::new((call, digest), &caller.verified.claims, (&step.id, step.class), None));
         }
-        self.reserve(caller, call, now).await
+        self.reserve(caller, (call, digest), now).await
     }
 
     /// Step 2 alone: what a token says, if it holds now. One that was verified before is believed without looking at its
-    /// signature again, as long as the key that signed it is among the current keys; its time is looked at each time.
+    /// signature again, as long as the key that signed it is among the current keys and the feed did not withdraw it; its
+    /// time is looked at each time.
     ///
     /// Whoever presents the token has proven nothing by that: see [`Gate::verify_caller`].
     ///
@@ -183,7 +186,7 @@ impl Gate {
     /// digest cannot be had.
     pub async fn verify_token(&self, token: &str, now: i64) -> Result<Arc<VerifiedToken>, Refusal> {
         let (hash, keys) = (token_hash(token), self.keys.current());
-        if let Some(verified) = self.tokens.find(&hash, &keys) {
+        if let Some(verified) = self.tokens.find(&hash, &keys, &self.revocations) {
             return match verified.claims.check_time(now) {
                 Ok(()) => Ok(verified),
                 Err(refusal) => {
@@ -193,25 +196,31 @@ impl Gate {
             };
         }
         let (claims, carried) = self.verify_signature(token, &keys).await?;
+        if self.revocations.is_withdrawn(claims.signed_by()) {
+            return Err(Refusal::new(Reason::TokenInvalid).because("the key that signed the token was withdrawn"));
+        }
         claims.check_time(now)?;
-        let prepared = self.envelopes.carried(carried).await.map_err(|refusal| refusal.of_intent(&claims.intent.id))?;
-        let verified = Arc::new(VerifiedToken::new(claims, prepared));
+        let carried = self.envelopes.carried(carried).await.map_err(|refusal| refusal.of_intent(&claims.intent.id))?;
+        let verified = Arc::new(VerifiedToken::new(claims, carried, token.len()));
         self.tokens.keep(hash, &verified);
         Ok(verified)
     }
 
     async fn verify_signature(&self, token: &str, keys: &KeySet) -> Result<(Claims, Carried), Refusal> {
-        let unknown =
-            || Refusal::new(Reason::TokenInvalid).because("the token is signed by no known key for this purpose");
+        let unknown = |keys: &KeySet| match keys.keys() {
+            [] => Refusal::new(Reason::StateUnavailable)
+                .because("Marque's keys are not known here, or were not read for too long: call again"),
+            _ => Refusal::new(Reason::TokenInvalid).because("the token is signed by no known key for this purpose"),
+        };
         match token::verify(token, keys, &self.config) {
             Ok(verified) => Ok(verified),
             Err(TokenError::Refused(refusal)) => Err(refusal),
             Err(TokenError::UnknownKey) => {
-                let kid = jws::unverified_kid(token).ok_or_else(unknown)?;
+                let kid = jws::unverified_kid(token).ok_or_else(|| unknown(keys))?;
                 let keys = self.keys.refreshed(&kid).await;
                 token::verify(token, &keys, &self.config).map_err(|error| match error {
                     TokenError::Refused(refusal) => refusal,
-                    TokenError::UnknownKey => unknown(),
+                    TokenError::UnknownKey => unknown(&keys),
                 })
             }
         }
@@ -257,21 +266,25 @@ impl Gate {
     /// # Errors
     /// [`Reason::IntentRevoked`] or [`Reason::RevocationStateStale`].
     pub fn check_revocation(&self, caller: &Caller, now: i64) -> Result<(), Refusal> {
-        self.revocations
-            .check(caller.intent_id(), now, self.config.max_staleness)
-            .map_err(|reason| Refusal::new(reason).of_intent(caller.intent_id()))
+        let limit = self.config.max_staleness;
+        let refusal = |reason| match reason {
+            Reason::RevocationStateStale => Refusal::new(reason).because(self.revocations.why_stale(now, limit)),
+            reason => Refusal::new(reason),
+        };
+        let known = self.revocations.check(caller.intent_id(), now, limit);
+        known.map_err(|reason| refusal(reason).of_intent(caller.intent_id()))
     }
 
-    async fn reserve(&self, caller: &Caller, call: Call, now: i64) -> Result<Permit, Refusal> {
+    async fn reserve(&self, caller: &Caller, (call, digest): (Call, Digest), now: i64) -> Result<Permit, Refusal> {
         let call_id = Digest::of(format!("{}\0{}", self.id, caller.proof).as_bytes()).to_base64();
         let reserved = self.ledger.reserve(Reservation { caller, call: &call, call_id, now }).await;
         let reserved = reserved.map_err(|refusal| self.challenged(caller, &call, refusal, now))?;
-        let Some(step) = reserved_step(&reserved, caller, &call, now) else {
+        let Some(step) = reserved_step(&reserved, caller, (&call, digest), now) else {
             self.settle_reservation(&reserved, Outcome::Released.into(), now).await;
             return Err(Refusal::new(Reason::LedgerUnavailable).because("the ledger answered for another call"));
         };
         let reserved = reserved.seq.is_some().then_some(reserved);
-        Ok(Permit::new(call, &caller.verified.claims, (&step.id, step.class), reserved))
+        Ok(Permit::new((call, digest), &caller.verified.claims, (&step.id, step.class), reserved))
     }
 
     /// The refusal of a call that the person has to approve first, with a challenge for a client that takes one.
@@ -301,6 +314,16 @@ impl Gate {
         if let Some(reserved) = permit.reservation() {
             self.settle_reservation(reserved, ending.into(), now).await;
         }
+    }
+
+    /// Says how a permit ended that the ledger lists as open, for example one that an earlier process was given before it
+    /// was ended. As [`Gate::settle`], but it tells whether the ledger took it.
+    ///
+    /// # Errors
+    /// [`Reason::PermitNotOpen`], [`Reason::ReceiptInvalid`] or [`Reason::LedgerUnavailable`].
+    pub async fn settle_open(&self, open: &Reserved, ending: impl Into<Ending>, now: i64) -> Result<(), Refusal> {
+        let settlement = ending.into().settlement(open, (self.signer.as_ref(), self.config.issuer()), now);
+        self.ledger.settle(open, settlement).await
     }
 
     pub(crate) async fn settle_reservation(&self, reserved: &Reserved, ending: Ending, now: i64) {
@@ -341,12 +364,17 @@ fn alone(step: &EnvelopeStep, caller: &Caller) -> Envelope {
 
 /// The step that the ledger charged, if it is one that permits this very call. It may be a later
 /// one than the first that fits, when that one is used up.
-fn reserved_step<'c>(reserved: &Reserved, caller: &'c Caller, call: &Call, now: i64) -> Option<&'c EnvelopeStep> {
+fn reserved_step<'c>(
+    reserved: &Reserved,
+    caller: &'c Caller,
+    (call, digest): (&Call, Digest),
+    now: i64,
+) -> Option<&'c EnvelopeStep> {
     let step = caller.envelope().step(&reserved.step)?;
     let alone = alone(step, caller);
     let fits = reserved.intent_id == caller.intent_id()
         && (reserved.seq.is_some() || step.uses == Uses::Any)
-        && reserved.call_digest == call.digest()
+        && reserved.call_digest == digest
         && fitting_step(decide_offline(&alone, call, now)).is_ok();
     fits.then_some(step)
 }

@@ -24,6 +24,25 @@
 //! Where the plan has the person asked again before a call, a gate with a [`Signer`] answers a client that takes
 //! challenges (`Accept-Txn-Challenge: ?1`) with one for exactly this call.
 //!
+//! A resource server that is connected to Marque, with the features `http` and `tower`, needs no more than this; `action`
+//! says which action a request is, and `rotate_key` does what a permit says (see module `layer`):
+//!
+#![cfg_attr(all(feature = "http", feature = "tower"), doc = "```no_run")]
+#![cfg_attr(not(all(feature = "http", feature = "tower")), doc = "```ignore")]
+//! # use marque_gate::{Args, ConcreteAction, GateConfig, Permit, Refusal, layer::GateLayer, remote::{AccessTokens, Marque}};
+//! # fn action(_: &http::request::Parts, args: Args) -> Result<ConcreteAction, Refusal> { Ok(ConcreteAction::new("rotate_key", "key", "k", args)) }
+//! # type Vault = ();
+//! # async fn rotate_key(_: Vault, permit: Permit) -> String { permit.resource().id.clone() }
+//! # async fn serve(tokens: impl AccessTokens + 'static, vault: Vault) -> Result<(), Box<dyn std::error::Error>> {
+//! let config = GateConfig::new("https://keys.example", "https://marque.example/realms/demo", "demo.example")?;
+//! let (gate, feed) = Marque::new(&config, tokens)?.gate(config);
+//! let actions = GateLayer::new(gate.into(), action).actions(vault).on("rotate_key", rotate_key);
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+//! axum::serve(listener, axum::Router::new().fallback_service(actions)).await?;
+//! drop(feed); // Until here the gate hears of revocations.
+//! # Ok(()) }
+//! ```
+//!
 //! Without features the crate has no I/O: keys, revocations, ledger and `now` are handed in, and only uncounted reads
 //! without history are decided.
 //!
@@ -31,7 +50,7 @@
 //! |---|---|
 //! | none (default) | the checks themselves, offline |
 //! | `http` | module `remote`: Marque's keys, its revocation feed, its ledger and its envelopes over HTTP |
-//! | `tower` | module `layer`: a tower layer and an axum extractor for permits |
+//! | `tower` | module `layer`: handlers that are reached with a permit alone, for axum and other tower servers |
 //! | `postgres` | module `postgres`: uses counted in the resource server's own database, each committed in the transaction of its effect; proofs taken once by several gates |
 //!
 //! A resource server that counts in its own Postgres needs no more than this, and no other ledger for steps of its own
@@ -87,6 +106,7 @@ pub mod revocations;
 mod signer;
 mod step_up;
 mod token;
+mod weight;
 
 pub use action::{Args, ConcreteAction};
 pub use caller::Caller;

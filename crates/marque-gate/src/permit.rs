@@ -50,13 +50,13 @@ impl std::fmt::Debug for Permit {
 
 impl Permit {
     pub(crate) fn new(
-        call: Call,
+        (call, call_digest): (Call, Digest),
         claims: &Claims,
         (step, class): (&str, Class),
         reservation: Option<Reserved>,
     ) -> Self {
         Self {
-            call_digest: call.digest(),
+            call_digest,
             call,
             step: step.into(),
             class,

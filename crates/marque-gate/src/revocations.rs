@@ -1,111 +1,28 @@
 //! The revocation feed's state machine. Pure: messages and `now` in.
 //!
 //! ```text
-//!            snapshot                         gap, other epoch
-//! Unknown ─────────────▶ Following{epoch,seq} ─────────────────▶ Unknown
+//!            snapshot                         gap, other epoch, key withdrawn
+//! Unknown ─────────────▶ Following{epoch,seq} ──────────────────────────────▶ Unknown
 //!                          ▲   │ revocation with prev = seq: seq + 1
 //!                          └───┘ heartbeat with the same seq: as fresh as it says
 //! ```
 //! Whatever a signed message revokes stays revoked here until the intent has ended by itself: no
-//! snapshot, epoch or reordering brings an intent back.
+//! snapshot, epoch or reordering brings an intent back. A key that was withdrawn stays so.
+//!
+//! Freshness is judged by both clocks: a message is as old as the time since Marque signed it. One from the future of
+//! this gate's clock, by more than [`limits::CLOCK_LEEWAY_SECS`], makes nothing fresh, since an older one that was held
+//! back would look new by such a clock. So a clock that is behind may be so by the leeway, one that is ahead by the
+//! gate's own limit of staleness; beyond that everything is refused, and the refusal says that the clocks differ.
 
-use marque_core::json::{self, Refused};
+mod message;
+
+pub use message::{FeedMessage, Revoked, RevokedState, WithdrawnState};
+
 use marque_core::limits;
 use marque_core::reason::Reason;
-use serde::Deserialize;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
-
-/// One signed message of the feed. Unknown kinds and members do not parse: a gate that does not
-/// understand a message does not know what is revoked.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum FeedMessage {
-    /// Everything that is revoked and has not ended by itself, or one page of it: pages come in order,
-    /// and only the last one makes the state current.
-    Snapshot {
-        /// The Marque issuer.
-        iss: String,
-        /// The feed's epoch; a restore of the database begins a new one.
-        epoch: String,
-        /// Sequence number of the latest revocation in it.
-        seq: u64,
-        /// When it was signed; seconds since the Unix epoch.
-        at: i64,
-        /// Which page this is, from 1.
-        page: u64,
-        /// How many pages there are.
-        pages: u64,
-        /// The revoked intents.
-        intents: Vec<Revoked>,
-    },
-    /// One intent was revoked.
-    Revocation {
-        /// The Marque issuer.
-        iss: String,
-        /// The feed's epoch.
-        epoch: String,
-        /// This revocation's number: one more than the one before.
-        seq: u64,
-        /// The number before it.
-        prev: u64,
-        /// When it was signed; seconds since the Unix epoch.
-        at: i64,
-        /// The intent's id.
-        intent: String,
-        /// When the intent would have ended by itself; seconds since the Unix epoch.
-        until: i64,
-        /// What the intent is now.
-        state: RevokedState,
-    },
-    /// Nothing new: what is known is current.
-    Heartbeat {
-        /// The Marque issuer.
-        iss: String,
-        /// The feed's epoch.
-        epoch: String,
-        /// Sequence number of the latest revocation.
-        seq: u64,
-        /// When it was signed; seconds since the Unix epoch.
-        at: i64,
-    },
-}
-
-/// One entry of a snapshot.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Revoked {
-    /// The intent's id.
-    pub intent: String,
-    /// When the intent would have ended by itself; seconds since the Unix epoch.
-    pub until: i64,
-}
-
-/// The states that the feed announces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RevokedState {
-    /// Nothing of the intent may be used any more.
-    Revoked,
-}
-
-impl FeedMessage {
-    /// Reads the payload of a verified `marque-revocation+jwt`.
-    ///
-    /// # Errors
-    /// With the JSON path of what is not as it must be.
-    pub fn parse(payload: &[u8]) -> Result<Self, Refused> {
-        json::typed(json::parse_plan(payload, limits::JWS_BYTES)?)
-    }
-
-    /// The Marque issuer that the message names.
-    pub fn issuer(&self) -> &str {
-        match self {
-            Self::Snapshot { iss, .. } | Self::Revocation { iss, .. } | Self::Heartbeat { iss, .. } => iss,
-        }
-    }
-}
 
 /// What a message did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +35,8 @@ pub enum Applied {
     Old,
     /// Something is missing in between: nothing is permitted until the next snapshot.
     Gap,
+    /// A key was withdrawn, which may have signed some of what is known: nothing is permitted until the next snapshot.
+    Anew,
 }
 
 /// What a gate knows about revocations. Clones share one state.
@@ -128,6 +47,10 @@ pub struct Revocations(Arc<RwLock<State>>);
 struct State {
     /// Revoked intents with the instant after which they need not be remembered.
     revoked: HashMap<String, i64>,
+    /// Thumbprints of Marque's withdrawn keys. There are few, and they are never forgotten.
+    withdrawn: HashSet<String>,
+    /// Seconds that the last message was ahead of this gate's clock when it was heard.
+    ahead_secs: i64,
     position: Option<Position>,
     /// The snapshot that is being taken in, and the page that must come next.
     expected: Option<(String, u64, u64)>,
@@ -139,16 +62,27 @@ struct State {
 struct Position {
     epoch: String,
     seq: u64,
-    as_of: i64,
+    /// The instant as of which this is known; none after a message from the future.
+    as_of: Option<i64>,
 }
 
 impl Position {
     /// What was known as of an instant stays known, unless that instant has become the future: then
     /// the clock was set back, and only the message counts.
     fn refresh(&mut self, at: i64, now: i64) {
-        let heard = at.min(now);
-        self.as_of = if self.as_of > now { heard } else { self.as_of.max(heard) };
+        let Some(heard) = heard(at, now) else { return };
+        let known = self.as_of.filter(|as_of| *as_of <= now);
+        self.as_of = Some(known.map_or(heard, |as_of| as_of.max(heard)));
     }
+
+    fn age_secs(&self, now: i64) -> Option<i64> {
+        self.as_of.map(|as_of| now.saturating_sub(as_of))
+    }
+}
+
+/// The instant that a message speaks of: the earlier of both clocks', if they differ by no more than they may.
+fn heard(at: i64, now: i64) -> Option<i64> {
+    (at <= now.saturating_add(limits::CLOCK_LEEWAY_SECS)).then_some(at.min(now))
 }
 
 impl Revocations {
@@ -181,27 +115,69 @@ impl Revocations {
             return Err(Reason::IntentRevoked);
         }
         let limit = i64::try_from(limit.as_secs()).unwrap_or(i64::MAX);
-        let is_fresh = |position: &Position| {
-            let age = now.saturating_sub(position.as_of);
-            (-limits::CLOCK_LEEWAY_SECS..=limit).contains(&age)
-        };
-        if state.position.as_ref().is_some_and(is_fresh) { Ok(()) } else { Err(Reason::RevocationStateStale) }
+        let age = state.position.as_ref().and_then(|position| position.age_secs(now));
+        let is_fresh = age.is_some_and(|age| (-limits::CLOCK_LEEWAY_SECS..=limit).contains(&age));
+        if is_fresh { Ok(()) } else { Err(Reason::RevocationStateStale) }
+    }
+
+    /// Whether the feed said that the key of a thumbprint is withdrawn. A state that cannot be read says so of every key.
+    pub fn is_withdrawn(&self, thumbprint: &str) -> bool {
+        self.0.read().map_or(true, |state| state.withdrawn.contains(thumbprint))
+    }
+
+    /// Seconds that the last message of the feed was ahead of this gate's clock when it was heard; negative for one that
+    /// was behind: then the clocks differ, or somebody held it back.
+    pub fn ahead_secs(&self) -> i64 {
+        self.0.read().map_or(0, |state| state.ahead_secs)
+    }
+
+    /// Why the knowledge is stale, in one sentence that names the clock where that is what to look at.
+    pub(crate) fn why_stale(&self, now: i64, limit: Duration) -> String {
+        let (age, ahead) = (self.age_secs(now), self.ahead_secs());
+        let limit = i64::try_from(limit.as_secs()).unwrap_or(i64::MAX);
+        match age {
+            _ if ahead > limits::CLOCK_LEEWAY_SECS => {
+                format!("the revocation feed is {ahead} s ahead of this gate's clock: the clocks differ by too much")
+            }
+            None => "the revocation feed is not followed: nothing was heard yet, or a message of it is missing".into(),
+            Some(age) if age < 0 => format!("this gate's clock was set back by {} s", age.saturating_neg()),
+            Some(_) if ahead < -limit => format!(
+                "the revocation feed is {} s behind this gate's clock: the clocks differ by too much, or it is held back",
+                ahead.saturating_neg()
+            ),
+            Some(age) => format!("nothing was heard of the revocation feed for {age} s"),
+        }
     }
 
     /// Seconds since the state was last known to be current; `None` if it is not following the feed.
     pub fn age_secs(&self, now: i64) -> Option<i64> {
         let state = self.0.read().ok()?;
-        state.position.as_ref().map(|position| now.saturating_sub(position.as_of))
+        state.position.as_ref().and_then(|position| position.age_secs(now))
     }
 }
 
 impl State {
     fn apply(&mut self, message: FeedMessage, now: i64) -> Applied {
         self.revoked.retain(|_, until| until.saturating_add(limits::CLOCK_LEEWAY_SECS) >= now);
+        self.ahead_secs = message.at().saturating_sub(now);
         match message {
-            FeedMessage::Snapshot { epoch, seq, at, page, pages, intents, .. } => {
+            FeedMessage::Snapshot { epoch, seq, at, page, pages, intents, keys, .. } => {
                 intents.into_iter().for_each(|entry| self.revoke(entry.intent, entry.until));
-                self.turn_page((epoch, seq, page), pages, at.min(now))
+                let known = self.withdrawn.len();
+                self.withdrawn.extend(keys);
+                if self.withdrawn.len() > known {
+                    self.forget_place();
+                }
+                self.turn_page((epoch, seq, page), pages, heard(at, now))
+            }
+            FeedMessage::KeyWithdrawal { epoch, seq, prev, at, key, .. } => {
+                if self.withdrawn.insert(key) {
+                    self.expected = None;
+                    self.forget_place();
+                    return Applied::Anew;
+                }
+                let is_next = prev.checked_add(1) == Some(seq);
+                self.advance(&epoch, seq, (at, now), |known| is_next && known == prev)
             }
             FeedMessage::Revocation { epoch, seq, prev, at, intent, until, .. } => {
                 self.revoke(intent, until);
@@ -212,6 +188,12 @@ impl State {
         }
     }
 
+    /// What a withdrawn key signed is not believed, the place in the feed and how far it went included. What was revoked
+    /// stays so.
+    fn forget_place(&mut self) {
+        (self.position, self.high_water) = (None, None);
+    }
+
     /// No later message makes an intent be forgotten sooner.
     fn revoke(&mut self, intent: String, until: i64) {
         let known = self.revoked.entry(intent).or_insert(until);
@@ -219,7 +201,7 @@ impl State {
     }
 
     /// Pages come in order, without another message between two; only the last one begins anew.
-    fn turn_page(&mut self, this: (String, u64, u64), pages: u64, as_of: i64) -> Applied {
+    fn turn_page(&mut self, this: (String, u64, u64), pages: u64, as_of: Option<i64>) -> Applied {
         let is_next = self.expected.take().is_some_and(|expected| expected == this);
         let (epoch, seq, page) = this;
         if (page != 1 && !is_next) || page > pages {
@@ -234,7 +216,7 @@ impl State {
     }
 
     /// A snapshot begins anew, but within an epoch never further back than what was known.
-    fn restart(&mut self, epoch: String, seq: u64, as_of: i64) -> Applied {
+    fn restart(&mut self, epoch: String, seq: u64, as_of: Option<i64>) -> Applied {
         if self.high_water.as_ref().is_some_and(|(known, highest)| *known == epoch && seq < *highest) {
             return Applied::Old;
         }

@@ -1,7 +1,9 @@
 //! A transaction token whose signature and claims hold: verified once, believed for many calls.
 
 use crate::config::GateConfig;
+use crate::envelopes::CarriedEnvelope;
 use crate::refusal::Refusal;
+use crate::weight;
 use marque_core::claims::{Actor, Carried, IntentRef, TxnClaims, TxnContext};
 use marque_core::envelope::Envelope;
 use marque_core::jws::{self, JwsError, KeySet};
@@ -9,13 +11,13 @@ use marque_core::limits;
 use marque_core::names::TYP_TXN;
 use marque_core::prepared::Prepared;
 use marque_core::reason::Reason;
-use std::sync::Arc;
 
 /// What a transaction token says, from one whose signature, `typ`, `iss`, `aud` and claims hold. It says nothing about
 /// who presents it. Only a [`Gate`](crate::Gate) makes one.
 pub struct VerifiedToken {
     pub(crate) claims: Claims,
-    prepared: Arc<Prepared>,
+    carried: CarriedEnvelope,
+    heap_bytes: usize,
 }
 
 /// What a verified token says besides its steps.
@@ -44,19 +46,26 @@ impl std::fmt::Debug for VerifiedToken {
 }
 
 impl VerifiedToken {
-    /// What a token says, with the envelope that it carries.
-    pub(crate) fn new(claims: Claims, prepared: Arc<Prepared>) -> Self {
-        Self { claims, prepared }
+    /// What a token of so many bytes says, with the envelope that it carries.
+    pub(crate) fn new(claims: Claims, carried: CarriedEnvelope, bytes: usize) -> Self {
+        let envelope = carried.prepared.envelope();
+        let heap_bytes = weight::heap_bytes(bytes.saturating_add(carried.fetched_bytes), envelope);
+        Self { claims, carried, heap_bytes }
+    }
+
+    /// Bytes of the heap that it takes at most, with the envelope that it names.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.heap_bytes
     }
 
     /// All that the token carries: the steps and what holds for all of them.
     pub fn envelope(&self) -> &Envelope {
-        self.prepared.envelope()
+        self.carried.prepared.envelope()
     }
 
     /// The same with its index.
     pub fn prepared(&self) -> &Prepared {
-        &self.prepared
+        &self.carried.prepared
     }
 }
 
@@ -66,13 +75,24 @@ impl Claims {
         keys.by_thumbprint(&self.signed_by, TYP_TXN).is_some()
     }
 
+    /// The thumbprint of the key that signed it.
+    pub fn signed_by(&self) -> &str {
+        &self.signed_by
+    }
+
     /// `exp`, then `iat`. `exp` is taken without leeway: what a person approved until an instant ends at that instant.
+    /// There is no `nbf`: a token with one does not parse.
     pub fn check_time(&self, now: i64) -> Result<(), Refusal> {
         if self.exp <= now {
-            return Err(Refusal::new(Reason::TokenExpired).of_intent(&self.intent.id));
+            let over = now.saturating_sub(self.exp);
+            let problem = format!("the token ended {over} s ago by this gate's clock (exp): exchange its parent again");
+            return Err(Refusal::new(Reason::TokenExpired).because(problem).of_intent(&self.intent.id));
         }
         if self.iat > now.saturating_add(limits::CLOCK_LEEWAY_SECS) {
-            return Err(invalid("the token is not valid yet (iat)".into()));
+            let ahead = self.iat.saturating_sub(now);
+            let problem =
+                format!("the token is from {ahead} s ahead of this gate's clock (iat): the clocks differ by too much");
+            return Err(invalid(problem).of_intent(&self.intent.id));
         }
         Ok(())
     }

@@ -136,11 +136,34 @@ fn refuses_messages_that_it_does_not_understand() {
         ("at", json!(1.5)),
         ("epoch", json!(1)),
         ("min_version", json!(2)),
+        ("key", json!("k")),
+        ("state", json!("withdrawn")),
     ] {
         let mut bad = good.clone();
         bad[name] = value;
         assert!(parse(&bad).is_err(), "{bad}");
     }
+}
+
+#[test]
+fn a_withdrawal_is_of_one_key_by_another() {
+    let message = withdrawal("e1", 8, NOW, "k");
+    assert!(message.withdraws("k") && !message.withdraws("l"));
+    let listed = json!({"kind": "snapshot", "iss": ISSUER, "epoch": "e1", "seq": 1, "at": NOW, "page": 1, "pages": 1,
+                        "intents": [], "keys": ["k"]});
+    assert!(feed(listed.clone()).withdraws("k") && !heartbeat("e1", 8, NOW).withdraws("k"));
+    let mut without = listed;
+    without.as_object_mut().unwrap().remove("keys");
+    assert!(FeedMessage::parse(without.to_string().as_bytes()).is_err(), "a snapshot says which keys are withdrawn");
+}
+
+#[test]
+fn a_withdrawal_between_two_pages_lets_no_later_page_complete_them() {
+    let revocations = Revocations::new();
+    assert_eq!(revocations.apply(page(1, 2, "a"), NOW), Applied::Page);
+    assert_eq!(revocations.apply(withdrawal("e1", 8, NOW, "k"), NOW), Applied::Anew);
+    assert_eq!(revocations.apply(page(2, 2, "b"), NOW), Applied::Gap);
+    assert_eq!(state(&revocations, "free", NOW), Err(Reason::RevocationStateStale));
 }
 
 proptest! {
@@ -171,7 +194,7 @@ proptest! {
 
 fn page(page: u64, pages: u64, revoked: &str) -> FeedMessage {
     feed(json!({"kind": "snapshot", "iss": ISSUER, "epoch": "e1", "seq": 7, "at": NOW, "page": page, "pages": pages,
-                "intents": [{"intent": revoked, "until": NOW + 60}]}))
+                "intents": [{"intent": revoked, "until": NOW + 60}], "keys": []}))
 }
 
 #[test]

@@ -6,11 +6,10 @@ use axum::body::{Body, to_bytes};
 use axum::http::request::Parts;
 use axum::http::{Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use common::*;
 use marque_core::call::Call;
-use marque_gate::layer::{GateLayer, segments, unknown_route};
+use marque_gate::layer::{GateLayer, NoPermit, segments, take_permit, unknown_route};
 use marque_gate::{Args, ConcreteAction, Gate, Outcome, Permit, Reason, Refusal, Signer, SigningKey};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -28,38 +27,20 @@ fn mapper(request: &Parts, args: Args) -> Result<ConcreteAction, Refusal> {
     }
 }
 
-async fn look(permit: Permit) -> Json<Value> {
+async fn look(_: &'static str, permit: Permit) -> Json<Value> {
     Json(json!({"looked": permit.resource().id}))
 }
 
-/// The effect is what the permit says; the request's own body is gone.
-async fn set(permit: Permit, body: String) -> Json<Value> {
-    assert_eq!(body, "");
-    Json(json!({"to": permit.arg("to")}))
-}
-
-async fn redirects(_permit: Permit) -> Response {
-    StatusCode::SEE_OTHER.into_response()
-}
-
-async fn fails(_permit: Permit) -> Response {
-    StatusCode::INTERNAL_SERVER_ERROR.into_response()
-}
-
-async fn refuses(_permit: Permit) -> StatusCode {
-    StatusCode::CONFLICT
-}
-
-async fn knows_better(_permit: Permit) -> Response {
-    (StatusCode::BAD_GATEWAY, Extension(Outcome::Released)).into_response()
-}
-
-async fn takes_two(_first: Permit, _second: Permit) -> StatusCode {
-    StatusCode::OK
-}
-
-async fn panics(_permit: Permit) -> StatusCode {
-    panic!("the handler broke off")
+/// Does what the permit says, and ends as the site's state says.
+async fn set(ending: &'static str, permit: Permit) -> Response {
+    match ending {
+        "set" => Json(json!({"to": permit.arg("to")})).into_response(),
+        "redirects" => StatusCode::SEE_OTHER.into_response(),
+        "fails" => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        "refuses" => StatusCode::CONFLICT.into_response(),
+        "knows better" => (StatusCode::BAD_GATEWAY, Extension(Outcome::Released)).into_response(),
+        _ => panic!("the handler broke off"),
+    }
 }
 
 struct Site {
@@ -69,25 +50,24 @@ struct Site {
 
 impl Site {
     fn new() -> Self {
-        Self::with(|gate| gate)
+        Self::ending("set", |gate| gate)
     }
 
     fn with(change: impl FnOnce(Gate) -> Gate) -> Self {
+        Self::ending("set", change)
+    }
+
+    fn ending(ending: &'static str, change: impl FnOnce(Gate) -> Gate) -> Self {
+        Self::serving(change, |layer| {
+            Router::new().fallback_service(layer.actions(ending).on("look", look).on("set", set))
+        })
+    }
+
+    fn serving(change: impl FnOnce(Gate) -> Gate, app: impl FnOnce(GateLayer) -> Router) -> Self {
         let world = Arc::new(World::new());
         let gate = Arc::new(change(World::gate_of(&world)));
         let layer = GateLayer::new(gate, mapper).with_clock(clock).with_body_limit(256);
-        let app = Router::new()
-            .route("/things/{id}", get(look))
-            .route("/things/{id}/set", post(set))
-            .route("/things/{id}/fails", post(fails))
-            .route("/things/{id}/refuses", post(refuses))
-            .route("/things/{id}/knows", post(knows_better))
-            .route("/things/{id}/redirects", post(redirects))
-            .route("/things/{id}/two", post(takes_two))
-            .route("/things/{id}/panics", post(panics))
-            .layer(layer)
-            .route("/open", get(look));
-        Self { world, app }
+        Self { world, app: app(layer) }
     }
 
     /// A good request for a call; `change` may spoil it.
@@ -103,9 +83,9 @@ impl Site {
         .unwrap()
     }
 
-    fn set(&self, what: &str) -> Request<Body> {
-        let path = format!("/things/a/{what}");
-        self.request("POST", &path, &call("set", "a", json!({"to": "x"})), Some(r#"{"to":"x"}"#))
+    fn set(&self) -> Request<Body> {
+        let call = call("set", "a", json!({"to": "x"}));
+        self.request("POST", "/things/a/set", &call, Some(r#"{"to":"x"}"#))
     }
 
     async fn send(&self, request: Request<Body>) -> (u16, header::HeaderMap, Value) {
@@ -114,11 +94,12 @@ impl Site {
         let body = to_bytes(body, 1 << 20).await.unwrap();
         (parts.status.as_u16(), parts.headers, serde_json::from_slice(&body).unwrap_or_default())
     }
+}
 
-    async fn settled_after(&self, what: &str) -> Vec<(String, &'static str)> {
-        self.send(self.set(what)).await;
-        self.world.ledger.settled()
-    }
+async fn settled_after(ending: &'static str) -> Vec<(String, &'static str)> {
+    let site = Site::ending(ending, |gate| gate);
+    site.send(site.set()).await;
+    site.world.ledger.settled()
 }
 
 fn settled(outcome: &'static str) -> Vec<(String, &'static str)> {
@@ -128,10 +109,10 @@ fn settled(outcome: &'static str) -> Vec<(String, &'static str)> {
 #[tokio::test]
 async fn a_handler_gets_its_permit_and_the_use_is_committed() {
     let site = Site::new();
-    let (status, _, body) = site.send(site.set("set")).await;
+    let (status, _, body) = site.send(site.set()).await;
     assert_eq!((status, body), (200, json!({"to": "x"})));
     assert_eq!(site.world.ledger.settled(), settled("committed"));
-    let (status, headers, body) = site.send(site.set("set")).await;
+    let (status, headers, body) = site.send(site.set()).await;
     assert_eq!((status, body["reason"].as_str()), (403, Some("uses_exhausted")));
     assert_eq!((body["intent_id"].as_str(), body["error"].as_str()), (Some(INTENT), Some("insufficient_scope")));
     assert_eq!(headers[header::CACHE_CONTROL], "no-store");
@@ -139,28 +120,56 @@ async fn a_handler_gets_its_permit_and_the_use_is_committed() {
 
 #[tokio::test]
 async fn each_outcome_is_settled_as_documented() {
-    assert_eq!(Site::new().settled_after("fails").await, settled("committed"), "a 5xx may have had its effect");
-    assert_eq!(Site::new().settled_after("redirects").await, settled("committed"), "done, and seen elsewhere");
-    assert_eq!(Site::new().settled_after("refuses").await, settled("released"));
-    assert_eq!(Site::new().settled_after("knows").await, settled("released"), "the handler knows better");
+    assert_eq!(settled_after("fails").await, settled("committed"), "a 5xx may have had its effect");
+    assert_eq!(settled_after("redirects").await, settled("committed"), "done, and seen elsewhere");
+    assert_eq!(settled_after("refuses").await, settled("released"));
+    assert_eq!(settled_after("knows better").await, settled("released"));
 }
 
 #[tokio::test]
 async fn a_call_that_is_broken_off_is_not_released() {
-    let site = Site::new();
-    let (app, request) = (site.app.clone(), site.set("panics"));
+    let site = Site::ending("panics", |gate| gate);
+    let (app, request) = (site.app.clone(), site.set());
     assert!(tokio::spawn(async move { app.oneshot(request).await }).await.is_err());
     assert_eq!(site.world.ledger.settled(), settled("broken_off"));
     assert_eq!(site.world.ledger.used("change"), 1);
 }
 
+/// A service that takes the permit out of the request, so often.
+fn service(times: usize) -> axum::routing::MethodRouter {
+    let serve = move |mut request: Request<Body>| async move {
+        let permits: Result<Vec<Permit>, NoPermit> =
+            (0..times).map(|_| take_permit(request.extensions_mut())).collect();
+        let body = to_bytes(request.into_body(), 1 << 20).await.unwrap();
+        permits.map(|permits| format!("{} {}", permits.len(), body.len()))
+    };
+    axum::routing::any(serve)
+}
+
 #[tokio::test]
-async fn a_route_without_a_gate_never_runs() {
-    let site = Site::new();
-    let (status, _, body) = site.send(Request::builder().uri("/open").body(Body::empty()).unwrap()).await;
-    assert_eq!((status, body["error"].as_str()), (500, Some("server_error")));
-    let (status, _, _) = site.send(site.set("two")).await;
-    assert_eq!(status, 500, "one permit is for one handler");
+async fn a_service_behind_the_layer_gets_the_permit_once_and_no_body() {
+    for (times, expected) in [(0, (200, 1)), (1, (200, 1)), (2, (500, 1))] {
+        let site = Site::serving(
+            |gate| gate,
+            |layer| Router::new().fallback_service(service(times)).layer(layer).route("/open", service(1)),
+        );
+        let response = site.app.clone().oneshot(site.set()).await.unwrap();
+        assert_eq!((response.status().as_u16(), site.world.ledger.asked()), expected, "{times}");
+        if times == 1 {
+            assert_eq!(to_bytes(response.into_body(), 100).await.unwrap(), "1 0");
+        }
+        let (status, _, body) = site.send(Request::builder().uri("/open").body(Body::empty()).unwrap()).await;
+        assert_eq!((status, body["error"].as_str()), (500, Some("server_error")));
+    }
+}
+
+#[tokio::test]
+async fn an_action_without_a_handler_is_refused_before_it_is_charged() {
+    let site =
+        Site::serving(|gate| gate, |layer| Router::new().fallback_service(layer.actions("set").on("look", look)));
+    let (status, _, body) = site.send(site.set()).await;
+    assert_eq!((status, &body["reason"]), (403, &json!("action_not_in_plan")));
+    assert_eq!(site.world.ledger.asked(), 0);
 }
 
 #[tokio::test]
@@ -170,17 +179,17 @@ async fn refusals_say_why_in_body_and_challenge() {
     let (status, headers, body) = site.send(bare).await;
     assert_eq!((status, body["reason"].as_str()), (401, Some("token_missing")));
     assert_eq!(headers[header::WWW_AUTHENTICATE], "DPoP algs=\"ES256 ES384 EdDSA\"");
-    let mut bearer = site.set("set");
+    let mut bearer = site.set();
     bearer.headers_mut().remove("DPoP");
     let (status, headers, body) = site.send(bearer).await;
     assert_eq!((status, body["error"].as_str()), (401, Some("invalid_dpop_proof")));
     assert!(headers[header::WWW_AUTHENTICATE].to_str().unwrap().starts_with("DPoP error=\"invalid_dpop_proof\""));
-    let mut doubled = site.set("set");
+    let mut doubled = site.set();
     let token = doubled.headers()["txn-token"].clone();
     doubled.headers_mut().append("txn-token", token);
     assert_eq!(site.send(doubled).await.2["reason"], "token_invalid");
     site.world.revocations.apply(snapshot("e1", 1, NOW - 60, &[]), NOW);
-    let (status, headers, body) = site.send(site.set("set")).await;
+    let (status, headers, body) = site.send(site.set()).await;
     assert_eq!((status, body["reason"].as_str()), (503, Some("revocation_state_stale")));
     assert_eq!(headers[header::RETRY_AFTER], "1");
 }
@@ -196,7 +205,7 @@ async fn refuses_bodies_that_are_not_one_strict_object() {
     let long = format!("{{\"to\":\"{}\"}}", "x".repeat(300));
     let (status, _, answer) = site.send(site.request("POST", "/things/a/set", &call, Some(&long))).await;
     assert_eq!((status, answer["reason"].as_str()), (400, Some("call_malformed")));
-    let mut other = site.set("set");
+    let mut other = site.set();
     other.headers_mut().insert("content-type", "text/plain".parse().unwrap());
     assert_eq!(site.send(other).await.0, 400);
     let looked = site.request("GET", "/things/a", &common::call("look", "a", json!({})), Some("{}"));
@@ -247,10 +256,10 @@ impl SigningKey for Signs {
 async fn a_call_that_needs_a_step_up_is_answered_with_a_challenge_to_who_takes_one() {
     let site = Site::with(|gate| gate.with_signer(Signer::new("rs", Signs(Key::new()))));
     site.world.ledger.behave(Behaviour::StepUp("change"));
-    let (status, headers, body) = site.send(site.set("set")).await;
+    let (status, headers, body) = site.send(site.set()).await;
     assert_eq!((status, &body["reason"]), (403, &json!("step_up_required")));
     assert!(!headers[header::WWW_AUTHENTICATE].to_str().unwrap().contains("transaction"));
-    let mut request = site.set("set");
+    let mut request = site.set();
     request.headers_mut().insert("accept-txn-challenge", "?1".parse().unwrap());
     let (status, headers, body) = site.send(request).await;
     assert_eq!((status, &body["error"]), (401, &json!("transaction_authorization_required")));

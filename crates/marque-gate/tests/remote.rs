@@ -92,7 +92,7 @@ impl Standin {
 
     fn snapshot(&self, seq: u64, revoked: &[&str]) -> String {
         let entry = |intent: &&str| json!({"intent": intent, "until": now() + 600});
-        self.event(json!({"kind": "snapshot", "seq": seq, "page": 1, "pages": 1, "intents": revoked.iter().map(entry).collect::<Vec<_>>()}))
+        self.event(json!({"kind": "snapshot", "seq": seq, "page": 1, "pages": 1, "intents": revoked.iter().map(entry).collect::<Vec<_>>(), "keys": []}))
     }
 
     fn heartbeat(&self, seq: u64) -> String {
@@ -212,8 +212,7 @@ async fn a_gap_makes_it_connect_again_for_a_snapshot() {
 #[tokio::test]
 async fn believes_no_message_that_marque_did_not_sign_for_this_issuer() {
     let standin = Standin::start().await;
-    let heartbeat =
-        |issuer: &str| json!({"kind": "snapshot", "seq": 1, "page": 1, "pages": 1, "intents": [], "iss": issuer});
+    let heartbeat = |issuer: &str| json!({"kind": "snapshot", "seq": 1, "page": 1, "pages": 1, "intents": [], "keys": [], "iss": issuer});
     standin.feeds(vec![
         vec![standin.event_by(&Key::new(), heartbeat(&standin.issuer))],
         vec![standin.event_by(&standin.txn_key, heartbeat(&standin.issuer))],

@@ -1,6 +1,6 @@
 //! The demo resource server: service accounts, secrets and a runbook in memory, behind a gate.
 //!
-//! Its handlers take a `Permit` and read nothing else.
+//! Its handlers are found by the action that was permitted; they take the `Permit` and read nothing else.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,10 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::rand;
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::routing::{get, post, put};
+use axum::routing::get;
 use axum::{Json, Router};
 use marque_core::canonical::{Digest, canonical};
 use marque_core::names::TYP_CATALOG;
@@ -56,15 +55,14 @@ async fn run() -> Result<()> {
 }
 
 fn routes(gate: GateLayer) -> Router {
-    Router::new()
-        .route("/service-accounts", get(list_service_accounts))
-        .route("/service-accounts/{id}/rotate", post(rotate_key))
-        .route("/secrets/{id}", put(update_secret))
-        .route("/runbooks/{id}", get(read_runbook))
-        .route("/service-accounts/{id}/notices", post(send_notice))
-        .with_state(Arc::<Mutex<Vault>>::default())
-        .layer(gate)
-        .route("/health", get(|| async { Json(json!({"status": "ok"})) }))
+    let actions = gate
+        .actions(Shared::default())
+        .on("list_service_accounts", list_service_accounts)
+        .on("rotate_key", rotate_key)
+        .on("update_secret", update_secret)
+        .on("read_runbook", read_runbook)
+        .on("send_notice", send_notice);
+    Router::new().route("/health", get(|| async { Json(json!({"status": "ok"})) })).fallback_service(actions)
 }
 
 /// Which action a request is: method and path name it, the path or the query its resource.
@@ -185,7 +183,7 @@ struct Secret {
     updates: u32,
 }
 
-type Shared = State<Arc<Mutex<Vault>>>;
+type Shared = Arc<Mutex<Vault>>;
 type Answered = std::result::Result<Done, Problem>;
 
 /// What a permitted action gave: for the caller, and under the resource server's signature for later steps.
@@ -221,7 +219,7 @@ impl axum::response::IntoResponse for Problem {
 
 const NOT_FOUND: Problem = Problem(StatusCode::NOT_FOUND, "there is no such resource");
 
-async fn list_service_accounts(State(vault): Shared, permit: Permit) -> Answered {
+async fn list_service_accounts(vault: Shared, permit: Permit) -> Answered {
     if permit.resource().id != ENVIRONMENT {
         return Err(NOT_FOUND);
     }
@@ -231,7 +229,7 @@ async fn list_service_accounts(State(vault): Shared, permit: Permit) -> Answered
     Ok(Done(json!({"environment": ENVIRONMENT, "service_accounts": accounts})))
 }
 
-async fn rotate_key(State(vault): Shared, permit: Permit) -> Answered {
+async fn rotate_key(vault: Shared, permit: Permit) -> Answered {
     let mut key = [0; 32];
     rand::fill(&mut key).map_err(|_| Problem(StatusCode::SERVICE_UNAVAILABLE, "there are no random numbers"))?;
     let mut vault = vault.lock().unwrap_or_else(PoisonError::into_inner);
@@ -242,7 +240,7 @@ async fn rotate_key(State(vault): Shared, permit: Permit) -> Answered {
     Ok(Done(json!({"service_account": permit.resource().id, "key": name_of(&key), "rotations": rotations})))
 }
 
-async fn update_secret(State(vault): Shared, permit: Permit) -> Answered {
+async fn update_secret(vault: Shared, permit: Permit) -> Answered {
     let source = permit.arg("value_from").and_then(Value::as_str).ok_or(NOT_FOUND)?;
     let mut vault = vault.lock().unwrap_or_else(PoisonError::into_inner);
     let value = vault.accounts.get(source).ok_or(NOT_FOUND)?.key;
@@ -253,7 +251,7 @@ async fn update_secret(State(vault): Shared, permit: Permit) -> Answered {
     Ok(Done(json!({"secret": permit.resource().id, "key": secret.value.map(|key| name_of(&key)), "updates": updates})))
 }
 
-async fn read_runbook(permit: Permit) -> Answered {
+async fn read_runbook(_: Shared, permit: Permit) -> Answered {
     let (id, text) = RUNBOOK;
     if permit.resource().id != id {
         return Err(NOT_FOUND);
@@ -262,7 +260,7 @@ async fn read_runbook(permit: Permit) -> Answered {
 }
 
 /// Nothing leaves this program: the notice is kept as if it had been sent.
-async fn send_notice(State(vault): Shared, permit: Permit) -> Answered {
+async fn send_notice(vault: Shared, permit: Permit) -> Answered {
     let arg = |name: &str| permit.arg(name).and_then(Value::as_str).ok_or(NOT_FOUND);
     let (to, key) = (arg("to")?, arg("key")?);
     let mut vault = vault.lock().unwrap_or_else(PoisonError::into_inner);

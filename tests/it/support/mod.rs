@@ -1,6 +1,7 @@
 //! What all tests stand on: the stack, clients with keys, other servers, a realm that the tests control.
 
 pub mod keys;
+pub mod middlebox;
 pub mod person;
 pub mod plans;
 pub mod realm;

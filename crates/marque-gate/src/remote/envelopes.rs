@@ -29,7 +29,7 @@ impl RemoteEnvelopes {
         if self.failed_at().is_some_and(|at| at.elapsed() < PAUSE) {
             return Err("Marque did not answer just now".into());
         }
-        let url = format!("{}/envelopes/{digest}", self.marque.issuer);
+        let url = format!("{}/envelopes/{digest}", self.marque.address);
         let ask = async {
             let answer = self.marque.send(|client| client.get(&url)).await?;
             match answer.status().as_u16() {

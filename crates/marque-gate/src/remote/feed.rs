@@ -6,8 +6,9 @@ use crate::clock;
 use crate::keys::KeySource;
 use crate::revocations::{Applied, FeedMessage, Revocations};
 use eventsource_stream::{Event, Eventsource};
+use futures_util::future::join;
 use futures_util::{Stream, StreamExt};
-use marque_core::jws::{self, JwsError, KeySet};
+use marque_core::jws::{self, JwsError, KeySet, Verified};
 use marque_core::limits;
 use marque_core::names::TYP_REVOCATION;
 use std::time::Duration;
@@ -46,6 +47,10 @@ pub(super) fn follow(marque: Marque, keys: RemoteKeys, revocations: Revocations,
 
 impl Follower {
     async fn run(self) {
+        join(self.follow(), self.keys.keep_fresh()).await;
+    }
+
+    async fn follow(&self) {
         let mut pause = FIRST_PAUSE;
         loop {
             let mut was_current = false;
@@ -72,12 +77,11 @@ impl Follower {
                     Err(problem) => return problem,
                 },
             }
-            self.keys.look_if_old().await;
         }
     }
 
     async fn connect(&self) -> Result<impl Stream<Item = Result<Event, String>> + use<>, String> {
-        let url = format!("{}/revocations", self.marque.issuer);
+        let url = format!("{}/revocations", self.marque.address);
         let request = |client: &reqwest::Client| client.get(&url).header("Accept", "text/event-stream");
         let answer = timeout(ANSWER, self.marque.send(request)).await.map_err(|_| "no answer in time".to_owned())??;
         if answer.status() != reqwest::StatusCode::OK {
@@ -89,16 +93,30 @@ impl Follower {
 
     async fn heard(&self, event: &Event) -> Result<(), String> {
         let verified = self.verify(&event.data).await.map_err(|error| format!("a message {error}"))?;
-        let message = FeedMessage::parse(&verified).map_err(|refused| format!("a message: {refused}"))?;
+        let message = FeedMessage::parse(&verified.payload).map_err(|refused| format!("a message: {refused}"))?;
         if message.issuer() != self.marque.issuer {
             return Err("a message is from another issuer".into());
         }
+        if self.revocations.is_withdrawn(&verified.thumbprint) || message.withdraws(&verified.thumbprint) {
+            return Err("a message is signed by a key that was withdrawn".into());
+        }
         let now = clock::now();
+        self.note_clock(&message, now);
         match self.revocations.apply(message, now) {
             Applied::Current | Applied::Page => Ok(()),
+            Applied::Anew => Err("a key was withdrawn, and the feed begins anew".into()),
             Applied::Old if self.is_fresh(now) => Ok(()),
             Applied::Old => Err("its messages are older than what is known".into()),
             Applied::Gap => Err("a message is missing".into()),
+        }
+    }
+
+    /// Says once that the clocks differ, when they begin to.
+    fn note_clock(&self, message: &FeedMessage, now: i64) {
+        let differ = |secs: i64| secs.saturating_abs() > limits::CLOCK_LEEWAY_SECS;
+        let ahead_secs = message.at().saturating_sub(now);
+        if differ(ahead_secs) && !differ(self.revocations.ahead_secs()) {
+            tracing::error!(ahead_secs, "the revocation feed is not of this clock's time: nothing is permitted");
         }
     }
 
@@ -107,8 +125,8 @@ impl Follower {
         self.revocations.age_secs(now).is_some_and(|age| age <= limit)
     }
 
-    async fn verify(&self, compact: &str) -> Result<Vec<u8>, JwsError> {
-        let verify = |keys: &KeySet| jws::verify(compact, TYP_REVOCATION, keys).map(|verified| verified.payload);
+    async fn verify(&self, compact: &str) -> Result<Verified, JwsError> {
+        let verify = |keys: &KeySet| jws::verify(compact, TYP_REVOCATION, keys);
         match (verify(&self.keys.current()), jws::unverified_kid(compact)) {
             (Err(JwsError::UnknownKey), Some(kid)) => verify(self.keys.refreshed(&kid).await.as_ref()),
             (outcome, _) => outcome,

@@ -1,22 +1,27 @@
 //! Marque's published keys, kept and learned anew when needed.
 
 use super::{ANSWER, plainly};
+use crate::clock;
 use crate::keys::{KeySource, Pending};
 use marque_core::jws::KeySet;
 use marque_core::limits;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
+use tokio::time::sleep;
 
 /// How long an unknown key id waits for the next look: a new key is used only some time after it is
 /// published, while anybody can invent key ids.
 const PAUSE: Duration = Duration::from_secs(5);
-/// How long keys are used without another look, so that a withdrawn key does not stay forever.
-const MAX_AGE: Duration = Duration::from_secs(300);
+/// The same after a look that failed.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// How long keys are used without another look while a feed is followed: a withdrawn key goes without its feed too.
+const LOOK_AFTER: Duration = Duration::from_secs(60);
 
 /// A JWK set at a URL (RFC 7517 §5): fetched when a key is unknown, by one caller at a time, at most
-/// once in five seconds; and every five minutes while a feed is followed. Keys that are known stay
-/// when Marque cannot be reached: existing tokens keep verifying. Clones share the keys.
+/// once in five seconds; and every minute while a feed is followed. When they cannot be read again, the known keys are
+/// believed for [`GateConfig::KEY_MAX_AGE`](crate::GateConfig::KEY_MAX_AGE) unless configured otherwise, and then there
+/// are none. Clones share the keys.
 #[derive(Clone, Debug)]
 pub struct RemoteKeys(Arc<Published>);
 
@@ -24,38 +29,80 @@ pub struct RemoteKeys(Arc<Published>);
 struct Published {
     client: reqwest::Client,
     url: String,
-    keys: RwLock<Arc<KeySet>>,
-    last_look: Mutex<Option<Instant>>,
+    max_age: Duration,
+    known: RwLock<Known>,
+    last_look: Mutex<Option<Look>>,
+}
+
+/// The keys of the last look that succeeded.
+#[derive(Debug, Default)]
+struct Known {
+    keys: Arc<KeySet>,
+    read_at: Option<(Instant, i64)>,
+}
+
+impl Known {
+    /// How long ago they were read: by the clock that nobody sets, or by the one that goes on while a machine sleeps,
+    /// whichever says longer.
+    fn age(&self) -> Option<Duration> {
+        let (instant, secs) = self.read_at?;
+        let by_the_other = u64::try_from(clock::now().saturating_sub(secs)).unwrap_or(0);
+        Some(instant.elapsed().max(Duration::from_secs(by_the_other)))
+    }
+}
+
+#[derive(Debug)]
+struct Look {
+    at: Instant,
+    pause: Duration,
 }
 
 impl RemoteKeys {
-    pub(super) fn new(client: reqwest::Client, url: String) -> Self {
-        Self(Arc::new(Published { client, url, keys: RwLock::default(), last_look: Mutex::new(None) }))
+    pub(super) fn new(client: reqwest::Client, url: String, max_age: Duration) -> Self {
+        let (known, last_look) = (RwLock::default(), Mutex::new(None));
+        Self(Arc::new(Published { client, url, max_age, known, last_look }))
     }
 
-    /// Looks again if the keys are old.
-    pub(super) async fn look_if_old(&self) {
-        self.0.look(MAX_AGE, |_| true).await;
+    /// Looks again each time that the keys are old, as long as it is polled.
+    pub(super) async fn keep_fresh(&self) {
+        let look_after = LOOK_AFTER.min(self.0.max_age / 2);
+        loop {
+            self.0.look(|known| known.age().is_none_or(|age| age >= look_after)).await;
+            sleep(PAUSE_AFTER_FAILURE).await;
+        }
     }
 }
 
 impl Published {
     fn current(&self) -> Arc<KeySet> {
-        self.keys.read().map(|keys| keys.clone()).unwrap_or_default()
+        let Ok(known) = self.known.read() else { return Arc::default() };
+        if self.is_old(&known) { Arc::default() } else { known.keys.clone() }
     }
 
-    /// Looks if it is still wanted once nobody else looks, and the last look is `pause` ago.
-    async fn look(&self, pause: Duration, is_wanted: impl Fn(&KeySet) -> bool) {
+    fn is_old(&self, known: &Known) -> bool {
+        known.age().is_none_or(|age| age > self.max_age)
+    }
+
+    /// Looks if it is still wanted once nobody else looks, and the pause after the last look is over.
+    async fn look(&self, is_wanted: impl Fn(&Known) -> bool) {
         let mut last_look = self.last_look.lock().await;
-        if last_look.is_some_and(|at| at.elapsed() < pause) || !is_wanted(&self.current()) {
+        let is_pause = last_look.as_ref().is_some_and(|look| look.at.elapsed() < look.pause);
+        if is_pause || !self.known.read().is_ok_and(|known| is_wanted(&known)) {
             return;
         }
-        *last_look = Some(Instant::now());
-        match (self.fetch().await, self.keys.write()) {
-            (Ok(keys), Ok(mut known)) => *known = Arc::new(keys),
-            (Err(problem), _) => tracing::warn!(problem, "Marque's keys cannot be read"),
-            (_, Err(_)) => {}
-        }
+        let (at, now) = (Instant::now(), clock::now());
+        let pause = match (self.fetch().await, self.known.write()) {
+            (Ok(keys), Ok(mut known)) => {
+                *known = Known { keys: Arc::new(keys), read_at: Some((at, now)) };
+                PAUSE
+            }
+            (Err(problem), _) => {
+                tracing::warn!(problem, "Marque's keys cannot be read");
+                PAUSE_AFTER_FAILURE
+            }
+            (_, Err(_)) => PAUSE_AFTER_FAILURE,
+        };
+        *last_look = Some(Look { at, pause });
     }
 
     async fn fetch(&self) -> Result<KeySet, String> {
@@ -76,7 +123,10 @@ impl KeySource for RemoteKeys {
         let (published, kid) = (self.0.clone(), kid.to_owned());
         Box::pin(async move {
             // In a task of its own: a caller who goes away must not break off the look of the others.
-            let look = tokio::spawn(async move { published.look(PAUSE, |keys| !keys.has(&kid)).await });
+            let look =
+                tokio::spawn(
+                    async move { published.look(|known| !known.keys.has(&kid) || published.is_old(known)).await },
+                );
             // A look that failed is one that taught nothing.
             let _ = look.await;
             self.current()

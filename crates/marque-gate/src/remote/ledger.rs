@@ -78,7 +78,7 @@ impl PermitAnswer {
     }
 }
 
-fn unavailable(problem: impl std::fmt::Display) -> Refusal {
+pub(super) fn unavailable(problem: impl std::fmt::Display) -> Refusal {
     tracing::warn!(%problem, "the ledger is not available");
     Refusal::new(Reason::LedgerUnavailable)
 }
@@ -88,11 +88,15 @@ impl RemoteLedger {
         Self { marque }
     }
 
-    /// Posts until there is an answer below 500, within the deadline.
-    async fn post(&self, path: &str, body: &Value) -> Result<(u16, Vec<u8>), String> {
-        let url = format!("{}{path}", self.marque.issuer);
+    /// Posts a body, or gets, until there is an answer below 500, within the deadline.
+    pub(super) async fn ask(&self, path: &str, body: Option<&Value>) -> Result<(u16, Vec<u8>), String> {
+        let url = format!("{}{path}", self.marque.address);
         let attempt = async || {
-            let answer = self.marque.send(|client| client.post(&url).json(body)).await?;
+            let request = |client: &reqwest::Client| match body {
+                Some(body) => client.post(&url).json(body),
+                None => client.get(&url),
+            };
+            let answer = self.marque.send(request).await?;
             let status = answer.status().as_u16();
             if status >= 500 {
                 return Err(format!("Marque answered {status}"));
@@ -114,7 +118,7 @@ impl RemoteLedger {
 
     async fn evaluate(&self, reservation: &Reservation<'_>) -> Result<Reserved, Refusal> {
         let body = evaluation_request(reservation);
-        let (status, answer) = self.post("/access/v1/evaluation", &body).await.map_err(unavailable)?;
+        let (status, answer) = self.ask("/access/v1/evaluation", Some(&body)).await.map_err(unavailable)?;
         if status != 200 {
             return Err(unavailable(format!("Marque answered {status}")));
         }
@@ -128,7 +132,7 @@ impl RemoteLedger {
             members.insert("receipt".into(), signed.receipt.as_str().into());
             members.insert("disclosures".into(), signed.disclosures.clone().into());
         }
-        match self.post("/results", &body).await.map_err(unavailable)? {
+        match self.ask("/results", Some(&body)).await.map_err(unavailable)? {
             (200, _) => Ok(()),
             (409, _) => Err(Refusal::new(Reason::PermitNotOpen)),
             (400, _) if settlement.receipt.is_some() => Err(Refusal::new(Reason::ReceiptInvalid)),

@@ -15,6 +15,7 @@ mod envelopes;
 mod feed;
 mod jwks;
 mod ledger;
+mod open;
 
 use crate::config::GateConfig;
 use crate::gate::Gate;
@@ -24,6 +25,7 @@ pub use envelopes::RemoteEnvelopes;
 pub use feed::Following;
 pub use jwks::RemoteKeys;
 pub use ledger::RemoteLedger;
+pub use open::OpenPermit;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,7 +52,9 @@ pub trait AccessTokens: Send + Sync {
 #[derive(Clone)]
 pub struct Marque {
     issuer: String,
+    address: String,
     client: reqwest::Client,
+    key_max_age: Duration,
     tokens: Arc<dyn AccessTokens>,
 }
 
@@ -65,7 +69,16 @@ impl Marque {
             .redirect(reqwest::redirect::Policy::none())
             .tcp_nodelay(true)
             .build()?;
-        Ok(Self { issuer: config.issuer().into(), client, tokens: Arc::new(tokens) })
+        let (issuer, address) = (config.issuer().into(), config.issuer().into());
+        Ok(Self { issuer, address, client, key_max_age: config.key_max_age, tokens: Arc::new(tokens) })
+    }
+
+    /// The same server, reached at another base URL than its issuer's, for example inside of a private network. What it
+    /// signs still names the issuer.
+    #[must_use]
+    pub fn reached_at(mut self, base_url: &str) -> Self {
+        self.address = base_url.into();
+        self
     }
 
     /// A gate with this server's keys, ledger and envelopes, and the task that follows its revocation feed.
@@ -83,7 +96,7 @@ impl Marque {
 
     /// The server's published keys.
     pub fn keys(&self) -> RemoteKeys {
-        RemoteKeys::new(self.client.clone(), format!("{}/jwks", self.issuer))
+        RemoteKeys::new(self.client.clone(), format!("{}/jwks", self.address), self.key_max_age)
     }
 
     /// The server's ledger of uses.

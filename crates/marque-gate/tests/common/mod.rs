@@ -192,7 +192,7 @@ pub fn action(call: &Call) -> ConcreteAction {
 pub fn snapshot(epoch: &str, seq: u64, at: i64, revoked: &[(&str, i64)]) -> FeedMessage {
     let intents: Vec<Value> = revoked.iter().map(|(intent, until)| json!({"intent": intent, "until": until})).collect();
     feed(json!({"kind": "snapshot", "iss": ISSUER, "epoch": epoch, "seq": seq, "at": at,
-                "page": 1, "pages": 1, "intents": intents}))
+                "page": 1, "pages": 1, "intents": intents, "keys": []}))
 }
 
 pub fn heartbeat(epoch: &str, seq: u64, at: i64) -> FeedMessage {
@@ -202,6 +202,11 @@ pub fn heartbeat(epoch: &str, seq: u64, at: i64) -> FeedMessage {
 pub fn revocation(epoch: &str, seq: u64, at: i64, intent: &str) -> FeedMessage {
     feed(json!({"kind": "revocation", "iss": ISSUER, "epoch": epoch, "seq": seq, "prev": seq - 1, "at": at,
                 "intent": intent, "until": at + 3600, "state": "revoked"}))
+}
+
+pub fn withdrawal(epoch: &str, seq: u64, at: i64, key: &str) -> FeedMessage {
+    feed(json!({"kind": "key_withdrawal", "iss": ISSUER, "epoch": epoch, "seq": seq, "prev": seq - 1, "at": at,
+                "key": key, "state": "withdrawn"}))
 }
 
 pub fn feed(payload: Value) -> FeedMessage {

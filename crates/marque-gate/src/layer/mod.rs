@@ -1,9 +1,31 @@
-//! A tower layer: a route behind it runs only with a permit.
+//! A gate before HTTP handlers: a handler runs only with a permit.
 //!
-//! For each request the layer verifies token and proof, reads the body up to a limit, parses it
-//! strictly, asks a mapper which action it is, and lets the gate decide. A refusal is answered at
-//! once. With a permit the handler runs, its body emptied, so that nothing
-//! but the [`Permit`] tells it what to do.
+//! For each request the gate verifies token and proof, reads the body up to a limit, parses it
+//! strictly, asks a mapper which action it is, and decides. A refusal is answered at
+//! once. With a permit the handler of the permitted action runs. It takes the [`Permit`] and nothing of the request: what
+//! is done is what was checked, and there is no second reading of the path that could differ from the mapper's.
+//!
+//! ```
+//! # use marque_gate::{Args, ConcreteAction, Gate, Permit, Refusal, layer::{GateLayer, segments, unknown_route}};
+//! # use std::sync::Arc;
+//! # type Vault = Arc<()>;
+//! async fn rotate_key(vault: Vault, permit: Permit) -> String {
+//!     format!("rotated {} for {}", permit.resource().id, permit.subject())
+//! }
+//! fn action(request: &http::request::Parts, args: Args) -> Result<ConcreteAction, Refusal> {
+//!     match (request.method.as_str(), segments(request.uri.path())?.as_slice()) {
+//!         ("POST", ["keys", id]) => Ok(ConcreteAction::new("rotate_key", "key", id, args)),
+//!         _ => Err(unknown_route()),
+//!     }
+//! }
+//! fn app(gate: Gate, vault: Vault) -> axum::Router {
+//!     let actions = GateLayer::new(Arc::new(gate), action).actions(vault).on("rotate_key", rotate_key);
+//!     axum::Router::new().fallback_service(actions)
+//! }
+//! ```
+//! Neither compiles: a handler of an action that takes no permit, and a handler that takes one at a route without a gate.
+//!
+//! [`GateLayer`] is also a tower layer, for a service that is no set of handlers, such as a proxy: see [`take_permit`].
 //!
 //! How the permit of a counted step is settled when the handler has answered:
 //! - 2xx and 3xx: committed; `303` is how many a form is answered that was done (RFC 9110 §15.4.4);
@@ -14,6 +36,12 @@
 //!   on puts a [`CallResult`] there, which says that the action was done;
 //! - a call that is broken off (its connection closed, the handler panicked): as a 5xx.
 
+mod actions;
+#[cfg(doctest)]
+mod unchecked;
+
+pub use actions::Actions;
+
 use crate::action::{Args, ConcreteAction};
 use crate::clock;
 use crate::ending::{CallResult, Ending};
@@ -23,10 +51,9 @@ use crate::permit::Permit;
 use crate::refusal::Refusal;
 use crate::request::Presented;
 use axum_core::body::Body;
-use axum_core::extract::FromRequestParts;
 use axum_core::response::{IntoResponse, Response};
 use http::request::Parts;
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{Extensions, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use marque_core::limits;
 use marque_core::reason::Reason;
@@ -77,7 +104,7 @@ pub fn segments(path: &str) -> Result<Vec<&str>, Refusal> {
     }
 }
 
-/// Puts a gate before a service. See the [module](self).
+/// A gate before [handlers](GateLayer::actions), or before another service. See the [module](self).
 #[derive(Clone)]
 pub struct GateLayer {
     shared: Arc<Shared>,
@@ -122,6 +149,11 @@ impl GateLayer {
         self.changed(|shared| shared.clock = clock)
     }
 
+    /// Handlers for the actions that the mapper names, each with a copy of `state`. See [`Actions::on`].
+    pub fn actions<S>(self, state: S) -> Actions<S> {
+        Actions::new(self.shared, state)
+    }
+
     fn changed(mut self, change: impl FnOnce(&mut Shared)) -> Self {
         change(Arc::make_mut(&mut self.shared));
         self
@@ -161,36 +193,42 @@ where
         let waiting = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, waiting);
         Box::pin(async move {
-            match shared.admit(request).await {
-                Ok((request, pending)) => {
-                    let response = inner.call(request).await?;
+            match shared.admit(request, |_| true).await {
+                Ok((mut parts, permit, pending)) => {
+                    parts.extensions.insert(Slot(Arc::new(Mutex::new(Some(permit)))));
+                    let response = inner.call(http::Request::from_parts(parts, Body::empty())).await?;
                     pending.settle(ending(&response)).await;
                     Ok(response)
                 }
-                Err(refusal) => {
-                    tracing::info!(reason = refusal.reason().code(), intent = refusal.intent_id(), "refused");
-                    Ok(refusal.into_response())
-                }
+                Err(refusal) => Ok(refused(refusal)),
             }
         })
     }
 }
 
+fn refused(refusal: Refusal) -> Response {
+    tracing::info!(reason = refusal.reason().code(), intent = refusal.intent_id(), "refused");
+    refusal.into_response()
+}
+
 impl Shared {
-    /// Everything that happens before the handler.
+    /// Everything that happens before the handler. An action that nobody does is refused before it is charged.
     async fn admit(
         self: &Arc<Self>,
         request: http::Request<Body>,
-    ) -> Result<(http::Request<Body>, Unsettled), Refusal> {
-        let (mut parts, body) = request.into_parts();
+        is_done_here: impl Fn(&str) -> bool,
+    ) -> Result<(Parts, Permit, Unsettled), Refusal> {
+        let (parts, body) = request.into_parts();
         let caller = self.gate.verify_caller(&self.presented(&parts), (self.clock)()).await?;
         let args = self.arguments(&parts, body).await?;
         let action = self.mapper.map(&parts, args)?;
+        if !is_done_here(action.name()) {
+            return Err(unknown_route());
+        }
         let permit = self.gate.authorize(caller, action, (self.clock)()).await?;
         let pending = Unsettled { shared: self.clone(), reserved: permit.reservation().cloned() };
         tracing::debug!(step = permit.step(), intent = permit.intent_id(), call = %permit.call_digest(), "permitted");
-        parts.extensions.insert(Slot(Arc::new(Mutex::new(Some(permit)))));
-        Ok((http::Request::from_parts(parts, Body::empty()), pending))
+        Ok((parts, permit, pending))
     }
 
     fn presented(&self, parts: &Parts) -> Presented {
@@ -267,30 +305,32 @@ impl Drop for Unsettled {
     }
 }
 
-/// Where a permit waits for its one handler.
+/// Where a permit waits for its one service.
 #[derive(Clone)]
 struct Slot(Arc<Mutex<Option<Permit>>>);
 
-/// A handler's permit is missing: the route is not behind a [`GateLayer`], or another extractor took
-/// the permit. Answered with 500; the handler does not run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The permit of a request that came through a [`GateLayer`], for the one service behind it that does what it permits.
+/// The request's body is empty by then: the permit has the arguments.
+///
+/// # Errors
+/// [`NoPermit`].
+pub fn take_permit(request: &mut Extensions) -> Result<Permit, NoPermit> {
+    let slot = request.remove::<Slot>().ok_or(NoPermit)?;
+    let permit = slot.0.lock().map_err(|_| NoPermit)?.take();
+    permit.ok_or(NoPermit)
+}
+
+/// A request has no permit: it did not come through a [`GateLayer`], or its permit was taken before. As a response it is
+/// a 500.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the request did not come through a gate, or its permit was taken before")]
 pub struct NoPermit;
 
 impl IntoResponse for NoPermit {
     fn into_response(self) -> Response {
-        tracing::error!("a handler that needs a permit was reached without one: its route is not behind a gate");
+        tracing::error!("a service that needs a permit was reached without one: it is not behind a gate");
         let body = r#"{"error":"server_error","error_description":"this route is not behind a gate"}"#;
         json_response(StatusCode::INTERNAL_SERVER_ERROR, body.into())
-    }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Permit {
-    type Rejection = NoPermit;
-
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, NoPermit> {
-        let slot = parts.extensions.remove::<Slot>().ok_or(NoPermit)?;
-        let permit = slot.0.lock().map_err(|_| NoPermit)?.take();
-        permit.ok_or(NoPermit)
     }
 }
 

@@ -1,0 +1,239 @@
+//! Gates as resource servers run them, connected to a real server: started again, cut off, behind somebody who withholds
+//! the feed, and told that a key holds no longer.
+
+use crate::exchange::{exchange_all, token_of};
+use crate::feed::revoke;
+use crate::support::keys::{Client, Key, now};
+use crate::support::middlebox::Middlebox;
+use crate::support::plans::{call, grant, plan, reading, rotation, shared, step, with};
+use crate::support::reply::Reply;
+use crate::support::server::{Copy, Postgres};
+use crate::support::sse::Feed;
+use crate::support::stack::Stack;
+use crate::support::until;
+use marque::clock::Clock;
+use marque::flows::withdraw_key::withdraw_key;
+use marque_core::call::Call;
+use marque_core::canonical::Digest;
+use marque_core::jws::unverified_kid;
+use marque_core::names::{TOKEN_TYPE_INTENT, TYP_REVOCATION};
+use marque_demo::clients::KeycloakTokens;
+use marque_gate::remote::{Following, Marque, OpenPermit, RemoteLedger};
+use marque_gate::{Args, ConcreteAction, Gate, GateConfig, Outcome, Permit, Presented, Reason, Refusal};
+use serde_json::json;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How old a gate's knowledge may be.
+const STALENESS: Duration = Duration::from_secs(3);
+
+/// A gate of the stack's resource server, as one of its processes has it.
+struct Process {
+    gate: Gate,
+    ledger: RemoteLedger,
+    _following: Following,
+}
+
+impl Process {
+    /// One that reaches Marque at an address. It is open.
+    async fn start(stack: &Stack, address: &str) -> Self {
+        let config = GateConfig::new(stack.location(), stack.issuer(), &stack.env.marque.trust_domain).unwrap();
+        let config = config.with_max_staleness(STALENESS);
+        let tokens = KeycloakTokens::new(&stack.env, &stack.env.clients.rs).unwrap();
+        let marque = Marque::new(&config, tokens).unwrap().reached_at(address);
+        let (gate, following) = marque.gate(config);
+        let process = Self { gate, ledger: marque.ledger(), _following: following };
+        process.becomes("other", Ok(())).await;
+        process
+    }
+
+    fn says(&self, intent: &str) -> Result<(), Reason> {
+        self.gate.revocations().check(intent, now(), STALENESS)
+    }
+
+    async fn becomes(&self, intent: &str, expected: Result<(), Reason>) {
+        until(&format!("{intent}: {expected:?}"), || std::future::ready(self.says(intent) == expected)).await;
+    }
+
+    async fn stays_closed(&self, secs: u64) {
+        for _ in 0..secs * 20 {
+            assert!(self.says("other").is_err(), "it opened");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// A right call of the agent.
+    async fn check(&self, agent: &Client, token: &str, call: &Call) -> Result<Permit, Refusal> {
+        let url = format!("{}/call", call.location);
+        let request = Presented::new("POST", &url)
+            .with_header("Txn-Token", token)
+            .with_header("DPoP", &agent.dpop.prove_call(token, call, "POST", &url));
+        let args = Args::from_map(call.args.clone()).unwrap();
+        let action = ConcreteAction::new(&call.action, &call.resource.kind, &call.resource.id, args);
+        self.gate.check(&request, action, now()).await
+    }
+
+    async fn open_permit(&self, id: &str) -> Option<OpenPermit> {
+        let open = self.ledger.open_permits().await.unwrap();
+        open.into_iter().find(|permit| permit.reserved.permit_id == id)
+    }
+}
+
+#[tokio::test]
+async fn a_gate_that_is_started_again_finds_what_was_open_and_settles_it() {
+    let stack = Stack::open().await;
+    let agent = stack.agent();
+    let steps = vec![with(step(&stack, "again", "rotate_key", "again"), json!({"uses": 1}))];
+    let granted = grant(&stack, &agent, &plan(&stack, steps)).await;
+    let token = token_of(&exchange_all(&stack, &agent, &granted.token, TOKEN_TYPE_INTENT).await);
+    let call = rotation(&stack, "again");
+    let first = Process::start(&stack, stack.issuer()).await;
+    let lost = first.check(&agent, &token, &call).await.unwrap();
+    let id = lost.id().unwrap().to_owned();
+    drop((lost, first));
+
+    let second = Process::start(&stack, stack.issuer()).await;
+    let open = second.open_permit(&id).await.expect("the ledger knows the permit");
+    assert_eq!((open.reserved.call_digest, open.is_unknown), (call.digest(), false));
+    assert_eq!((open.reserved.step.as_str(), &open.reserved.intent_id), ("again", &granted.intent_id));
+    assert!((now() - open.reserved_at).abs() < 60, "{open:?}");
+    let again = second.check(&agent, &token, &call).await.unwrap_err();
+    assert_eq!(again.reason(), Reason::UsesExhausted, "a lost permit is not given a second time");
+    second.gate.settle_open(&open.reserved, Outcome::Released, now()).await.unwrap();
+    assert_eq!(second.open_permit(&id).await, None);
+    let twice = second.gate.settle_open(&open.reserved, Outcome::Committed, now()).await.unwrap_err();
+    assert_eq!(twice.reason(), Reason::PermitNotOpen);
+
+    let lost = second.check(&agent, &token, &call).await.unwrap();
+    let id = lost.id().unwrap().to_owned();
+    let over = sqlx::query("update permits set expires_at = now() - interval '1 second' where permit_id = $1");
+    over.bind(id.parse::<Uuid>().unwrap()).execute(&stack.db).await.unwrap();
+    drop((lost, second));
+    let third = Process::start(&stack, stack.issuer()).await;
+    let open = third.open_permit(&id).await.expect("the ledger still knows it");
+    assert!(open.is_unknown, "and says that nobody knows what became of it");
+    assert_eq!(third.check(&agent, &token, &call).await.unwrap_err().reason(), Reason::UsesExhausted);
+    third.gate.settle_open(&open.reserved, Outcome::Committed, now()).await.unwrap();
+    assert_eq!(third.open_permit(&id).await, None);
+    assert_eq!(third.check(&agent, &token, &call).await.unwrap_err().reason(), Reason::UsesExhausted);
+}
+
+#[tokio::test]
+async fn a_middlebox_that_passes_heartbeats_only_closes_the_gate_and_hides_no_revocation() {
+    let stack = Stack::open().await;
+    let middlebox = Middlebox::before(stack.issuer()).await;
+    let process = Process::start(&stack, &middlebox.url).await;
+    let intent = stack.submitted(&stack.agent(), &reading(&stack)).await;
+    middlebox.pass_heartbeats_only(true);
+    revoke(&stack, &intent).await;
+    process.becomes(&intent, Err(Reason::RevocationStateStale)).await;
+    process.stays_closed(STALENESS.as_secs() + 2).await;
+    middlebox.pass_heartbeats_only(false);
+    process.becomes(&intent, Err(Reason::IntentRevoked)).await;
+    process.becomes("other", Ok(())).await;
+}
+
+#[tokio::test]
+async fn gates_close_while_the_database_or_the_server_is_away_and_open_again() {
+    let stack = Stack::open().await;
+    let (agent, granted) = (stack.agent(), shared(&stack).await);
+    let mut postgres = Postgres::start(&stack);
+    let copy = Copy::within(&stack, &postgres).await;
+    let server = copy.serve().await;
+    let token = token_of(&exchange_all(&server.stack, &agent, &granted.token, TOKEN_TYPE_INTENT).await);
+    let process = Process::start(&stack, &server.stack.base).await;
+    let read = call(&stack, "list_service_accounts", "environment", "production", json!({}));
+    assert!(process.check(&agent, &token, &read).await.is_ok());
+    postgres.stop();
+    process.becomes("other", Err(Reason::RevocationStateStale)).await;
+    let refusal = process.check(&agent, &token, &read).await.unwrap_err();
+    assert_eq!((refusal.reason(), refusal.status()), (Reason::RevocationStateStale, 503));
+    postgres.restart();
+    process.becomes("other", Ok(())).await;
+    assert!(process.check(&agent, &token, &read).await.is_ok());
+    drop(server);
+    process.becomes("other", Err(Reason::RevocationStateStale)).await;
+    assert_eq!(process.check(&agent, &token, &read).await.unwrap_err().reason(), Reason::RevocationStateStale);
+    process.stays_closed(2).await;
+}
+
+/// The ids of the keys that a server publishes for a `typ`.
+async fn published(stack: &Stack, typ: &str) -> Vec<String> {
+    let jwks = Reply::to("the keys", stack.http.get(stack.url("/jwks"))).await;
+    let keys = jwks.success(200)["keys"].as_array().unwrap().clone();
+    let of_typ = keys.iter().filter(|key| key["marque_typ"] == typ);
+    of_typ.map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+}
+
+async fn withdraw(stack: &Stack, kid: &str) -> bool {
+    let realm = &stack.env.keycloak.realm;
+    withdraw_key(&stack.db, &Clock::default(), realm, kid, "test").await.unwrap()
+}
+
+#[tokio::test]
+async fn a_withdrawn_key_travels_the_feed_and_is_refused_at_once() {
+    let main = Stack::open().await;
+    let (agent, granted) = (main.agent(), shared(&main).await);
+    let copy = Copy::beside(&main).await;
+    let server = copy.serve().await;
+    let token = token_of(&exchange_all(&server.stack, &agent, &granted.token, TOKEN_TYPE_INTENT).await);
+    let process = Process::start(&main, &server.stack.base).await;
+    let read = call(&main, "list_service_accounts", "environment", "production", json!({}));
+    assert!(process.check(&agent, &token, &read).await.is_ok());
+    let mut feed = Feed::open(&server.stack, None).await;
+    let before = feed.next().await;
+    assert_eq!(before.payload["keys"], json!([]));
+
+    let kid = unverified_kid(&token).unwrap();
+    assert!(!withdraw(&copy.stack, &Key::fresh().kid).await, "a key that never was the realm's");
+    assert!(withdraw(&copy.stack, &kid).await);
+    assert!(withdraw(&copy.stack, &kid).await, "once more changes nothing");
+    let event = feed.next_of("key_withdrawal").await;
+    assert_eq!((&event.payload["key"], &event.payload["state"]), (&json!(kid), &json!("withdrawn")));
+    let seq = event.payload["seq"].as_i64().unwrap();
+    assert_eq!(
+        (Some(seq), event.payload["prev"].as_i64()),
+        (before.payload["seq"].as_i64().map(|s| s + 1), Some(seq - 1))
+    );
+    assert_eq!(feed.next_of("heartbeat").await.payload["seq"], seq);
+    let refused = async || process.check(&agent, &token, &read).await.err().map(|refusal| refusal.reason());
+    until("the key is refused", || async { refused().await == Some(Reason::TokenInvalid) }).await;
+    process.becomes("other", Ok(())).await;
+    assert_eq!(refused().await, Some(Reason::TokenInvalid), "the server that runs publishes it still");
+    assert_eq!(Feed::open(&server.stack, None).await.next().await.payload["keys"], json!([kid]));
+    drop(server);
+
+    let server = copy.serve().await;
+    let keys = published(&server.stack, "txntoken+jwt").await;
+    assert!(keys.len() == 1 && !keys.contains(&kid), "a server that is started makes another: {keys:?}");
+    let process = Process::start(&main, &server.stack.base).await;
+    assert_eq!(process.check(&agent, &token, &read).await.unwrap_err().reason(), Reason::TokenInvalid);
+}
+
+#[tokio::test]
+async fn a_feed_whose_own_key_was_withdrawn_is_silent_until_another_signs() {
+    let main = Stack::open().await;
+    let copy = Copy::beside(&main).await;
+    let server = copy.serve().await;
+    let process = Process::start(&main, &server.stack.base).await;
+    let mut feed = Feed::open(&server.stack, None).await;
+    feed.next_of("heartbeat").await;
+    let [kid] = published(&server.stack, TYP_REVOCATION).await.try_into().unwrap();
+    assert!(withdraw(&copy.stack, &kid).await);
+    while let Some(event) = feed.next_within(Duration::from_secs(3)).await {
+        assert_eq!(event.kind, "heartbeat", "no key says of itself that it is withdrawn");
+    }
+    process.becomes("other", Err(Reason::RevocationStateStale)).await;
+    let again = server.stack.http.get(server.stack.url("/revocations")).bearer_auth(main.access_token().await);
+    Reply::to("a new reader", again).await.because(503, "temporarily_unavailable", "state_unavailable");
+    drop(server);
+
+    let server = copy.serve().await;
+    let first = Feed::open(&server.stack, None).await.next().await;
+    assert_eq!(first.payload["keys"], json!([kid]));
+    let keys = published(&server.stack, TYP_REVOCATION).await;
+    assert!(keys.len() == 1 && !keys.contains(&kid));
+    let other = Digest::of(b"another").to_base64();
+    let process = Process::start(&main, &server.stack.base).await;
+    assert!(process.gate.revocations().is_withdrawn(&kid) && !process.gate.revocations().is_withdrawn(&other));
+}
