@@ -2,7 +2,7 @@
 
 use super::{
     AmountRange, Arguments, Attr, Constraint, DomainRule, Extract, Items, NumRange, Quote, Reduce, Ref, Rel, TextRule,
-    TimeWindow, True, Truth, Work, World, of_entries, of_value,
+    TimeWindow, True, Truth, Work, World, of_entries,
 };
 use crate::limits;
 use crate::value::decimal::{Decimal, DecimalText};
@@ -108,12 +108,8 @@ fn compare(parent: &Constraint, child: &Constraint, work: &Work) -> Comparison {
     if matches!(parent, C::Any(True)) || parent == child {
         return Comparison::Narrower;
     }
-    let values = child.values();
-    let listed = values.iter().flatten().map(of_value).fold(0, u64::saturating_add);
-    if !work.spend(listed) {
-        return Comparison::Undecidable;
-    }
-    let by_values = values.map(|values| Comparison::all(values.iter().map(|value| allows(parent, child, value, work))));
+    let by_values =
+        child.values(work).map(|values| Comparison::all(values.iter().map(|value| allows(parent, child, value, work))));
     match (parent, child) {
         _ if matches!(by_values, Some(Comparison::Narrower | Comparison::Wider)) => {
             by_values.unwrap_or(Comparison::Undecidable)
@@ -144,6 +140,9 @@ fn allows(parent: &Constraint, child: &Constraint, value: &Value, work: &Work) -
 
 /// A conjunction is narrower as soon as one of its parts is, or what its parts come to together.
 fn all_of(parent: &Constraint, parts: &[Constraint], work: &Work) -> Comparison {
+    if !work.spend(parts.iter().map(Constraint::copying).sum()) {
+        return Comparison::Undecidable;
+    }
     let together = parts.iter().cloned().reduce(|met, part| met.meet_within(&part, work));
     let together = together.filter(|met| !matches!(met, Constraint::All(_)));
     Comparison::any(parts.iter().chain(&together).map(|part| compare(parent, part, work)))
@@ -154,7 +153,7 @@ fn plain(parent: &Constraint, child: &Constraint, work: &Work) -> Comparison {
     use Constraint as C;
     match (parent, child) {
         (C::Text(parent), C::Text(child)) => parent.covers(child).into(),
-        (C::Text(rule), C::Pattern(_) | C::Domain(_) | C::TimeWindow(_)) => rule.allows(child),
+        (C::Text(rule), C::Pattern(_) | C::Domain(_) | C::TimeWindow(_)) => rule.allows(child, work),
         (C::Num(parent), C::Num(child)) => parent.covers(child).into(),
         (C::Amount(parent), C::Amount(child)) => parent.covers(child).into(),
         (C::Amount(amount), C::Obj(_)) => compare(&amount.as_object(), child, work),
@@ -188,8 +187,8 @@ fn late_bound(parent: &Constraint, child: &Constraint, work: &Work) -> Compariso
     }
     match (parent, child) {
         (_, C::Any(True)) => Comparison::Wider,
-        (C::Text(rule), C::Fmt(_) | C::Extract(_)) => rule.allows(child),
-        (C::Fmt(parent), C::Fmt(child)) => parent.compare(child, |parent, child| compare(parent, child, work)),
+        (C::Text(rule), C::Fmt(_) | C::Extract(_)) => rule.allows(child, work),
+        (C::Fmt(parent), C::Fmt(child)) => parent.compare(child, work, |parent, child| compare(parent, child, work)),
         (C::Num(range), C::Ref(Ref { reduce: Some(Reduce::Count), .. })) if range.covers(&NumRange::of_counts()) => {
             Comparison::Narrower
         }
