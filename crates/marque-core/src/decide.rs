@@ -12,7 +12,7 @@ use crate::facts::{Facts, Past};
 use crate::limits;
 use crate::plan::{Approve, Budget, ResourceId, Uses};
 use crate::reason::Reason;
-use crate::value::decimal::Decimal;
+use crate::value::decimal::{Decimal, Sum};
 use crate::value::instant::Moment;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -280,10 +280,7 @@ impl<'c> Case<'c> {
         if step.resource.kind != self.call.resource.kind {
             return Truth::Fails;
         }
-        match &step.resource.id {
-            ResourceId::Exact(id) => (*id == self.call.resource.id).into(),
-            bound @ ResourceId::Bound(_) => bound.test(&Value::from(self.call.resource.id.as_str()), world),
-        }
+        step.resource.id.test(&self.call.resource.id, world)
     }
 
     fn circumstances<'s>(&self, step: &EnvelopeStep) -> Result<(), Fault<'s>> {
@@ -357,17 +354,16 @@ impl<'c> Case<'c> {
 
     /// Whether the call would go beyond a budget, as far as the past is known. Negative numbers give nothing back.
     pub(crate) fn exceeds(&self, budget: &Budget, facts: &Facts) -> bool {
-        let mut pasts = budget.steps.iter().filter_map(|step| facts.past(step));
+        let pasts = budget.steps.iter().filter_map(|step| facts.past(step));
         let Some(arg) = &budget.arg else {
             let used: u64 = pasts.map(|past| past.uses).fold(1, u64::saturating_add);
             return i64::try_from(used).map_or(true, |used| Decimal::from(used) > budget.max.value());
         };
-        let add = |sum: Decimal, value: Option<&Value>| sum.checked_add(spent(budget, value)?);
-        let sum = pasts.try_fold(Decimal::ZERO, |sum, past| {
-            past.calls.iter().try_fold(sum, |sum, call| add(sum, call.args.get(arg)))
-        });
-        let total = sum.and_then(|sum| add(sum, self.call.args.get(arg)));
-        total.is_none_or(|total| total > budget.max.value())
+        let past = pasts.flat_map(|past| &past.calls).map(|call| call.args.get(arg));
+        let spent: Option<Sum> = past
+            .chain([self.call.args.get(arg)])
+            .try_fold(Sum::default(), |sum, value| Some(sum.plus(spent(budget, value)?)));
+        spent.is_none_or(|sum| sum.exceeds(budget.max.value()))
     }
 
     /// What a person approves of this call as a use of a step.

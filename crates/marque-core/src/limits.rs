@@ -4,7 +4,8 @@
 pub const PLAN_BYTES: usize = 64 * 1024;
 /// Bytes of a concrete call's arguments: as much as a plan, since a plan could name them all.
 pub const CALL_BYTES: usize = 64 * 1024;
-/// Bytes of a catalog's payload.
+/// Bytes of a catalog's payload: some hundred actions with their sentences in several languages, and an administrator
+/// reads what is new in one.
 pub const CATALOG_BYTES: usize = 256 * 1024;
 /// Bytes of a result receipt's payload, and of what is disclosed with it: a page of free text, or some thousand rows.
 pub const RECEIPT_BYTES: usize = 256 * 1024;
@@ -31,15 +32,16 @@ pub const DENIAL_REASON_CHARS: usize = 280;
 pub const ALTERNATIVES: usize = 100;
 /// Characters of one value in a constraint, as it is shown: a longer one would push the rest off the page.
 pub const VALUE_CHARS: usize = 1024;
-/// Arguments that one step may name.
+/// Arguments that one step may name: no published tool has as many, and each is a line that a person reads.
 pub const ARGUMENTS: usize = 64;
-/// Clients that one plan may name as delegates.
+/// Clients that one plan may name as delegates: a person knows each of those whom she lets act for her.
 pub const DELEGATES: usize = 16;
-/// Times a counted step may be used.
+/// Times a counted step may be used: beyond that nobody counts, and each use is an entry that a ledger keeps and that
+/// later decisions may look at.
 pub const USES: u64 = 10_000;
 /// Hops that a plan may allow; the custody chain is carried in every token.
 pub const HOPS: u32 = 8;
-/// Characters that a `text` constraint may allow.
+/// Characters that a `text` constraint may allow: a long letter of some ten pages. A longer text is a file.
 pub const TEXT_CHARS: u64 = 20_000;
 /// Levels of constraints within constraints: deeper ones nobody reads, and the depth bounds every recursion.
 pub const CONSTRAINT_DEPTH: usize = 8;
@@ -47,19 +49,21 @@ pub const CONSTRAINT_DEPTH: usize = 8;
 pub const CONSTRAINT_PARTS: usize = 256;
 /// Parts of an `all`, an `either`, a row's predicate or a template: a person keeps that many apart.
 pub const BRANCHES: usize = 16;
-/// Items that an `items` constraint may allow.
+/// Items that an `items` constraint may allow: a batch, each item of which is tested one by one.
 pub const ITEMS: u64 = 1_000;
-/// Characters of the longest timestamp that a `time_window` constraint takes.
+/// Characters of the longest timestamp that a `time_window` constraint takes: RFC 3339 with nine digits of a second,
+/// which is what clocks give, and a numeric offset.
 pub const TIMESTAMP_CHARS: u64 = 35;
-/// Entries of a plan's `blocked`.
+/// Entries of a plan's `blocked`: each call is held against all of them, and a person reads them with every plan.
 pub const BLOCKED: usize = 32;
-/// Budgets of a plan.
+/// Budgets of a plan: a person keeps that many sums apart, and a call of a step in all of them adds up each.
 pub const BUDGETS: usize = 16;
-/// Turns that a plan may allow, where it counts them.
+/// Turns that a plan may allow, where it counts them: one a minute for a whole working week. Who wants more does not
+/// count them.
 pub const TURNS: u64 = 10_000;
 /// Step-ups that a plan may ask a person for: more are not looked at any more.
 pub const STEP_UPS: u64 = 20;
-/// Step-ups of a plan that needs some and does not say how many.
+/// Step-ups of a plan that needs some and does not say how many: as often as somebody bears to be asked in one sitting.
 pub const DEFAULT_STEP_UPS: u64 = 5;
 /// Seconds that a resource server's challenge may live: the agent hands it in at once.
 pub const CHALLENGE_SECS: i64 = 300;
@@ -67,39 +71,49 @@ pub const CHALLENGE_SECS: i64 = 300;
 pub const CHALLENGE_BYTES: usize = CALL_BYTES + 16 * 1024;
 /// Characters of the reason that a resource server gives for a challenge: one sentence or two.
 pub const CHALLENGE_REASON_CHARS: usize = 280;
-/// Environments that a catalog may name.
+/// Environments that a catalog may name: production, its rehearsals and some regions. Each is a word of a plan's page.
 pub const ENVIRONMENTS: usize = 16;
 /// Units of work that one decision may cost: one for each step, constraint, list item, row or way to divide a text that
 /// is looked at, and more where one of them takes longer: see the constants below. A unit takes some microsecond at
 /// most. The dearest decision of the scenarios takes 27, a list of a thousand items that each are one of a hundred some
 /// ten thousand.
 pub const DECISION_WORK: u64 = 50_000;
-/// Bytes of text that are looked at for one unit of work.
+/// Bytes of text that are looked at for one unit of work: each is checked for its character and its form, which takes
+/// some nanoseconds.
 pub const BYTES_PER_WORK: u64 = 32;
-/// Bytes of values that are compared with each other for one unit of work.
+/// Bytes of values that are compared with each other, or copied, for one unit of work: a machine does either many bytes
+/// at a time.
 pub const COMPARED_BYTES_PER_WORK: u64 = 1024;
-/// Entries of the past, of a list or of a step that are only walked over, for one unit of work.
+/// Entries of the past, of a list or of a step that are only walked over, for one unit of work: each is a place in
+/// memory that is looked up, some tens of nanoseconds.
 pub const ENTRIES_PER_WORK: u64 = 16;
-/// States of a pattern that are followed over one byte of a value, for one unit of work.
+/// States of a pattern that are followed over one byte of a value, for one unit of work: a step of the engine takes
+/// some nanoseconds where the states of a pattern cannot be told apart beforehand.
 pub const STATES_PER_WORK: u64 = 256;
-/// States of a pattern that are compiled for one unit of work.
+/// States of a pattern that are compiled for one unit of work: making one takes a hundred times as long as following it.
 pub const COMPILED_STATES_PER_WORK: u64 = 4;
 /// Units of work that one comparison of two constraints, or of the arguments of two steps, may cost: one for each pair
-/// of parts that is looked at, and what testing their values costs.
+/// of parts that is looked at, and what testing their values costs. A `one_of` of a hundred against another takes some
+/// hundred; what takes more is no narrowing that somebody wrote by hand, and comparing is what a hop waits for.
 pub const COMPARISON_WORK: u64 = 20_000;
-/// Units of work that narrowing or comparing two envelopes may cost, all steps together.
+/// Units of work that narrowing or comparing two envelopes may cost, all steps together: 25 of the dearest comparisons,
+/// or 2,500 units for each of [`STEPS`]. An exchange takes half a second at most for it.
 pub const ENVELOPE_WORK: u64 = 500_000;
-/// Units of work that the comparisons of one submission with what is blocked may cost.
+/// Units of work that the comparisons of one submission with what is blocked may cost: each step against each entry of
+/// the plan, the agent, the realm and the organisation comes to some ten thousand where they are plain.
 pub const SUBMISSION_WORK: u64 = 200_000;
 /// Units of work that looking for steps that another step makes redundant may cost; what is not looked at by then is
-/// not reported.
+/// not reported. Each of [`STEPS`] against each other is 40,000 pairs, and each may cost 50 units: a person waits for a
+/// second or two.
 pub const LINT_WORK: u64 = 2_000_000;
 /// Units of work that one difference of two envelopes may cost, examples included: without them it is told that there
-/// is a difference, and not shown.
+/// is a difference, and not shown. Looking for an example tries [`WITNESS_TRIES`] calls against all steps; a person who
+/// asks for it waits for some seconds at most.
 pub const DIFF_WORK: u64 = 20_000_000;
 /// Calls that are tried to show one difference of two plans by an example: enough for every pair of values of a step.
 pub const WITNESS_TRIES: u64 = 4_000;
-/// Values of one constraint that are tried to show a difference: its bounds, entries and shapes.
+/// Values of one constraint that are tried to show a difference: its bounds, entries and shapes. The square of it is
+/// what [`WITNESS_TRIES`] is enough for.
 pub const SAMPLES: usize = 64;
 /// Seconds that an intent may live from its submission: one working week of unattended work.
 pub const LIFETIME_SECS: i64 = 7 * 24 * 3600;

@@ -117,7 +117,10 @@ impl<'t> Dotted<'t> {
         if text.is_ascii() {
             return Self { text: Cow::Borrowed(text), wide: Vec::new() };
         }
-        let wide = text.match_indices(WIDE_DOTS).enumerate().map(|(before, (at, _))| at - 2 * before).collect();
+        let wide: Vec<_> = text.match_indices(WIDE_DOTS).enumerate().map(|(before, (at, _))| at - 2 * before).collect();
+        if wide.is_empty() {
+            return Self { text: Cow::Borrowed(text), wide };
+        }
         Self { text: Cow::Owned(text.replace(WIDE_DOTS, ".")), wide }
     }
 

@@ -1,10 +1,10 @@
 //! Hostile plans cost bounded memory: what the heap holds at its fullest is a multiple of the input's size that is
-//! stated here. An allocator belongs to a whole program, so these tests are one of their own. What is counted is counted
+//! stated here; and a decision without history asks the heap for nothing. An allocator belongs to a whole program, so these tests are one of their own. What is counted is counted
 //! for each thread, since tests run side by side.
 
 use marque_core::call::{Call, CallResource};
 use marque_core::constraint::Constraint;
-use marque_core::decide::decide;
+use marque_core::decide::{Decision, Offline, Refusal, decide};
 use marque_core::diff::diff;
 use marque_core::envelope::Envelope;
 use marque_core::explain::explain;
@@ -13,6 +13,8 @@ use marque_core::json::parse_call;
 use marque_core::limits;
 use marque_core::lint::lint;
 use marque_core::plan::SubmittedPlan;
+use marque_core::prepared::Prepared;
+use marque_core::reason::Reason;
 use serde_json::{Value, json};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -21,6 +23,7 @@ use std::hint::black_box;
 thread_local! {
     static HELD: Cell<usize> = const { Cell::new(0) };
     static MOST: Cell<usize> = const { Cell::new(0) };
+    static TIMES: Cell<usize> = const { Cell::new(0) };
 }
 
 struct Counting;
@@ -32,6 +35,7 @@ fn took(bytes: usize) {
     let held = HELD.get().wrapping_add(bytes);
     HELD.set(held);
     MOST.set(MOST.get().max(held));
+    TIMES.set(TIMES.get() + 1);
 }
 
 fn gave(bytes: usize) {
@@ -186,4 +190,119 @@ fn what_is_refused_is_not_kept() {
     let huge = format!("\"{}\"", "((a{1000}){1000}){1000}");
     let ((), held) = most(|| drop(black_box(serde_json::from_str::<Constraint>(&format!("{{\"pattern\":{huge}}}")))));
     assert!(held < 8 * limits::PATTERN_BYTES, "{held}");
+}
+
+/// A constraint of each kind that needs no history and no record, and a value that it allows.
+fn without_history() -> Value {
+    json!({
+        "const": [{"const": "append"}, "append"],
+        "one_of": [{"one_of": ["a", "b", 5]}, 5],
+        "text": [{"text": {"max": 200}}, "Fünf Zeilen, und kein Link: sonst nichts"],
+        "pattern": [{"pattern": "[A-Z]{3}-[0-9]{1,6}"}, "INV-2026"],
+        "num": [{"num": {"min": "0", "max": "9.50"}}, 7.25],
+        "amount": [{"amount": {"max": "9.50", "currency": "EUR"}}, {"currency": "EUR", "value": "9.50"}],
+        "time_window": [{"time_window": {"from": "2026-01-01T00:00:00Z"}}, "2026-06-01T12:00:00+02:00"],
+        "domain": [{"domain": {"any_of": ["x.com"], "subdomains": true}}, "ann@mail.x.com"],
+        "prefix": [{"prefix": "/reports/"}, "/reports/2026/may.pdf"],
+        "items": [{"items": {"of": {"num": {"max": "5"}}, "max": 3}}, [1, "2", 3]],
+        "obj": [{"obj": {"a": {"any": true}, "b": {"optional": {"text": {"max": 9}}}}}, {"a": [null], "b": "b"}],
+        "each": [{"each": {"one_of": ["x", "y"]}}, ["x", "y", "x"]],
+        "all": [{"all": [{"num": {"min": "1"}}, {"num": {"max": "5"}}]}, 5],
+        "either": [{"either": [{"const": null}, {"text": {"max": 5}}]}, "five"],
+        "optional": [{"optional": {"num": {"max": "5"}}}, -1],
+        "any": [{"any": true}, {"what": ["ever"]}],
+    })
+}
+
+/// An envelope of so many steps without history, and the call of its last one.
+fn without_late_values(steps: usize, is_bound: bool) -> (Envelope, Call) {
+    let given = without_history();
+    let part = |at: usize| given.as_object().unwrap().iter().map(move |(kind, pair)| (kind.clone(), pair[at].clone()));
+    let id = |at: usize| {
+        if is_bound {
+            json!({"all": [{"prefix": format!("/{at}/")}, {"text": {"max": 40}}]})
+        } else {
+            json!(format!("/{at}/a"))
+        }
+    };
+    let step = |at: usize| {
+        json!({"id": format!("s{at}"), "location": LOCATION, "action": "a", "resource": {"type": "t", "id": id(at)},
+            "args": part(0).collect::<Value>(), "uses": "any", "class": "read"})
+    };
+    let steps_of_plan: Value = (0..steps).map(step).collect();
+    let envelope = serde_json::from_value(json!({"steps": steps_of_plan})).unwrap();
+    let resource = CallResource { kind: "t".into(), id: format!("/{}/a", steps - 1) };
+    (envelope, Call::new(LOCATION, "a", resource, part(1).collect()))
+}
+
+/// How often the heap was asked for memory while something was done for the second time: by the first, whatever is made
+/// once for an envelope was made, such as a pattern's engine.
+fn times<T>(done: impl Fn() -> T) -> (T, usize) {
+    drop(done());
+    let before = TIMES.get();
+    let result = black_box(done());
+    (result, TIMES.get() - before)
+}
+
+const SIZES: [usize; 3] = [5, 50, 1000];
+
+#[test]
+fn a_permit_without_history_allocates_nothing() {
+    for (steps, is_bound) in SIZES.into_iter().flat_map(|steps| [(steps, false), (steps, true)]) {
+        let (envelope, call) = without_late_values(steps, is_bound);
+        let (prepared, facts) = (Prepared::from(envelope.clone()), Facts::default());
+        let (decision, asked) = times(|| decide(&envelope, &call, &facts, 0));
+        assert!(matches!(&decision, Decision::Permit(step) if step.id == format!("s{}", steps - 1)), "{decision:?}");
+        assert_eq!(asked, 0, "{steps} steps, bound: {is_bound}");
+        let (found, asked) = times(|| prepared.decide(&call, &facts, 0));
+        assert_eq!((found, asked), (decision, 0), "{steps} steps, bound: {is_bound}, prepared");
+        let (offline, asked) = times(|| prepared.decide_offline(&call, 0));
+        assert!(matches!(offline, Offline::Permit(_)) && asked == 0, "{steps} steps, bound: {is_bound}, {offline:?}");
+    }
+}
+
+/// A refusal that is of no step allocates nothing. One that is of a step says what would have been allowed there: that
+/// is written out once, for the one step that came closest, however many there are.
+#[test]
+fn a_refusal_allocates_what_it_says_and_no_more() {
+    let changes: [(Reason, fn(&mut Call)); 7] = [
+        (Reason::LocationNotInPlan, |call| call.location.push('x')),
+        (Reason::ActionNotInPlan, |call| call.action.push('x')),
+        (Reason::ResourceNotInPlan, |call| call.resource.kind.push('x')),
+        (Reason::ArgumentNotInPlan, |call| drop(call.args.insert("bcc".into(), json!("x")))),
+        (Reason::ArgumentMissing, |call| drop(call.args.remove("const"))),
+        (Reason::ArgumentMismatch, |call| drop(call.args.insert("const".into(), json!("x")))),
+        (Reason::ArgumentMismatch, |call| drop(call.args.insert("num".into(), json!("9.51")))),
+    ];
+    for (reason, change) in changes {
+        let asked = SIZES.map(|steps| {
+            let (envelope, mut call) = without_late_values(steps, false);
+            change(&mut call);
+            let (prepared, facts) = (Prepared::from(envelope), Facts::default());
+            let (decision, asked) = times(|| prepared.decide(&call, &facts, 0));
+            let Decision::Escalate(refusal) = decision else { panic!("{decision:?}") };
+            assert_eq!(refusal.reason, reason);
+            let said = refusal.nearest.map_or(0, |nearest| times(|| nearest.clone()).1);
+            (asked, said)
+        });
+        println!("{reason}: asked for memory and what of it is what the refusal says: {asked:?}");
+        assert!(asked.iter().all(|(all, said)| all == said), "{reason}: {asked:?}");
+        assert!(asked.windows(2).all(|pair| pair[0] == pair[1]), "{reason}: {asked:?}");
+    }
+}
+
+#[test]
+fn a_plan_that_is_over_or_blocked_is_refused_without_allocating() {
+    for steps in SIZES {
+        let (mut envelope, call) = without_late_values(steps, false);
+        envelope.bounds.expires_at = Some(10);
+        envelope.bounds.blocked =
+            serde_json::from_value(json!([{"action": "b"}, {"resource": {"id": {"prefix": "/"}}}])).unwrap();
+        let (prepared, facts) = (Prepared::from(envelope), Facts::default());
+        for (now, reason) in [(10, Reason::IntentExpired), (9, Reason::Blocked)] {
+            let (decision, asked) = times(|| prepared.decide(&call, &facts, now));
+            assert_eq!(decision, Decision::Deny(Refusal { reason, nearest: None }));
+            assert_eq!(asked, 0, "{steps} steps, {reason}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use super::test::row_test;
 use super::{Compute, Constraint, Extract, Quote, Reduce, Ref, RefSet, Rel, SameAs, Truth, WordKind, Work, World};
 use super::{shape, work};
 use crate::limits;
-use crate::value::decimal::Decimal;
+use crate::value::decimal::{Decimal, Sum};
 use crate::value::host;
 use iban::IbanLike;
 use serde::{Deserialize, Serialize};
@@ -104,12 +104,19 @@ impl Candidate<'_> {
         }
     }
 
+    fn is_text(&self, text: &str) -> bool {
+        match self {
+            Self::Json(wanted) => *wanted == text,
+            Self::Number(wanted) => Decimal::of_text(text) == Some(*wanted),
+        }
+    }
+
     /// Whether a piece of text is how the value is written.
     fn is_written(&self, piece: &str) -> bool {
         match self {
             Self::Json(Value::String(text)) => text == piece,
             Self::Json(other) => shape::written(other).is_some_and(|text| text == piece),
-            Self::Number(wanted) => piece.parse() == Ok(*wanted),
+            Self::Number(wanted) => Decimal::of_text(piece) == Some(*wanted),
         }
     }
 
@@ -156,14 +163,24 @@ pub(super) fn number(constraint: &Constraint, work: &Work) -> Option<Decimal> {
     candidates(constraint, &world).number(&world)
 }
 
-/// Tests the kinds that depend on earlier steps.
+/// Tests the kinds that depend on earlier steps, for a value that is no text.
 pub(super) fn test(constraint: &Constraint, value: &Value, world: &World<'_>) -> Truth {
     match constraint {
         Constraint::RefSet(rule) => set_test(rule, value, world),
-        Constraint::Extract(rule) => value.as_str().map_or(Truth::Fails, |text| rule.test(text, world)),
-        Constraint::Quote(rule) => value.as_str().map_or(Truth::Fails, |text| rule.test(text, world)),
-        Constraint::Rel(rule) => rule.test(value, world),
+        Constraint::Extract(_) | Constraint::Quote(_) => Truth::Fails,
+        Constraint::Rel(rule) => Decimal::of_value(value).map_or(Truth::Fails, |number| rule.test(number, world)),
         _ => candidates(constraint, world).any(work::bytes(value), world, |candidate| candidate.is(value)),
+    }
+}
+
+/// Tests the kinds that depend on earlier steps, for a text.
+pub(super) fn test_text(constraint: &Constraint, text: &str, world: &World<'_>) -> Truth {
+    match constraint {
+        Constraint::RefSet(_) => Truth::Fails,
+        Constraint::Extract(rule) => rule.test(text, world),
+        Constraint::Quote(rule) => rule.test(text, world),
+        Constraint::Rel(rule) => Decimal::of_text(text).map_or(Truth::Fails, |number| rule.test(number, world)),
+        _ => candidates(constraint, world).any(text.len() as u64, world, |candidate| candidate.is_text(text)),
     }
 }
 
@@ -178,7 +195,7 @@ pub(super) fn written_test(constraint: &Constraint, piece: &str, world: &World<'
             let is_written = |candidate: &Candidate<'_>| candidate.is_written(piece);
             candidates(constraint, world).any(piece.len() as u64, world, is_written)
         }
-        other => other.test(&Value::from(piece), world),
+        other => other.test_text(piece, world),
     }
 }
 
@@ -291,7 +308,8 @@ fn reduced<'w>(reduce: &Reduce, rows: &[&'w Value], within: &str) -> Option<Cand
         Reduce::Count => i64::try_from(rows.len()).ok().map(|count| Candidate::Number(Decimal::from(count))),
         Reduce::Sum => {
             let mut numbers = rows.iter().map(|row| row.pointer(within).and_then(Decimal::of_value));
-            numbers.try_fold(Decimal::ZERO, |sum, number| sum.checked_add(number?)).map(Candidate::Number)
+            let sum = numbers.try_fold(Sum::default(), |sum, number| Some(sum.plus(number?)))?;
+            sum.number().map(Candidate::Number)
         }
     }
 }
@@ -354,8 +372,7 @@ impl Compute {
 }
 
 impl Rel {
-    fn test<'w>(&'w self, value: &Value, world: &World<'w>) -> Truth {
-        let Some(number) = Decimal::of_value(value) else { return Truth::Fails };
+    fn test<'w>(&'w self, number: Decimal, world: &World<'w>) -> Truth {
         // The bounds are not added up: a sum that does not fit bounds nothing, and must not refuse what a tighter one permits.
         candidates(&self.base, world).number(world).map_or(Truth::Unknown, |base| {
             let is_above = base.sum_cmp(self.min.value(), number) != Ordering::Greater;
@@ -418,7 +435,7 @@ impl WordKind {
         match self {
             Self::Email => word.contains('@') && host::host_of(word).is_some(),
             Self::Host => host::is_host(word),
-            Self::Number => word.parse::<Decimal>().is_ok(),
+            Self::Number => Decimal::of_text(word).is_some(),
             Self::Date => {
                 let form = time::macros::format_description!(version = 2, "[year]-[month]-[day]");
                 word.len() == 10 && time::Date::parse(word, form).is_ok()

@@ -26,7 +26,9 @@ impl Constraint {
         if other.compare_within(self, work) == Comparison::Narrower {
             return self.clone();
         }
-        self.in_one_kind(other, work).unwrap_or_else(|| self.and(other))
+        let is_charged = work.spend(self.copying() + other.copying());
+        let in_one_kind = if is_charged { self.in_one_kind(other, work) } else { None };
+        in_one_kind.unwrap_or_else(|| self.and(other))
     }
 
     fn and(&self, other: &Self) -> Self {

@@ -2,7 +2,8 @@
 
 use super::work::bytes;
 use super::{
-    Arguments, Comparison, Constraint, DomainRule, Extract, Fmt, NumRange, TextRule, WordKind, Work, fmt, history,
+    Arguments, Comparison, Constraint, DomainRule, Extract, Fmt, NumRange, Reduce, Ref, TextRule, WordKind, Work, fmt,
+    history, of_entries, of_value,
 };
 use crate::limits;
 use crate::text::LINK_MARKS;
@@ -30,16 +31,26 @@ impl Constraint {
         self.parts().into_iter().map(Self::size).fold(1 + own, u64::saturating_add)
     }
 
-    /// All values that satisfy the constraint, and perhaps some more; `None` where they are too many or not known.
-    pub(super) fn values(&self) -> Option<Vec<Value>> {
+    /// Units for copying it, or what it and another allow together.
+    pub(super) fn copying(&self) -> u64 {
+        1 + self.size() / limits::ENTRIES_PER_WORK
+    }
+
+    /// All values that satisfy the constraint, and perhaps some more; `None` where they are too many or not known, or too
+    /// much work to write down.
+    pub(super) fn values(&self, work: &Work) -> Option<Vec<Value>> {
         let values = match self {
-            Self::Const(value) => vec![value.clone()],
-            Self::OneOf(values) => values.clone(),
+            Self::Const(value) if work.spend(of_value(value)) => vec![value.clone()],
+            Self::OneOf(values) if work.spend(of_values(values)) => values.clone(),
             Self::Text(TextRule { max: 0, .. }) => vec![Value::from("")],
-            Self::Obj(members) => objects(members)?,
-            Self::Either(parts) => parts.iter().map(Self::values).collect::<Option<Vec<_>>>()?.concat(),
-            Self::All(parts) => parts.iter().find_map(Self::values)?,
-            Self::Fmt(rule) => rule.texts()?.into_iter().map(Value::from).collect(),
+            Self::Obj(members) => objects(members, work)?,
+            Self::Either(parts) => parts.iter().map(|part| part.values(work)).collect::<Option<Vec<_>>>()?.concat(),
+            Self::All(parts) => parts.iter().find_map(|part| part.values(work))?,
+            Self::Fmt(rule) => rule.texts(work)?.into_iter().map(Value::from).collect(),
+            Self::Pattern(pattern) => {
+                let is_short = pattern.count() <= limits::ALTERNATIVES as u64 && work.spend(pattern.values_work());
+                is_short.then(|| pattern.values().into_iter().map(Value::from).collect())?
+            }
             _ => return None,
         };
         (values.len() <= limits::ALTERNATIVES).then_some(values)
@@ -67,15 +78,27 @@ impl Constraint {
         }
     }
 
+    /// A range that has all numbers for which the constraint may hold, if it holds for nothing else.
+    pub(super) fn hull(&self, work: &Work) -> Option<NumRange> {
+        let least = |min: Decimal| NumRange { min: Some(DecimalText::from(min)), max: None };
+        match self {
+            Self::Ref(Ref { reduce: Some(Reduce::Count), .. }) => Some(least(Decimal::ZERO)),
+            Self::Ref(Ref { reduce: Some(Reduce::Sum), .. })
+            | Self::Extract(Extract { kind: WordKind::Number, .. }) => Some(least(Decimal::least())),
+            Self::Compute(_) | Self::Rel(_) => self.range(work).or_else(|| Some(least(Decimal::least()))),
+            other => other.range(work),
+        }
+    }
+
     /// Characters of the longest value, if only texts satisfy the constraint and one is longest.
-    fn longest(&self) -> Option<u64> {
+    fn longest(&self, work: &Work) -> Option<u64> {
         match self {
             Self::Text(rule) => Some(rule.max),
             Self::Pattern(pattern) => pattern.max_bytes().map(|bytes| bytes as u64),
             Self::Domain(rule) => Some(rule.longest()),
             Self::TimeWindow(_) => Some(limits::TIMESTAMP_CHARS),
             Self::Extract(Extract { kind, .. }) => kind.longest(),
-            Self::Fmt(rule) => rule.longest(),
+            Self::Fmt(rule) => rule.longest(work),
             Self::Const(Value::String(text)) => Some(text.chars().count() as u64),
             _ => None,
         }
@@ -85,7 +108,7 @@ impl Constraint {
     fn has_no_link(&self) -> bool {
         match self {
             Self::Pattern(pattern) => !pattern.may_contain(&LINK_MARKS),
-            Self::Extract(Extract { kind: WordKind::Date | WordKind::Iban, .. }) => true,
+            Self::Extract(Extract { kind: WordKind::Date | WordKind::Iban | WordKind::Number, .. }) => true,
             // Its colons and its point stand between digits.
             Self::TimeWindow(_) => true,
             _ => false,
@@ -93,10 +116,10 @@ impl Constraint {
     }
 
     /// The same constraint on how a value is written, if that is known; see [`history::written_test`].
-    fn written(&self) -> Option<Self> {
+    fn written(&self, work: &Work) -> Option<Self> {
         match self {
             Self::Const(_) | Self::OneOf(_) => {
-                Some(Self::OneOf(self.values()?.iter().filter_map(written).map(Value::from).collect()))
+                Some(Self::OneOf(self.values(work)?.iter().filter_map(written).map(Value::from).collect()))
             }
             Self::Ref(_) | Self::SameAs(_) | Self::Compute(_) => None,
             other => Some(other.clone()),
@@ -113,12 +136,23 @@ pub(super) fn written(value: &Value) -> Option<String> {
     }
 }
 
+/// Units for copying some values.
+fn of_values(values: &[Value]) -> u64 {
+    values.iter().map(of_value).fold(0, u64::saturating_add)
+}
+
 /// The objects of members that have few values each.
-fn objects(members: &Arguments) -> Option<Vec<Value>> {
+fn objects(members: &Arguments, work: &Work) -> Option<Vec<Value>> {
     let mut objects = vec![Map::new()];
     for (name, constraint) in members {
-        let values = if name == "*" { None } else { constraint.required().values() }?;
-        let without = matches!(constraint, Constraint::Optional(_)).then(|| objects.clone());
+        let values = if name == "*" { None } else { constraint.required().values(work) }?;
+        let is_optional = matches!(constraint, Constraint::Optional(_));
+        let count = objects.len() * (values.len() + usize::from(is_optional));
+        let copied = of_entries(count * (members.len() + 1)) + objects.len() as u64 * of_values(&values);
+        if count > limits::ALTERNATIVES || !work.spend(copied) {
+            return None;
+        }
+        let without = is_optional.then(|| objects.clone());
         let with = |object: &Map<String, Value>| {
             let object = object.clone();
             values.clone().into_iter().map(move |value| {
@@ -127,19 +161,15 @@ fn objects(members: &Arguments) -> Option<Vec<Value>> {
                 object
             })
         };
-        objects =
-            objects.iter().flat_map(with).take(limits::ALTERNATIVES + 1).chain(without.into_iter().flatten()).collect();
-        if objects.len() > limits::ALTERNATIVES {
-            return None;
-        }
+        objects = objects.iter().flat_map(with).chain(without.into_iter().flatten()).collect();
     }
     Some(objects.into_iter().map(Value::Object).collect())
 }
 
 impl TextRule {
     /// Whether the rule allows all that a constraint on texts allows.
-    pub(super) fn allows(&self, child: &Constraint) -> Comparison {
-        let fits = child.longest().is_some_and(|longest| longest <= self.max);
+    pub(super) fn allows(&self, child: &Constraint, work: &Work) -> Comparison {
+        let fits = child.longest(work).is_some_and(|longest| longest <= self.max);
         match child {
             _ if fits && (self.urls || child.has_no_link()) => Comparison::Narrower,
             Constraint::Domain(_) | Constraint::TimeWindow(_) | Constraint::Prefix(_) => Comparison::Wider,
@@ -173,13 +203,18 @@ impl WordKind {
 
 impl Fmt {
     /// Whether the same template is filled with nothing that this one does not take.
-    pub(super) fn compare(&self, child: &Self, compare: impl Fn(&Constraint, &Constraint) -> Comparison) -> Comparison {
+    pub(super) fn compare(
+        &self,
+        child: &Self,
+        work: &Work,
+        compare: impl Fn(&Constraint, &Constraint) -> Comparison,
+    ) -> Comparison {
         if self.template != child.template {
             return Comparison::Undecidable;
         }
         let slot = |(name, wanted): (&String, &Constraint)| match self.slots.get(name) {
             Some(allowed) if allowed == wanted => Comparison::Narrower,
-            Some(allowed) => match (allowed.written(), wanted.written()) {
+            Some(allowed) => match (allowed.written(work), wanted.written(work)) {
                 (Some(allowed), Some(wanted)) => compare(&allowed, &wanted),
                 _ => Comparison::Undecidable,
             },
@@ -191,12 +226,16 @@ impl Fmt {
     }
 
     /// The texts, where each slot has few values.
-    fn texts(&self) -> Option<Vec<String>> {
+    fn texts(&self, work: &Work) -> Option<Vec<String>> {
         let mut texts = vec![String::new()];
         let mut rest = self.template.as_str();
         while let Some((literal, name, after)) = fmt::first_slot(rest) {
-            let values: Vec<_> = self.slots.get(name)?.written()?.values()?.iter().filter_map(written).collect();
-            if texts.len().saturating_mul(values.len()) > limits::ALTERNATIVES {
+            let values: Vec<_> =
+                self.slots.get(name)?.written(work)?.values(work)?.iter().filter_map(written).collect();
+            let count = texts.len().saturating_mul(values.len());
+            // In characters, none of them is longer than the template and a value of each slot.
+            let longest = self.template.len() + (self.slots.len() + 1) * limits::VALUE_CHARS;
+            if count > limits::ALTERNATIVES || !work.spend((count * longest) as u64 / limits::COMPARED_BYTES_PER_WORK) {
                 return None;
             }
             texts = texts
@@ -209,11 +248,11 @@ impl Fmt {
     }
 
     /// Characters of the longest text.
-    fn longest(&self) -> Option<u64> {
+    fn longest(&self, work: &Work) -> Option<u64> {
         let mut longest = 0;
         let mut rest = self.template.as_str();
         while let Some((literal, name, after)) = fmt::first_slot(rest) {
-            longest += literal.chars().count() as u64 + self.slots.get(name)?.longest_piece()?;
+            longest += literal.chars().count() as u64 + self.slots.get(name)?.longest_piece(work)?;
             rest = after;
         }
         Some(longest + rest.chars().count() as u64)
@@ -222,25 +261,18 @@ impl Fmt {
 
 impl Constraint {
     /// Characters of the longest piece of text that fills a slot.
-    fn longest_piece(&self) -> Option<u64> {
+    fn longest_piece(&self, work: &Work) -> Option<u64> {
         match self {
             Self::Const(_) | Self::OneOf(_) => {
-                let pieces = self.values()?;
+                let pieces = self.values(work)?;
                 Some(pieces.iter().filter_map(written).map(|piece| piece.chars().count() as u64).max().unwrap_or(0))
             }
             Self::Num(_) | Self::Rel(_) | Self::Compute(_) => Some(NUMBER_CHARS),
             Self::Either(parts) => {
-                parts.iter().map(Self::longest_piece).try_fold(0, |longest, part| Some(longest.max(part?)))
+                parts.iter().map(|part| part.longest_piece(work)).try_fold(0, |longest, part| Some(longest.max(part?)))
             }
-            Self::All(parts) => parts.iter().filter_map(Self::longest_piece).min(),
-            other => other.longest(),
+            Self::All(parts) => parts.iter().filter_map(|part| part.longest_piece(work)).min(),
+            other => other.longest(work),
         }
-    }
-}
-
-impl NumRange {
-    /// All numbers that are not negative: what can be counted.
-    pub(super) fn of_counts() -> Self {
-        Self { min: Some(DecimalText::from(Decimal::ZERO)), max: None }
     }
 }

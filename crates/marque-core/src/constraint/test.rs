@@ -83,57 +83,70 @@ impl Constraint {
 
     /// [`Self::may_hold`] for some work: where it runs out, the text may be one.
     pub(crate) fn may_hold_within(&self, text: &str, work: &Work) -> bool {
-        if !work.spend(self.test_cost(&Value::Null) + work::of_text(text)) {
-            return true;
-        }
+        let is_charged_for = || work.spend(self.text_cost(text));
         match self {
+            Self::Prefix(_) | Self::Domain(_) | Self::All(_) | Self::Either(_) if !is_charged_for() => true,
             Self::Prefix(prefix) => path::may_be_under(text, prefix),
             Self::Domain(rule) => host::host_of(text).is_none() || rule.holds(text),
             Self::All(parts) => parts.iter().all(|part| part.may_hold_within(text, work)),
             Self::Either(parts) => parts.iter().any(|part| part.may_hold_within(text, work)),
-            other => other.test(&Value::from(text), &World { facts: None, records: None, work }) != Truth::Fails,
+            other => other.test_text(text, &World { facts: None, records: None, work }) != Truth::Fails,
         }
     }
 
-    /// What testing a value costs, its parts not counted.
-    fn test_cost(&self, value: &Value) -> u64 {
-        let text = value.as_str().map_or(0, work::of_text);
-        1 + text
+    /// What testing a text costs, its parts not counted.
+    fn text_cost(&self, text: &str) -> u64 {
+        1 + work::of_text(text)
             + match self {
-                Self::Const(_) => work::of_comparing(1, value),
-                Self::OneOf(allowed) => work::of_comparing(allowed.len(), value),
-                Self::Pattern(pattern) => value.as_str().map_or(0, |value| pattern.work(value)),
-                Self::Amount(_) => value.get("value").and_then(Value::as_str).map_or(0, work::of_text),
-                Self::Domain(rule) => work::of_comparing(rule.any_of.len(), value),
+                Self::Const(_) => work::of_comparing(1, text.len()),
+                Self::OneOf(allowed) => work::of_comparing(allowed.len(), text.len()),
+                Self::Pattern(pattern) => pattern.work(text),
+                Self::Domain(rule) => work::of_comparing(rule.any_of.len(), text.len()),
                 Self::Prefix(prefix) => work::of_text(prefix),
-                Self::Text(rule) => value.as_str().map_or(0, |value| rule.link_cost(value)),
+                Self::Text(rule) => rule.link_cost(text),
                 _ => 0,
             }
     }
 
+    /// What testing a value that is no text costs, its parts not counted.
+    fn value_cost(&self, value: &Value) -> u64 {
+        let bytes = if value.is_array() || value.is_object() { limits::VALUE_CHARS } else { 0 };
+        1 + match self {
+            Self::Const(_) => work::of_comparing(1, bytes),
+            Self::OneOf(allowed) => work::of_comparing(allowed.len(), bytes),
+            Self::Domain(rule) => work::of_comparing(rule.any_of.len(), bytes),
+            Self::Amount(_) => value.get("value").and_then(Value::as_str).map_or(0, work::of_text),
+            Self::Prefix(prefix) => work::of_text(prefix),
+            _ => 0,
+        }
+    }
+
     /// Whether a value satisfies the constraint in a world.
     pub fn test(&self, value: &Value, world: &World<'_>) -> Truth {
-        if !world.work.spend(self.test_cost(value)) {
+        if let Value::String(text) = value {
+            return self.test_text(text, world);
+        }
+        if !world.work.spend(self.value_cost(value)) {
             return Truth::Unknown;
         }
         match self {
             Self::Const(allowed) => (value == allowed).into(),
             Self::OneOf(allowed) => allowed.contains(value).into(),
-            Self::Text(rule) => rule.holds(value).into(),
-            Self::Pattern(pattern) => value.as_str().is_some_and(|text| pattern.holds(text)).into(),
             Self::Num(range) => Decimal::of_value(value).is_some_and(|number| range.holds(number)).into(),
             Self::Amount(range) => range.holds(value).into(),
-            Self::TimeWindow(window) => value.as_str().is_some_and(|text| window.holds_text(text)).into(),
-            Self::Domain(rule) => value.as_str().is_some_and(|text| rule.holds(text)).into(),
-            Self::Prefix(prefix) => value.as_str().is_some_and(|text| path::is_under(text, prefix)).into(),
             Self::Items(rule) => rule.test(value, world),
             Self::Each(of) => each(of, value, world),
             Self::Obj(members) => value.as_object().map_or(Truth::Fails, |given| object(members, given, world)),
             Self::All(parts) => Truth::all(parts.iter().map(|part| part.test(value, world))),
             Self::Either(parts) => Truth::any(parts.iter().map(|part| part.test(value, world))),
             Self::Optional(inner) => inner.test(value, world),
-            Self::Fmt(rule) => value.as_str().map_or(Truth::Fails, |text| rule.test(text, world)),
-            Self::Attr(rule) => rule.test(value, world),
+            Self::Text(_)
+            | Self::Pattern(_)
+            | Self::TimeWindow(_)
+            | Self::Domain(_)
+            | Self::Prefix(_)
+            | Self::Fmt(_)
+            | Self::Attr(_) => Truth::Fails,
             Self::Ref(_)
             | Self::RefSet(_)
             | Self::SameAs(_)
@@ -141,6 +154,37 @@ impl Constraint {
             | Self::Quote(_)
             | Self::Compute(_)
             | Self::Rel(_) => history::test(self, value, world),
+            Self::Any(True) => Truth::Holds,
+        }
+    }
+
+    /// [`Self::test`] for a text, without making a value of it.
+    pub fn test_text(&self, text: &str, world: &World<'_>) -> Truth {
+        if !world.work.spend(self.text_cost(text)) {
+            return Truth::Unknown;
+        }
+        match self {
+            Self::Const(allowed) => (allowed == text).into(),
+            Self::OneOf(allowed) => allowed.iter().any(|allowed| allowed == text).into(),
+            Self::Text(rule) => rule.holds(text).into(),
+            Self::Pattern(pattern) => pattern.holds(text).into(),
+            Self::Num(range) => Decimal::of_text(text).is_some_and(|number| range.holds(number)).into(),
+            Self::TimeWindow(window) => window.holds_text(text).into(),
+            Self::Domain(rule) => rule.holds(text).into(),
+            Self::Prefix(prefix) => path::is_under(text, prefix).into(),
+            Self::All(parts) => Truth::all(parts.iter().map(|part| part.test_text(text, world))),
+            Self::Either(parts) => Truth::any(parts.iter().map(|part| part.test_text(text, world))),
+            Self::Optional(inner) => inner.test_text(text, world),
+            Self::Fmt(rule) => rule.test(text, world),
+            Self::Attr(rule) => rule.test(text, world),
+            Self::Amount(_) | Self::Items(_) | Self::Each(_) | Self::Obj(_) => Truth::Fails,
+            Self::Ref(_)
+            | Self::RefSet(_)
+            | Self::SameAs(_)
+            | Self::Extract(_)
+            | Self::Quote(_)
+            | Self::Compute(_)
+            | Self::Rel(_) => history::test_text(self, text, world),
             Self::Any(True) => Truth::Holds,
         }
     }
@@ -153,12 +197,10 @@ impl TextRule {
         if is_looked_at { work::of_links(value) } else { 0 }
     }
 
-    fn holds(&self, value: &Value) -> bool {
-        value.as_str().is_some_and(|value| {
-            value.chars().count() as u64 <= self.max
-                && text::check_free(value).is_ok()
-                && (self.urls || !text::has_link(value))
-        })
+    fn holds(&self, value: &str) -> bool {
+        value.chars().count() as u64 <= self.max
+            && text::check_free(value).is_ok()
+            && (self.urls || !text::has_link(value))
     }
 }
 
@@ -218,8 +260,7 @@ fn each(of: &Constraint, value: &Value, world: &World<'_>) -> Truth {
 
 impl Attr {
     /// The resource server looked the record up, or it did not; a record that it says is not there is `null`.
-    fn test(&self, value: &Value, world: &World<'_>) -> Truth {
-        let Some(id) = value.as_str() else { return Truth::Fails };
+    fn test(&self, id: &str, world: &World<'_>) -> Truth {
         let record = world.records.and_then(|records| records.get(&self.collection)?.get(id));
         record.map_or(Truth::Unknown, |record| row_test(&self.attributes, record, world))
     }

@@ -61,15 +61,9 @@ pub(crate) fn of_entries(entries: usize) -> u64 {
     entries as u64 / limits::ENTRIES_PER_WORK
 }
 
-/// Units for comparing a value with some values of a constraint, each of which is short.
-pub(super) fn of_comparing(with: usize, value: &Value) -> u64 {
-    let most = limits::VALUE_CHARS as u64;
-    let bytes = match value {
-        Value::String(text) => most.min(text.len() as u64),
-        Value::Array(_) | Value::Object(_) => most,
-        _ => 0,
-    };
-    with as u64 * (VALUE_BYTES + bytes) / limits::COMPARED_BYTES_PER_WORK
+/// Units for comparing a value of so many bytes with some values of a constraint, each of which is short.
+pub(super) fn of_comparing(with: usize, bytes: usize) -> u64 {
+    with as u64 * (VALUE_BYTES + limits::VALUE_CHARS.min(bytes) as u64) / limits::COMPARED_BYTES_PER_WORK
 }
 
 /// Units for comparing, or copying, a value as a whole.

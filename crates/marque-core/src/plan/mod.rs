@@ -71,10 +71,10 @@ pub enum ResourceId {
 
 impl ResourceId {
     /// Whether a concrete id is allowed in a world. Ids are texts: a constraint on another type never holds.
-    pub fn test(&self, id: &Value, world: &World<'_>) -> Truth {
+    pub fn test(&self, id: &str, world: &World<'_>) -> Truth {
         match self {
-            Self::Exact(exact) => (id.as_str() == Some(exact)).into(),
-            Self::Bound(constraint) => constraint.test(id, world),
+            Self::Exact(exact) => (exact == id).into(),
+            Self::Bound(constraint) => constraint.test_text(id, world),
         }
     }
 

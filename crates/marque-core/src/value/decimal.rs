@@ -26,13 +26,23 @@ impl Decimal {
     /// Nothing.
     pub const ZERO: Self = Self(rust_decimal::Decimal::ZERO);
 
+    /// The least number.
+    pub fn least() -> Self {
+        Self(rust_decimal::Decimal::from_i128_with_scale(1 - UNIT, 0))
+    }
+
+    /// The greatest number.
+    pub fn greatest() -> Self {
+        Self(rust_decimal::Decimal::from_i128_with_scale(UNIT - 1, 0))
+    }
+
     /// Reads plain notation, `-?(0|[1-9][0-9]*)(\.[0-9]+)?`: no exponent, no plus, no leading zero, no negative
     /// zero. Zeros may end the fraction.
     ///
     /// # Errors
     /// Says what form is expected.
     pub fn parse(text: &str) -> Result<Self, String> {
-        Self::of_plain(text).ok_or_else(|| {
+        Self::of_text(text).ok_or_else(|| {
             format!("is not a decimal number in plain notation of at most {} digits, like 9.50", limits::DECIMAL_DIGITS)
         })
     }
@@ -41,7 +51,7 @@ impl Decimal {
     /// significant digits, or a string in plain notation. Nothing is allocated.
     pub fn of_value(value: &Value) -> Option<Self> {
         match value {
-            Value::String(text) => Self::of_plain(text),
+            Value::String(text) => Self::of_text(text),
             Value::Number(number) => Self::of_number(number),
             _ => None,
         }
@@ -66,26 +76,24 @@ impl Decimal {
 
     /// How the exact sum of this number and another stands to a third, however many digits the sum has.
     pub fn sum_cmp(self, other: Self, third: Self) -> Ordering {
-        self.exact_sum(other).cmp(&third.exact())
+        Sum::of([self, other]).cmp(&Sum::of([third]))
     }
 
     /// Whether the sum of this number and another is beyond every number, and on which side.
     pub fn sum_beyond(self, other: Self) -> Option<Ordering> {
-        let sum = self.exact_sum(other);
-        let is_greater = sum > (UNIT - 1, 0);
-        if is_greater { Some(Ordering::Greater) } else { (sum < (1 - UNIT, 0)).then_some(Ordering::Less) }
+        let sum = Sum::of([self, other]);
+        let is_greater = sum > Sum { whole: UNIT - 1, part: 0 };
+        if is_greater {
+            Some(Ordering::Greater)
+        } else {
+            (sum < Sum { whole: 1 - UNIT, part: 0 }).then_some(Ordering::Less)
+        }
     }
 
-    fn exact_sum(self, other: Self) -> (i128, i128) {
-        let ((whole, part), (other_whole, other_part)) = (self.exact(), other.exact());
-        (whole + other_whole + (part + other_part) / UNIT, (part + other_part) % UNIT)
-    }
-
-    /// The greatest whole number that is not greater, and what is missing in units of 10^-28: each less than 10^28 or
-    /// that with a sign, so that sums of two fit in 128 bits. Their order is that of the numbers.
-    fn exact(self) -> (i128, i128) {
+    /// Each part is less than 10^28, or that with a sign.
+    fn exact(self) -> Sum {
         let (mantissa, unit) = (self.0.mantissa(), 10_i128.pow(self.0.scale().min(28)));
-        (mantissa.div_euclid(unit), mantissa.rem_euclid(unit) * (UNIT / unit))
+        Sum { whole: mantissa.div_euclid(unit), part: mantissa.rem_euclid(unit) * (UNIT / unit) }
     }
 
     /// The product, if it fits.
@@ -148,7 +156,8 @@ impl Decimal {
         rust_decimal::Decimal::try_from_i128_with_scale(mantissa, u32::try_from(scale).ok()?).ok().map(Self)
     }
 
-    fn of_plain(text: &str) -> Option<Self> {
+    /// [`Self::parse`] without saying what form is expected. Nothing is allocated.
+    pub fn of_text(text: &str) -> Option<Self> {
         let digits = text.strip_prefix('-').unwrap_or(text);
         let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
         let has_bare_point = fraction.is_empty() && digits.contains('.');
@@ -187,6 +196,44 @@ impl Decimal {
             return None;
         }
         Self::of_parts(if text.starts_with('-') { -mantissa } else { mantissa }, scale)
+    }
+}
+
+/// An exact sum of numbers, however many digits it has: what it comes to does not depend on their order, so that a sum
+/// of fewer numbers that are not negative is never the greater one. Beyond 10^10 numbers it stays where it is.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct Sum {
+    /// The greatest whole number that is not greater.
+    whole: i128,
+    /// What is missing, in units of 10^-28: 0 to 10^28 - 1.
+    part: i128,
+}
+
+impl Sum {
+    /// The sum of some numbers.
+    pub fn of(numbers: impl IntoIterator<Item = Decimal>) -> Self {
+        numbers.into_iter().fold(Self::default(), Self::plus)
+    }
+
+    /// The sum of one number more.
+    #[must_use]
+    pub fn plus(self, number: Decimal) -> Self {
+        let number = number.exact();
+        let part = self.part + number.part;
+        Self { whole: self.whole.saturating_add(number.whole).saturating_add(part / UNIT), part: part % UNIT }
+    }
+
+    /// Whether it is greater than a number.
+    pub fn exceeds(self, number: Decimal) -> bool {
+        self > number.exact()
+    }
+
+    /// The sum as a number, if it fits.
+    pub fn number(self) -> Option<Decimal> {
+        // Both with the sum's sign, so that neither has digits that the sum has not.
+        let is_between = self.whole < 0 && self.part > 0;
+        let (whole, part) = if is_between { (self.whole + 1, self.part - UNIT) } else { (self.whole, self.part) };
+        Decimal::of_parts(whole, 0)?.checked_add(Decimal::of_parts(part, 28)?)
     }
 }
 

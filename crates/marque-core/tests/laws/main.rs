@@ -3,6 +3,7 @@
 //! `cargo test --test laws` runs a quick part with fixed seeds; `make laws` runs the whole, over a
 //! million pairs of envelopes, and prints the figures.
 
+mod budgets;
 mod generate;
 mod ledger;
 mod oracle;

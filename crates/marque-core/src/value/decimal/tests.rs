@@ -235,3 +235,42 @@ proptest! {
         prop_assert_eq!(a.sum_cmp(b, c), a.checked_add(b).unwrap().cmp(&c));
     }
 }
+
+#[test]
+fn a_sum_of_many_has_its_digits_at_the_end_alone() {
+    let nines = "9999999999999999999999999999";
+    let sum = |numbers: &[&str]| Sum::of(numbers.iter().map(|number| decimal(number)));
+    for (numbers, expected) in [
+        (vec![], Some("0")),
+        (vec!["0.9", nines, "-0.9"], Some(nines)),
+        (vec!["0.1", "9999999999999999999999999998", "0.9"], Some(nines)),
+        (vec!["-0.5", "-0.25"], Some("-0.75")),
+        (vec!["-7", "0.5"], Some("-6.5")),
+        (vec![nines, "-9999999999999999999999999999"], Some("0")),
+        (vec![nines, "1"], None),
+        (vec!["-9999999999999999999999999999", "-1"], None),
+        (vec![nines, "0.1"], None),
+    ] {
+        assert_eq!(sum(&numbers).number(), expected.map(decimal), "{numbers:?}");
+    }
+    assert!(sum(&[nines, "0.0000000000000000000000000001"]).exceeds(decimal(nines)));
+    assert!(!sum(&[nines, "0.1", "-0.1"]).exceeds(decimal(nines)));
+}
+
+proptest! {
+    #[test]
+    fn a_sum_is_the_same_in_every_order(numbers in prop::collection::vec(decimals(), 0..9), by in 0_usize..9) {
+        let mut turned = numbers.clone();
+        turned.rotate_left(by.min(numbers.len()));
+        let sum = Sum::of(numbers.clone());
+        prop_assert_eq!(Sum::of(turned), sum);
+        let whole = numbers.iter().fold(BigInt::from(0), |sum, number| sum + in_units(*number));
+        prop_assert_eq!(sum.number().map(in_units), sum.number().map(|_| whole.clone()));
+        prop_assert_eq!(sum.exceeds(Decimal::ZERO), whole > BigInt::from(0));
+    }
+}
+
+/// A number in units of 10^-28.
+fn in_units(number: Decimal) -> BigInt {
+    BigInt::from(number.0.mantissa()) * BigInt::from(10).pow(28 - number.0.scale())
+}
