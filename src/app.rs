@@ -2,6 +2,8 @@
 
 use crate::clock::Clock;
 use crate::config::{Config, RealmConfig};
+use crate::flows::reserve_together::Reservations;
+use crate::flows::uncounted_permits::UncountedPermits;
 use crate::flows::verified_tokens::VerifiedTokens;
 use crate::keycloak::{Directory, Keycloak, RealmKeys};
 use crate::keys::{Keyring, RecordSeal, SealingKey};
@@ -31,6 +33,10 @@ pub struct App {
     pub clock: Clock,
     /// What the ledger's records are sealed with.
     pub records: RecordSeal,
+    /// Where calls that nothing counts share transactions.
+    pub uncounted_permits: UncountedPermits,
+    /// Where counted calls share transactions.
+    pub reservations: Reservations,
 }
 
 /// One Marque issuer for one Keycloak realm. Nothing crosses from one realm to another.
@@ -51,8 +57,6 @@ pub struct Realm {
     pub txn_tokens: VerifiedTokens<TxnClaims>,
     /// The realm's access tokens that were verified.
     pub access_tokens: VerifiedTokens<Map<String, Value>>,
-    /// Calls of the last minute.
-    pub recent_calls: flows::recent_calls::RecentCalls,
     /// Where calls wait that count uses of the same plan.
     pub queues: flows::ledger::Queues,
     /// Messages of the revocation feed, signed, as they arise.
@@ -88,13 +92,15 @@ impl App {
                     verified: flows::live_intents::Verified::default(),
                     txn_tokens: VerifiedTokens::of(names::TYP_TXN),
                     access_tokens: VerifiedTokens::of(names::TYP_JWT),
-                    recent_calls: flows::recent_calls::RecentCalls::default(),
                     queues: flows::ledger::Queues::default(),
                     feed: broadcast::channel(FEED_BACKLOG).0,
                 }),
             );
         }
-        Ok(Arc::new(Self { realms, pool, clock, records: sealing.records() }))
+        let records = sealing.records();
+        let uncounted_permits = flows::uncounted_permits::start(pool.clone(), clock.clone());
+        let reservations = flows::reserve_together::start(pool.clone(), clock.clone(), records.clone());
+        Ok(Arc::new(Self { realms, pool, clock, records, uncounted_permits, reservations }))
     }
 }
 

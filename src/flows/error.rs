@@ -127,6 +127,12 @@ pub enum FlowError {
     Internal(String),
 }
 
+impl From<crate::batch::BatchError> for FlowError {
+    fn from(error: crate::batch::BatchError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
 impl FlowError {
     /// Something is broken here.
     pub fn internal(error: impl fmt::Display) -> Self {

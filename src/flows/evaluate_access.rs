@@ -12,10 +12,11 @@
 
 use super::authenticate_resource_server::ResourceServer;
 use super::envelopes::carried;
-use super::recent_calls::{Recent, Taken};
 use super::reserve_permit::reserve_permit;
+use super::uncounted_permits::Standing;
 use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id};
-use crate::store;
+use crate::store::reservations::{CallKey, UncountedCall, UsedProof};
+use crate::{random, store};
 use marque_core::call::Call;
 use marque_core::canonical::Digest;
 use marque_core::claims::{Carried, TxnClaims, token_hash};
@@ -28,6 +29,7 @@ use marque_core::reason::Reason;
 use serde_json::json;
 use std::borrow::Cow;
 use std::sync::Arc;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// A call that a resource server asks about.
@@ -123,7 +125,7 @@ pub(super) struct Asked<'a> {
     /// The resource server's client id.
     pub(super) client_id: &'a str,
     pub(super) evaluation: &'a Evaluation,
-    pub(super) claims: &'a TxnClaims,
+    pub(super) claims: &'a Arc<TxnClaims>,
     pub(super) proof: &'a Proof,
     pub(super) intent_id: Uuid,
     pub(super) call_digest: Digest,
@@ -135,7 +137,7 @@ impl<'a> Asked<'a> {
     fn new(
         resource_server: &'a ResourceServer,
         evaluation: &'a Evaluation,
-        claims: &'a TxnClaims,
+        claims: &'a Arc<TxnClaims>,
         proof: &'a Proof,
         intent_id: Uuid,
     ) -> Self {
@@ -160,21 +162,49 @@ impl<'a> Asked<'a> {
 
     /// Whether the proof covers this very call, if a step's effect asks for it.
     pub(super) fn is_proven(&self, step: &EnvelopeStep) -> bool {
-        step.class == Class::Read || self.proof.call_digest == Some(self.call_digest)
+        is_proven(step, self.proof.call_digest, self.call_digest)
     }
 
-    /// Remembers the call by its id and its proof.
-    pub(super) fn take(&self, cx: Context<'_>) -> Result<Taken, FlowError> {
-        let recent = Recent {
+    /// The call by the resource server's id of it.
+    pub(super) fn key(&self, cx: Context<'_>) -> CallKey {
+        CallKey {
+            realm: cx.realm_name().to_owned(),
             intent_id: self.intent_id,
-            client_id: self.client_id,
-            call_id: &self.evaluation.call_id,
-            proof: (&self.proof.jkt, &self.proof.jti),
-            presented: &self.presented,
-            over_at: self.proof.over_at(),
-        };
-        cx.realm.recent_calls.take(&recent, cx.now_secs())
+            client_id: self.client_id.to_owned(),
+            call_id: self.evaluation.call_id.clone(),
+        }
     }
+
+    /// The proof, which the call uses up.
+    pub(super) fn used_proof(&self, cx: Context<'_>) -> Result<UsedProof, FlowError> {
+        let Proof { jkt, jti, .. } = self.proof;
+        let expires_at = OffsetDateTime::from_unix_timestamp(self.proof.over_at()).map_err(FlowError::internal)?;
+        Ok(UsedProof { issuer: cx.single_use_issuer("evaluation", jkt), jti: jti.clone(), expires_at })
+    }
+
+    /// The call as one that nothing counts.
+    pub(super) fn uncounted(&self, cx: Context<'_>) -> Result<UncountedCall, FlowError> {
+        let (key, proof, presented) = (self.key(cx), self.used_proof(cx)?, self.presented.as_bytes().to_vec());
+        Ok(UncountedCall { key, proof, permit_id: random::id(), presented })
+    }
+
+    /// A permit of a step whose uses are not counted. It lasts as long as the proof.
+    pub(super) fn uncounted_permit(&self, permit_id: Uuid, step: &EnvelopeStep) -> Permit {
+        Permit {
+            permit_id,
+            intent_id: self.intent_id,
+            step: step.id.clone(),
+            call_digest: self.call_digest,
+            expires_at: self.proof.over_at(),
+            state: "uncounted",
+            seq: None,
+        }
+    }
+}
+
+/// Whether a proof that names `proven` covers a call, if a step's effect asks for it.
+pub(super) fn is_proven(step: &EnvelopeStep, proven: Option<Digest>, call_digest: Digest) -> bool {
+    step.class == Class::Read || proven == Some(call_digest)
 }
 
 async fn decide_about(cx: Context<'_>, asked: &Asked<'_>) -> Result<Evaluated, FlowError> {
@@ -187,6 +217,31 @@ async fn decide_about(cx: Context<'_>, asked: &Asked<'_>) -> Result<Evaluated, F
     if is_blocked || matches!(offline, Offline::AskLedger(_)) {
         return reserve_permit(cx, asked, &envelope).await;
     }
+    if let Offline::Permit(step) = offline
+        && asked.is_proven(step)
+    {
+        return match cx.app.uncounted_permits.ask(asked.uncounted(cx)?).await? {
+            Standing::Permit(permit_id) => Ok(Evaluated::Permit(asked.uncounted_permit(permit_id, step))),
+            Standing::ProofReplayed => Ok(asked.refused(Reason::ProofReplayed)),
+            // A repeat of a counted call, or another call under its id.
+            Standing::Counted => reserve_permit(cx, asked, &envelope).await,
+            Standing::NotActive => {
+                let mut conn = cx.app.pool.acquire().await?;
+                let reason = cx.why_not_active(&mut conn, asked.intent_id).await?;
+                Ok(asked.refused(reason.unwrap_or(Reason::IntentRevoked)))
+            }
+        };
+    }
+    refuse(cx, asked, &envelope, offline).await
+}
+
+/// The refusal of a call that the plan alone refuses. What is wrong with its intent or its id comes first.
+async fn refuse(
+    cx: Context<'_>,
+    asked: &Asked<'_>,
+    envelope: &Envelope,
+    offline: Offline<'_>,
+) -> Result<Evaluated, FlowError> {
     let mut conn = cx.app.pool.acquire().await?;
     let now = cx.app.clock.now();
     let call_id = (asked.client_id, asked.evaluation.call_id.as_str());
@@ -197,11 +252,10 @@ async fn decide_about(cx: Context<'_>, asked: &Asked<'_>) -> Result<Evaluated, F
     }
     drop(conn);
     match offline {
-        // A repeat, or another call under its id.
-        _ if standing.has_permit => reserve_permit(cx, asked, &envelope).await,
-        Offline::Permit(step) => uncounted(cx, asked, step),
+        _ if standing.has_permit => reserve_permit(cx, asked, envelope).await,
+        Offline::Permit(_) => Ok(asked.refused(Reason::CallDigestMismatch)),
         Offline::Refused(refusal) => Ok(Evaluated::Refused(Box::new(refusal), Some(asked.intent_id.to_string()))),
-        Offline::AskLedger(_) => reserve_permit(cx, asked, &envelope).await,
+        Offline::AskLedger(_) => reserve_permit(cx, asked, envelope).await,
     }
 }
 
@@ -210,26 +264,6 @@ async fn envelope_of<'c>(cx: Context<'_>, claims: &'c TxnClaims) -> Result<Optio
         Carried::Inline(envelope) => Ok(Some(Cow::Borrowed(envelope))),
         by_digest @ Carried::ByDigest(_) => carried(cx, &mut *cx.app.pool.acquire().await?, by_digest).await,
     }
-}
-
-/// A permit of a step whose uses are not counted: nothing is kept of it but that its proof and its call id were used.
-pub(super) fn uncounted(cx: Context<'_>, asked: &Asked<'_>, step: &EnvelopeStep) -> Result<Evaluated, FlowError> {
-    if !asked.is_proven(step) {
-        return Ok(asked.refused(Reason::CallDigestMismatch));
-    }
-    Ok(match asked.take(cx)? {
-        Taken::OtherCall => asked.refused(Reason::CallMalformed),
-        Taken::ProofReplayed => asked.refused(Reason::ProofReplayed),
-        Taken::Permit(permit_id) => Evaluated::Permit(Permit {
-            permit_id,
-            intent_id: asked.intent_id,
-            step: step.id.clone(),
-            call_digest: asked.call_digest,
-            expires_at: asked.proof.over_at(),
-            state: "uncounted",
-            seq: None,
-        }),
-    })
 }
 
 fn refused(reason: Reason, intent: Option<String>) -> Evaluated {

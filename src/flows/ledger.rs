@@ -5,7 +5,7 @@
 //! every counted step of their intent.
 
 use super::{Context, FlowError, OAuthError, Refusal};
-use crate::keys::{IntentSeal, Record};
+use crate::keys::{IntentSeal, Record, RecordSeal};
 use crate::store;
 use crate::store::permits::{PastPermit, Wanted};
 use marque_core::call::Call;
@@ -69,7 +69,7 @@ impl KeptReceipt {
 
 /// What was counted of an intent.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Counts {
+pub(super) struct Counts {
     /// Permits that were given, which is the number of the last one.
     permits: i64,
     /// By step id.
@@ -88,7 +88,7 @@ struct Count {
 pub(super) struct IntentLedger {
     intent_id: Uuid,
     seal: IntentSeal,
-    counts: Counts,
+    pub(super) counts: Counts,
 }
 
 /// What is asked of a ledger.
@@ -101,13 +101,41 @@ pub(super) struct Sought<'s> {
     pub(super) txn: Option<Uuid>,
 }
 
+impl Counts {
+    /// Counts one more use of a step. Returns the number of its permit.
+    pub(super) fn reserve(&mut self, step_id: &str) -> i64 {
+        self.steps.entry(step_id.to_owned()).or_default().uses += 1;
+        self.permits += 1;
+        self.permits
+    }
+
+    /// What a decision may know of them.
+    pub(super) fn known(&self) -> BTreeMap<String, Past> {
+        let past = |(step, count): (&String, &Count)| (step.clone(), Past::counted(count.uses, count.committed));
+        self.steps.iter().map(past).collect()
+    }
+}
+
+/// The ledger of an intent from its sealed counts; from none if it was never used.
+///
+/// # Errors
+/// Refused with `ledger_unavailable` if they do not open.
+pub(super) fn opened(
+    records: &RecordSeal,
+    realm: &str,
+    intent_id: Uuid,
+    sealed: Option<&[u8]>,
+) -> Result<IntentLedger, FlowError> {
+    let seal = records.of_intent(realm, intent_id)?;
+    let Some(sealed) = sealed else { return Ok(IntentLedger { intent_id, seal, counts: Counts::default() }) };
+    let counts = seal.open(Record::Counts, sealed).and_then(|opened| serde_json::from_slice(&opened).ok());
+    let counts = counts.ok_or_else(|| unreadable(intent_id, "the counts do not open"))?;
+    Ok(IntentLedger { intent_id, seal, counts })
+}
+
 impl Context<'_> {
     fn opened(&self, intent_id: Uuid, sealed: Option<&[u8]>) -> Result<IntentLedger, FlowError> {
-        let seal = self.app.records.of_intent(self.realm_name(), intent_id)?;
-        let Some(sealed) = sealed else { return Ok(IntentLedger { intent_id, seal, counts: Counts::default() }) };
-        let counts = seal.open(Record::Counts, sealed).and_then(|opened| serde_json::from_slice(&opened).ok());
-        let counts = counts.ok_or_else(|| unreadable(intent_id, "the counts do not open"))?;
-        Ok(IntentLedger { intent_id, seal, counts })
+        opened(&self.app.records, self.realm_name(), intent_id, sealed)
     }
 
     /// The ledger of an intent as it stands. The next moment it may be otherwise.
@@ -142,8 +170,7 @@ impl Context<'_> {
         sought: &Sought<'_>,
     ) -> Result<Facts, FlowError> {
         let mut facts = Facts { blocked: self.realm.config.blocked.clone(), ..Facts::default() };
-        let counted = |(step, count): (&String, &Count)| (step.clone(), Past::counted(count.uses, count.committed));
-        facts.steps = ledger.counts.steps.iter().map(counted).collect();
+        facts.steps = ledger.counts.known();
         if sought.envelope.bounds.turns.is_some() {
             facts.turns = store::tokens::turns(conn, ledger.intent_id, sought.txn).await?;
         }
@@ -157,6 +184,11 @@ impl Context<'_> {
                 Some(None) => {}
                 None => tracing::error!(permit = %row.permit_id, "a call of the ledger does not open"),
             }
+        }
+        // A row that is hidden or does not open would leave room in a budget that is used up.
+        let is_whole = |step: &&str| facts.past(step).is_none_or(|past| past.calls.len() as u64 == past.uses);
+        if !sought.recall.arguments.iter().all(|step| is_whole(&step)) {
+            return Err(unreadable(ledger.intent_id, "calls are missing that were counted"));
         }
         Ok(facts)
     }
@@ -193,13 +225,6 @@ impl IntentLedger {
     /// Uses of a step so far.
     pub(super) fn uses(&self, step_id: &str) -> u64 {
         self.counts.steps.get(step_id).map_or(0, |count| count.uses)
-    }
-
-    /// Counts one more use of a step. Returns the number of its permit.
-    pub(super) fn reserve(&mut self, step_id: &str) -> i64 {
-        self.counts.steps.entry(step_id.to_owned()).or_default().uses += 1;
-        self.counts.permits += 1;
-        self.counts.permits
     }
 
     /// Counts the end of a permit that was open: a released use is free again.

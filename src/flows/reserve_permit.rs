@@ -6,12 +6,15 @@
 //! 4. Decide, with the uses so far and what the person approved of exactly this call.
 //! 5. Count the use, use up the proof and the approval, and keep the permit.
 
-use super::evaluate_access::{Asked, Evaluated, Permit, StepUpNeeded, uncounted};
+use super::evaluate_access::{Asked, Evaluated, Permit, StepUpNeeded};
 use super::ledger::{IntentLedger, Sought};
+use super::reserve_together::{self, CountedCall};
+use super::uncounted_permits::{self, Standing};
 use super::use_step_up::{Presenter, StepUps, step_ups};
 use super::{Context, FlowError, parse_intent_id};
-use crate::store::permits::{NewPermit, SingleUse};
+use crate::store::permits::NewPermit;
 use crate::{random, store};
+use marque_core::claims::Carried;
 use marque_core::decide::{self, Decision};
 use marque_core::envelope::{Envelope, EnvelopeStep};
 use marque_core::plan::Uses;
@@ -21,7 +24,7 @@ use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 
 /// How long a resource server has to report what became of a permitted call.
-const RESERVATION: Duration = Duration::seconds(60);
+pub(super) const RESERVATION: Duration = Duration::seconds(60);
 
 /// Decides with the ledger. What it finds wrong with its own rows, or too much to read, is a refusal of the call.
 pub(super) async fn reserve_permit(
@@ -29,12 +32,35 @@ pub(super) async fn reserve_permit(
     asked: &Asked<'_>,
     envelope: &Envelope,
 ) -> Result<Evaluated, FlowError> {
+    if let Some(permit) = together(cx, asked, envelope).await? {
+        return Ok(Evaluated::Permit(permit));
+    }
     match charge(cx, asked, envelope).await {
         Err(FlowError::Refused(refusal)) if refusal.reason.is_some() => {
             Ok(asked.refused(refusal.reason.unwrap_or(Reason::LedgerUnavailable)))
         }
         charged => charged,
     }
+}
+
+/// A permit from a transaction that calls share, if the call may share one and is permitted by it.
+async fn together(cx: Context<'_>, asked: &Asked<'_>, envelope: &Envelope) -> Result<Option<Permit>, FlowError> {
+    let call = &asked.evaluation.call;
+    let is_inline = matches!(asked.claims.tctx.carried, Carried::Inline(_));
+    if !is_inline || !reserve_together::may_share(envelope, call) {
+        return Ok(None);
+    }
+    let counted = CountedCall {
+        key: asked.key(cx),
+        claims: asked.claims.clone(),
+        call: call.clone(),
+        call_digest: asked.call_digest,
+        presented: asked.presented,
+        proof: asked.used_proof(cx)?,
+        proven: asked.proof.call_digest,
+        blocked: cx.realm.config.blocked.clone(),
+    };
+    Ok(cx.app.reservations.ask(counted).await?)
 }
 
 async fn charge(cx: Context<'_>, asked: &Asked<'_>, envelope: &Envelope) -> Result<Evaluated, FlowError> {
@@ -68,17 +94,17 @@ async fn charge(cx: Context<'_>, asked: &Asked<'_>, envelope: &Envelope) -> Resu
             return Ok(Evaluated::Refused(Box::new(refusal), Some(asked.intent_id.to_string())));
         }
     };
-    // Remembers the call, too: a proof of an uncounted call is good for no other.
-    let mut permit = match uncounted(cx, asked, step)? {
-        Evaluated::Permit(permit) => permit,
-        refused => return Ok(refused),
-    };
-    if step.uses != Uses::Any {
-        permit = match reserve(cx, &mut tx, asked, &mut ledger, step).await? {
-            Ok(permit) => permit,
-            Err(reason) => return Ok(asked.refused(reason)),
-        };
+    if !asked.is_proven(step) {
+        return Ok(asked.refused(Reason::CallDigestMismatch));
     }
+    let permit = match step.uses {
+        Uses::Any => uncounted(cx, &mut tx, asked, step).await?,
+        Uses::Count(_) => reserve(cx, &mut tx, asked, &mut ledger, step).await?,
+    };
+    let permit = match permit {
+        Ok(permit) => permit,
+        Err(reason) => return Ok(asked.refused(reason)),
+    };
     if !approved.use_up(&mut tx, step, permit.permit_id, now).await? {
         return Ok(asked.refused(Reason::StepUpRequired));
     }
@@ -122,6 +148,23 @@ async fn repeated(
     })))
 }
 
+/// A permit that nothing counts, of a step that the ledger was asked about for another reason, or says why not.
+async fn uncounted(
+    cx: Context<'_>,
+    tx: &mut PgConnection,
+    asked: &Asked<'_>,
+    step: &EnvelopeStep,
+) -> Result<Result<Permit, Reason>, FlowError> {
+    let call = asked.uncounted(cx)?;
+    let standing = uncounted_permits::take(tx, &[call], cx.app.clock.now()).await?;
+    Ok(match standing.first() {
+        Some(Standing::Permit(permit_id)) => Ok(asked.uncounted_permit(*permit_id, step)),
+        Some(Standing::ProofReplayed) => Err(Reason::ProofReplayed),
+        Some(Standing::Counted) => Err(Reason::CallMalformed),
+        Some(Standing::NotActive) | None => Err(Reason::IntentRevoked),
+    })
+}
+
 /// Counts the use and keeps the permit, or says why not.
 async fn reserve(
     cx: Context<'_>,
@@ -131,7 +174,7 @@ async fn reserve(
     step: &EnvelopeStep,
 ) -> Result<Result<Permit, Reason>, FlowError> {
     let (now, intent_id, permit_id) = (cx.app.clock.now(), asked.intent_id, random::id());
-    let (seq, expires_at) = (ledger.reserve(&step.id), now + RESERVATION);
+    let (seq, expires_at) = (ledger.counts.reserve(&step.id), now + RESERVATION);
     let row = NewPermit {
         intent_id,
         permit_id,
@@ -144,10 +187,7 @@ async fn reserve(
         seq,
         expires_at,
     };
-    let (issuer, jti) = (cx.single_use_issuer("evaluation", &asked.proof.jkt), &asked.proof.jti);
-    let over_at = OffsetDateTime::from_unix_timestamp(asked.proof.over_at()).map_err(FlowError::internal)?;
-    let proof = SingleUse { issuer: &issuer, jti, expires_at: over_at };
-    match store::permits::insert(tx, &row, &proof, &ledger.sealed_counts()?, now).await {
+    match store::permits::insert(tx, &row, &asked.used_proof(cx)?, &ledger.sealed_counts()?, now).await {
         Ok(true) => {}
         Ok(false) => return Ok(Err(Reason::ProofReplayed)),
         // The counts were put back from before: a permit of this number is there already.

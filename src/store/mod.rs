@@ -11,6 +11,7 @@ pub mod logins;
 pub mod permits;
 pub mod receipt_sessions;
 pub mod replays;
+pub mod reservations;
 pub mod results;
 pub mod revocations;
 pub mod signing_keys;

@@ -1,6 +1,7 @@
 //! The ledger: what was counted of an intent, and the permits for it.
 
 use super::StoreError;
+use super::reservations::UsedProof;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -48,16 +49,6 @@ pub struct NewPermit<'a> {
     pub expires_at: OffsetDateTime,
 }
 
-/// An id that is used up together with a permit; see [`super::replays`].
-pub struct SingleUse<'a> {
-    /// Whose id it is.
-    pub issuer: &'a str,
-    /// The id.
-    pub jti: &'a str,
-    /// Until when it is remembered.
-    pub expires_at: OffsetDateTime,
-}
-
 /// What was counted of an intent, sealed; nothing of one that was never used.
 pub async fn counts(conn: &mut PgConnection, intent_id: Uuid) -> Result<Option<Vec<u8>>, StoreError> {
     sqlx::query_scalar!("select counts from ledgers where intent_id = $1", intent_id).fetch_optional(conn).await
@@ -87,7 +78,7 @@ pub async fn begin_counts(conn: &mut PgConnection, intent_id: Uuid, counts: &[u8
 pub async fn insert(
     conn: &mut PgConnection,
     permit: &NewPermit<'_>,
-    proof: &SingleUse<'_>,
+    proof: &UsedProof,
     counts: &[u8],
     now: OffsetDateTime,
 ) -> Result<bool, StoreError> {
@@ -166,7 +157,7 @@ pub async fn past(
                          case when p.step_id = any($2) then p.call end as call
                      from permits p left join results r
                          on r.intent_id = p.intent_id and r.permit_id = p.permit_id and p.step_id = any($3)
-                     where p.intent_id = $1 and (p.step_id = any($2) or p.step_id = any($3)) and p.state <> 'released'
+                     where p.intent_id = $1 and (p.step_id = any($2) or p.step_id = any($3))
                  ) as wanted
              ) as sized
          ) as past where bytes - own <= $5 order by seq limit $4"#,

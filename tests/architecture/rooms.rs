@@ -11,7 +11,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("cli", &["app", "clock", "config", "environment", "flows", "postgres"]),
     ("app", &["clock", "config", "flows", "http", "keycloak", "keys", "store"]),
     ("http", &["app", "flows", "random"]),
-    ("flows", &["app", "clock", "keycloak", "keys", "passkey", "random", "store"]),
+    ("flows", &["app", "batch", "clock", "keycloak", "keys", "passkey", "random", "store"]),
     ("keycloak", &["clock", "config", "keys", "random"]),
     ("config", &["environment", "postgres"]),
     ("store", &[]),
@@ -21,6 +21,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("environment", &[]),
     ("clock", &[]),
     ("random", &[]),
+    ("batch", &[]),
 ];
 
 /// What the design forbids, whatever [`KNOWS`] says.

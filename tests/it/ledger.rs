@@ -243,7 +243,7 @@ fn reading() -> impl FnOnce(&Stack) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn an_uncounted_call_takes_no_row_and_no_lock() {
+async fn an_uncounted_call_waits_for_no_ledger() {
     let work = Work::of(reading()).await;
     let list = call(&work.stack, "list_service_accounts", "environment", "production", json!({}));
     let copy = Copy::beside(&work.stack).await;
@@ -251,7 +251,7 @@ async fn an_uncounted_call_takes_no_row_and_no_lock() {
     let stack = &server.stack;
     // Nothing can write or lock a row of these meanwhile: whoever tries is refused in the end.
     let mut lock = stack.db.begin().await.unwrap();
-    for table in ["intents", "tokens", "ledgers", "permits", "replays", "results"] {
+    for table in ["intents", "tokens", "ledgers", "permits", "results"] {
         let sql = sqlx::AssertSqlSafe(format!("lock table {table} in exclusive mode"));
         sqlx::query(sql).execute(&mut *lock).await.unwrap();
     }
@@ -264,7 +264,7 @@ async fn an_uncounted_call_takes_no_row_and_no_lock() {
 }
 
 #[tokio::test]
-async fn an_uncounted_call_is_answered_again_and_its_id_and_proof_are_good_for_no_other() {
+async fn an_uncounted_call_is_answered_again_and_its_proof_is_good_for_no_other() {
     let work = Work::of(reading()).await;
     let list = call(&work.stack, "list_service_accounts", "environment", "production", json!({}));
     let id = fresh();
@@ -278,13 +278,14 @@ async fn an_uncounted_call_is_answered_again_and_its_id_and_proof_are_good_for_n
         changed
     };
     let other_proof = ask(&work.agent, &work.token, &list, &id);
-    refused(&at(&work.stack, &other_proof).await, "call_malformed");
+    assert_ne!(permit(&at(&work.stack, &other_proof).await), first, "another proof is another call");
     refused(&at(&work.stack, &changed("/context/call_id", &fresh())).await, "proof_replayed");
-    let mut counted = ask(&work.agent, &work.token, &rotation(&work.stack, "once"), &id);
-    refused(&at(&work.stack, &counted).await, "call_malformed");
     // The proof of a counted call is good for no uncounted one, and the other way round.
-    counted["context"]["call_id"] = fresh().into();
+    let counted_id = fresh();
+    let counted = ask(&work.agent, &work.token, &rotation(&work.stack, "once"), &counted_id);
     permit(&at(&work.stack, &counted).await);
+    let under_its_id = ask(&work.agent, &work.token, &list, &counted_id);
+    refused(&at(&work.stack, &under_its_id).await, "call_malformed");
     let mut list_with_it = ask(&work.agent, &work.token, &list, &fresh());
     list_with_it["context"]["dpop"] = counted["context"]["dpop"].clone();
     refused(&at(&work.stack, &list_with_it).await, "proof_replayed");
@@ -293,6 +294,28 @@ async fn an_uncounted_call_is_answered_again_and_its_id_and_proof_are_good_for_n
     let answers = &reply.success(200)["evaluations"];
     assert_eq!(answers[0]["context"], first, "a batch that is sent again goes on");
     assert_eq!(answers[1]["decision"], false, "and gives each permit once");
+}
+
+#[tokio::test]
+async fn two_servers_on_one_database_take_a_proof_once_and_give_one_permit() {
+    let work = Work::of(reading()).await;
+    let list = call(&work.stack, "list_service_accounts", "environment", "production", json!({}));
+    let copy = Copy::beside(&work.stack).await;
+    let (one, other) = (copy.serve().await, copy.serve().await);
+    for call in [&list, &rotation(&work.stack, "once")] {
+        let body = work.ask(call);
+        let first = permit(&at(&one.stack, &body).await);
+        assert_eq!(permit(&at(&other.stack, &body).await), first, "the same again");
+        let mut under_another_id = body.clone();
+        under_another_id["context"]["call_id"] = fresh().into();
+        let refused_for = at(&other.stack, &under_another_id).await.success(200)["context"]["reason"].clone();
+        assert!(["proof_replayed", "uses_exhausted"].iter().any(|reason| refused_for == *reason), "{refused_for}");
+    }
+    let bodies: Vec<Value> = (0..20).map(|_| work.ask(&list)).collect();
+    for body in &bodies {
+        let (here, there) = tokio::join!(at(&one.stack, body), at(&other.stack, body));
+        assert_eq!(permit(&here), permit(&there), "at once");
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,3 @@
+-- A proof that was used for a call that nothing counts: the permit that the call got, and a digest of all that it came with.
+-- The very same again gets the same permit, from whichever server.
+alter table replays add column permit_id uuid, add column presented bytea;

@@ -1,0 +1,144 @@
+//! Requests that share a transaction: a commit takes as long for one as for a hundred.
+//!
+//! A worker takes all that wait, works on them together, and answers each after the commit. Meanwhile others gather for the
+//! next one: batches grow with the load, and a request that comes alone waits for nobody.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::sync::Arc;
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+/// Requests that may wait. More than a few batches of them would only wait in vain: they are told to come back.
+const WAITING: usize = 1_024;
+/// Requests that one transaction takes: beyond it, each costs as much as before.
+const TOGETHER: usize = 128;
+/// Transactions at once: while one waits for the disk, another is prepared.
+const WORKERS: usize = 2;
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BatchError {
+    /// Too many wait.
+    #[error("too many requests wait")]
+    Full,
+    /// The transaction failed, for all of them.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Takes requests in, and answers them in batches.
+pub struct Batch<Q, A> {
+    waiting: mpsc::Sender<Waiting<Q, A>>,
+}
+
+struct Waiting<Q, A> {
+    question: Q,
+    answer: oneshot::Sender<Result<A, BatchError>>,
+}
+
+impl<Q: Send + 'static, A: Send + 'static> Batch<Q, A> {
+    /// Starts the workers. `work` answers each question of a batch, in order. They end with the last handle.
+    pub fn start<W, F, E>(work: W) -> Self
+    where
+        W: Fn(Vec<Q>) -> F + Clone + Send + 'static,
+        F: Future<Output = Result<Vec<A>, E>> + Send + 'static,
+        E: Display + Send + 'static,
+    {
+        let (waiting, queue) = mpsc::channel(WAITING);
+        let queue = Arc::new(Mutex::new(queue));
+        for _ in 0..WORKERS {
+            tokio::spawn(answer_all(queue.clone(), work.clone()));
+        }
+        Self { waiting }
+    }
+
+    /// Asks one question. Whether one that goes away before the answer was still worked on is not known.
+    ///
+    /// # Errors
+    /// When too many wait, or the transaction failed.
+    pub async fn ask(&self, question: Q) -> Result<A, BatchError> {
+        let (answer, answered) = oneshot::channel();
+        self.waiting.try_send(Waiting { question, answer }).map_err(|_| BatchError::Full)?;
+        answered.await.unwrap_or_else(|_| Err(BatchError::Failed("the worker is gone".into())))
+    }
+}
+
+type Queue<Q, A> = Arc<Mutex<mpsc::Receiver<Waiting<Q, A>>>>;
+
+async fn answer_all<Q, A, W, F, E>(queue: Queue<Q, A>, work: W)
+where
+    W: Fn(Vec<Q>) -> F,
+    F: Future<Output = Result<Vec<A>, E>>,
+    E: Display,
+{
+    let mut taken = Vec::with_capacity(TOGETHER);
+    while queue.lock().await.recv_many(&mut taken, TOGETHER).await > 0 {
+        // Whoever has gone away already is not worked for.
+        let (questions, answers): (Vec<_>, Vec<_>) = taken
+            .drain(..)
+            .filter(|waiting| !waiting.answer.is_closed())
+            .map(|Waiting { question, answer }| (question, answer))
+            .unzip();
+        match work(questions).await {
+            Ok(all) => answers.into_iter().zip(all).for_each(|(answer, one)| drop(answer.send(Ok(one)))),
+            Err(error) => {
+                let failed = BatchError::Failed(error.to_string());
+                answers.into_iter().for_each(|answer| drop(answer.send(Err(failed.clone()))));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::sync::Semaphore;
+
+    #[tokio::test]
+    async fn each_gets_its_own_answer_and_those_that_wait_share_a_batch() {
+        let (gate, batches) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+        let batch = {
+            let (gate, batches) = (gate.clone(), batches.clone());
+            Batch::start(move |questions: Vec<u32>| {
+                let (gate, batches) = (gate.clone(), batches.clone());
+                async move {
+                    gate.acquire().await.unwrap().forget();
+                    batches.fetch_add(1, Ordering::SeqCst);
+                    Ok::<_, String>(questions.into_iter().map(|question| question * 2).collect())
+                }
+            })
+        };
+        let batch = Arc::new(batch);
+        let ask = |question| {
+            tokio::spawn({
+                let batch = batch.clone();
+                async move { batch.ask(question).await }
+            })
+        };
+        let asked: Vec<_> = (0..100).map(ask).collect();
+        tokio::task::yield_now().await;
+        gate.add_permits(100);
+        for (question, answer) in (0..100).zip(asked) {
+            assert_eq!(answer.await.unwrap(), Ok(question * 2));
+        }
+        assert!(batches.load(Ordering::SeqCst) < 100, "a batch for each request");
+    }
+
+    #[tokio::test]
+    async fn who_finds_the_queue_full_is_told_at_once_and_a_failure_reaches_all() {
+        let batch = Arc::new(Batch::<(), ()>::start(|_| std::future::pending::<Result<_, String>>()));
+        let more_than_room = WAITING + WORKERS * TOGETHER + 1;
+        let mut asked = tokio::task::JoinSet::new();
+        for _ in 0..more_than_room {
+            asked.spawn({
+                let batch = batch.clone();
+                async move { batch.ask(()).await }
+            });
+        }
+        assert_eq!(asked.join_next().await.unwrap().unwrap(), Err(BatchError::Full));
+        let failing = Batch::<u8, u8>::start(|_| async { Err("the database is away") });
+        let failed = Err(BatchError::Failed("the database is away".into()));
+        assert_eq!((failing.ask(1).await, failing.ask(2).await), (failed.clone(), failed));
+    }
+}

@@ -1,0 +1,209 @@
+//! Counted calls that come at once share a transaction, where a decision reads no more of the past than how often the steps
+//! were used. Whatever does not end in a permit here is asked again by itself, in `reserve_permit`: a refusal, a repeat, a
+//! ledger that somebody else holds.
+//!
+//! 1. The intents are active, and held against their revocation.
+//! 2. Their ledgers, held.
+//! 3. Decide, one call after the other, each with what those before it used.
+//! 4. Use the proofs; a call whose proof was used before counts nothing.
+//! 5. Count the uses and keep the permits.
+
+use super::evaluate_access::{Permit, is_proven};
+use super::ledger::{Counts, IntentLedger, opened};
+use super::reserve_permit::RESERVATION;
+use crate::batch::Batch;
+use crate::clock::Clock;
+use crate::keys::RecordSeal;
+use crate::store::reservations::{self, CallKey, Reservation, UsedProof};
+use crate::{random, store};
+use marque_core::call::Call;
+use marque_core::canonical::Digest;
+use marque_core::claims::{Carried, TxnClaims};
+use marque_core::decide::{Decision, decide};
+use marque_core::envelope::{Envelope, EnvelopeStep};
+use marque_core::facts::Facts;
+use marque_core::plan::{Approve, Blocked, Uses};
+use marque_core::recall::Recall;
+use sqlx::{PgConnection, PgPool};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// Takes counted calls.
+pub type Reservations = Batch<CountedCall, Option<Permit>>;
+
+/// A counted call whose token and proof were verified.
+pub struct CountedCall {
+    pub(super) key: CallKey,
+    pub(super) claims: Arc<TxnClaims>,
+    pub(super) call: Call,
+    pub(super) call_digest: Digest,
+    /// Digest of what the call came with.
+    pub(super) presented: Digest,
+    pub(super) proof: UsedProof,
+    /// What the proof says of the call.
+    pub(super) proven: Option<Digest>,
+    /// What the realm's configuration forbids.
+    pub(super) blocked: Vec<Blocked>,
+}
+
+/// Whether a decision about a call depends on nothing but how often the steps were used: it may share a transaction.
+pub(super) fn may_share(envelope: &Envelope, call: &Call) -> bool {
+    let asks_a_person = envelope.steps.iter().any(|step| step.approve != Approve::Plan);
+    Recall::of_call(envelope, call).is_empty() && envelope.bounds.turns.is_none() && !asks_a_person
+}
+
+/// Starts to take calls.
+pub fn start(pool: PgPool, clock: Clock, records: RecordSeal) -> Reservations {
+    Batch::start(move |calls: Vec<CountedCall>| {
+        let (pool, now, records) = (pool.clone(), clock.now(), records.clone());
+        async move {
+            let mut tx = pool.begin().await?;
+            match reserve(&mut tx, &calls, &records, now).await {
+                Ok(permits) => tx.commit().await.map(|()| permits),
+                // Counts that are older than their permits: each is told so by itself.
+                Err(error) if store::violates(&error, "permits_seq") => Ok(vec![None; calls.len()]),
+                Err(error) => Err(error),
+            }
+        }
+    })
+}
+
+/// The calls of a batch that their steps permit, with the ledgers that they change.
+struct Admitted<'c> {
+    permits: Vec<(usize, &'c CountedCall, &'c EnvelopeStep)>,
+    ledgers: BTreeMap<Uuid, IntentLedger>,
+}
+
+async fn reserve(
+    tx: &mut PgConnection,
+    calls: &[CountedCall],
+    records: &RecordSeal,
+    now: OffsetDateTime,
+) -> Result<Vec<Option<Permit>>, store::StoreError> {
+    let mut none = vec![None; calls.len()];
+    let ledgers = held(tx, calls, records, now).await?;
+    let keys: Vec<&CallKey> = calls.iter().map(|call| &call.key).collect();
+    let repeated = reservations::permitted_before(tx, &keys).await?;
+    let candidates = calls.iter().enumerate().filter(|(place, _)| repeated.get(*place) == Some(&false));
+    let permitted = permitted(candidates, counts_of(&ledgers), now);
+    if permitted.is_empty() {
+        return Ok(none);
+    }
+    let proofs: Vec<&UsedProof> = permitted.iter().map(|(_, call, _)| &call.proof).collect();
+    let is_new = reservations::use_all(tx, &proofs).await?;
+    let mut admitted = Admitted { permits: Vec::new(), ledgers };
+    let new = permitted.into_iter().zip(is_new).filter_map(|(one, is_new)| is_new.then_some(one));
+    admitted.permits.extend(new);
+    for (place, permit) in keep(tx, admitted, now).await? {
+        if let Some(slot) = none.get_mut(place) {
+            *slot = Some(permit);
+        }
+    }
+    Ok(none)
+}
+
+/// The ledgers that could be held, of intents that are active. One that does not open is left for who asks by himself.
+async fn held(
+    tx: &mut PgConnection,
+    calls: &[CountedCall],
+    records: &RecordSeal,
+    now: OffsetDateTime,
+) -> Result<BTreeMap<Uuid, IntentLedger>, store::StoreError> {
+    let asked: BTreeSet<(String, Uuid)> =
+        calls.iter().map(|call| (call.key.realm.clone(), call.key.intent_id)).collect();
+    let active = reservations::hold_active(tx, &asked.into_iter().collect::<Vec<_>>(), now).await?;
+    let ids: Vec<Uuid> = active.iter().map(|(_, intent_id)| *intent_id).collect();
+    let counts = reservations::hold_counts(tx, &ids).await?;
+    let opened = active.into_iter().filter_map(|(realm, intent_id)| {
+        let ledger = opened(records, &realm, intent_id, Some(counts.get(&intent_id)?)).ok()?;
+        Some((intent_id, ledger))
+    });
+    Ok(opened.collect())
+}
+
+fn counts_of(ledgers: &BTreeMap<Uuid, IntentLedger>) -> BTreeMap<Uuid, Counts> {
+    ledgers.iter().map(|(intent_id, ledger)| (*intent_id, ledger.counts.clone())).collect()
+}
+
+/// The calls that are permitted, one after the other. No two have one proof or one id.
+fn permitted<'c>(
+    calls: impl Iterator<Item = (usize, &'c CountedCall)>,
+    mut counts: BTreeMap<Uuid, Counts>,
+    now: OffsetDateTime,
+) -> Vec<(usize, &'c CountedCall, &'c EnvelopeStep)> {
+    let (mut proofs, mut ids) = (HashSet::new(), HashSet::new());
+    let mut all = Vec::new();
+    for (place, call) in calls {
+        let Some(counts) = counts.get_mut(&call.key.intent_id) else { continue };
+        let Some(step) = permitting(call, counts, now) else { continue };
+        let is_first = proofs.insert((&call.proof.issuer, &call.proof.jti))
+            && ids.insert((call.key.intent_id, &call.key.client_id, &call.key.call_id));
+        if is_first {
+            counts.reserve(&step.id);
+            all.push((place, call, step));
+        }
+    }
+    all
+}
+
+/// The counted step that permits a call now, if its proof covers the call.
+fn permitting<'c>(call: &'c CountedCall, counts: &Counts, now: OffsetDateTime) -> Option<&'c EnvelopeStep> {
+    let Carried::Inline(envelope) = &call.claims.tctx.carried else { return None };
+    let facts = Facts { blocked: call.blocked.clone(), steps: counts.known(), ..Facts::default() };
+    match decide(envelope, &call.call, &facts, now.unix_timestamp()) {
+        Decision::Permit(step) if step.uses != Uses::Any && is_proven(step, call.proven, call.call_digest) => {
+            Some(step)
+        }
+        _ => None,
+    }
+}
+
+/// Counts the uses and keeps the permits.
+async fn keep(
+    tx: &mut PgConnection,
+    admitted: Admitted<'_>,
+    now: OffsetDateTime,
+) -> Result<Vec<(usize, Permit)>, store::StoreError> {
+    let Admitted { permits, mut ledgers } = admitted;
+    let expires_at = now + RESERVATION;
+    let (mut rows, mut given) = (Vec::new(), Vec::new());
+    for (place, call, step) in permits {
+        let intent_id = call.key.intent_id;
+        let Some(ledger) = ledgers.get_mut(&intent_id) else { continue };
+        let (permit_id, seq) = (random::id(), ledger.counts.reserve(&step.id));
+        let sealed = ledger.seal_call(permit_id, &step.id, &call.call).map_err(unsealed)?;
+        rows.push(Reservation {
+            key: call.key.clone(),
+            permit_id,
+            step_id: step.id.clone(),
+            call_digest: call.call_digest.as_bytes().to_vec(),
+            presented: call.presented.to_base64(),
+            call: sealed,
+            seq,
+            expires_at,
+        });
+        let permit = Permit {
+            permit_id,
+            intent_id,
+            step: step.id.clone(),
+            call_digest: call.call_digest,
+            expires_at: expires_at.unix_timestamp(),
+            state: "reserved",
+            seq: Some(seq.unsigned_abs()),
+        };
+        given.push((place, permit));
+    }
+    let changed: BTreeSet<Uuid> = rows.iter().map(|row| row.key.intent_id).collect();
+    let counts = ledgers.iter().filter(|(intent_id, _)| changed.contains(intent_id));
+    let counts = counts.map(|(intent_id, ledger)| Ok((*intent_id, ledger.sealed_counts().map_err(unsealed)?)));
+    let counts = counts.collect::<Result<BTreeMap<_, _>, store::StoreError>>()?;
+    reservations::keep(tx, &rows, &counts, now).await?;
+    Ok(given)
+}
+
+/// The crypto library refused: nothing is kept.
+fn unsealed(error: impl std::fmt::Display) -> store::StoreError {
+    store::StoreError::Protocol(format!("a record cannot be sealed: {error}"))
+}

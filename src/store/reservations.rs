@@ -1,0 +1,281 @@
+//! Permits of many calls in one transaction.
+
+use super::StoreError;
+use sqlx::PgConnection;
+use std::collections::{BTreeMap, BTreeSet};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// A proof that is used up by a call.
+#[derive(Clone, Debug)]
+pub struct UsedProof {
+    /// Whose id it is.
+    pub issuer: String,
+    /// The id.
+    pub jti: String,
+    /// Until when it is remembered.
+    pub expires_at: OffsetDateTime,
+}
+
+/// A call of a resource server, by its own id.
+#[derive(Clone, Debug)]
+pub struct CallKey {
+    /// The realm.
+    pub realm: String,
+    /// The intent.
+    pub intent_id: Uuid,
+    /// The resource server.
+    pub client_id: String,
+    /// Its id of the call.
+    pub call_id: String,
+}
+
+/// A call that nothing counts.
+#[derive(Clone, Debug)]
+pub struct UncountedCall {
+    /// The call.
+    pub key: CallKey,
+    /// Its proof.
+    pub proof: UsedProof,
+    /// The permit that it gets if the proof is new.
+    pub permit_id: Uuid,
+    /// Digest of what the call came with.
+    pub presented: Vec<u8>,
+}
+
+/// What came of an [`UncountedCall`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Uncounted {
+    /// The intent is active. If it is not, nothing was used.
+    pub is_active: bool,
+    /// The call id has a counted permit. If it has, nothing was used.
+    pub has_permit: bool,
+    /// The proof was not used before; it is now.
+    pub is_new: bool,
+    /// The permit that a proof was used for before, and the digest of what that call came with.
+    pub earlier: Option<(Uuid, Vec<u8>)>,
+}
+
+/// Uses the proofs of calls that nothing counts, each while its intent is active: all is decided in one statement. No proof
+/// may come twice.
+pub async fn use_proofs(
+    conn: &mut PgConnection,
+    calls: &[UncountedCall],
+    now: OffsetDateTime,
+) -> Result<Vec<Uncounted>, StoreError> {
+    let (realms, intents, clients, ids) = columns(calls.iter().map(|call| &call.key));
+    let (issuers, jtis, ends) = proof_columns(calls.iter().map(|call| &call.proof));
+    let permits: Vec<Uuid> = calls.iter().map(|call| call.permit_id).collect();
+    let presented: Vec<Vec<u8>> = calls.iter().map(|call| call.presented.clone()).collect();
+    let rows = sqlx::query!(
+        r#"with asked as (
+             select * from unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[],
+                 $7::timestamptz[], $8::uuid[], $9::bytea[])
+                 with ordinality as a(realm, intent_id, client_id, call_id, issuer, jti, expires_at, permit_id, presented, place)
+         ), standing as (
+             select a.*, exists (
+                 select from intents i where i.realm = a.realm and i.intent_id = a.intent_id and i.state = 'active'
+                     and i.expires_at > $10 and not exists (select from revocations r where r.intent_id = i.intent_id)
+             ) as is_active, exists (
+                 select from permits p
+                 where p.intent_id = a.intent_id and p.client_id = a.client_id and p.call_id = a.call_id
+             ) as has_permit from asked a
+         ), used as (
+             insert into replays (issuer, jti, expires_at, permit_id, presented)
+             select issuer, jti, expires_at, permit_id, presented from standing where is_active and not has_permit
+             order by issuer, jti
+             on conflict on constraint replays_pkey do nothing returning issuer, jti
+         )
+         select s.place as "place!", s.is_active as "is_active!", s.has_permit as "has_permit!",
+             used.jti is not null as "is_new!", r.permit_id as "permit_id?", r.presented as "presented?"
+         from standing s left join used on used.issuer = s.issuer and used.jti = s.jti
+             left join replays r on r.issuer = s.issuer and r.jti = s.jti and r.expires_at = s.expires_at"#,
+        &realms,
+        &intents,
+        &clients,
+        &ids,
+        &issuers,
+        &jtis,
+        &ends,
+        &permits,
+        &presented,
+        now
+    )
+    .fetch_all(conn)
+    .await?;
+    let answers = rows.into_iter().map(|row| {
+        let (is_active, has_permit, is_new) = (row.is_active, row.has_permit, row.is_new);
+        (row.place, Uncounted { is_active, has_permit, is_new, earlier: row.permit_id.zip(row.presented) })
+    });
+    Ok(in_order(calls.len(), answers))
+}
+
+/// Answers by their place in the question, which begins with 1.
+fn in_order<T: Clone + Default>(count: usize, answers: impl Iterator<Item = (i64, T)>) -> Vec<T> {
+    let mut all = vec![T::default(); count];
+    for (place, answer) in answers {
+        let place = usize::try_from(place - 1).ok().and_then(|place| all.get_mut(place));
+        place.into_iter().for_each(|slot| *slot = answer.clone());
+    }
+    all
+}
+
+fn columns<'c>(keys: impl Iterator<Item = &'c CallKey>) -> (Vec<String>, Vec<Uuid>, Vec<String>, Vec<String>) {
+    let mut columns = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for CallKey { realm, intent_id, client_id, call_id } in keys {
+        columns.0.push(realm.clone());
+        columns.1.push(*intent_id);
+        columns.2.push(client_id.clone());
+        columns.3.push(call_id.clone());
+    }
+    columns
+}
+
+fn proof_columns<'p>(proofs: impl Iterator<Item = &'p UsedProof>) -> (Vec<String>, Vec<String>, Vec<OffsetDateTime>) {
+    let mut columns = (Vec::new(), Vec::new(), Vec::new());
+    for UsedProof { issuer, jti, expires_at } in proofs {
+        columns.0.push(issuer.clone());
+        columns.1.push(jti.clone());
+        columns.2.push(*expires_at);
+    }
+    columns
+}
+
+/// Holds intents that are active against their revocation until the transaction ends: those of these that are.
+pub async fn hold_active(
+    conn: &mut PgConnection,
+    intents: &[(String, Uuid)],
+    now: OffsetDateTime,
+) -> Result<BTreeSet<(String, Uuid)>, StoreError> {
+    let (realms, ids): (Vec<String>, Vec<Uuid>) = intents.iter().cloned().unzip();
+    let rows = sqlx::query!(
+        r#"select i.realm, i.intent_id from intents i
+             join unnest($1::text[], $2::uuid[]) as a(realm, intent_id) on i.realm = a.realm and i.intent_id = a.intent_id
+         where i.state = 'active' and i.expires_at > $3
+             and not exists (select from revocations r where r.intent_id = i.intent_id)
+         order by i.intent_id for share of i skip locked"#,
+        &realms,
+        &ids,
+        now
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.realm, row.intent_id)).collect())
+}
+
+/// Holds the counts of intents that were counted before and are held by nobody, until the transaction ends.
+pub async fn hold_counts(conn: &mut PgConnection, intents: &[Uuid]) -> Result<BTreeMap<Uuid, Vec<u8>>, StoreError> {
+    let rows = sqlx::query!(
+        "select intent_id, counts from ledgers where intent_id = any($1) order by intent_id for update skip locked",
+        intents
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.intent_id, row.counts)).collect())
+}
+
+/// Which of these calls have a permit already, by their place.
+pub async fn permitted_before(conn: &mut PgConnection, calls: &[&CallKey]) -> Result<Vec<bool>, StoreError> {
+    let (_, intents, clients, ids) = columns(calls.iter().copied());
+    let rows = sqlx::query_scalar!(
+        r#"select a.place as "place!" from unnest($1::uuid[], $2::text[], $3::text[])
+             with ordinality as a(intent_id, client_id, call_id, place)
+         join permits p on p.intent_id = a.intent_id and p.client_id = a.client_id and p.call_id = a.call_id"#,
+        &intents,
+        &clients,
+        &ids
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(in_order(calls.len(), rows.into_iter().map(|place| (place, true))))
+}
+
+/// Uses proofs: which of them were not used before, by their place. None may come twice.
+pub async fn use_all(conn: &mut PgConnection, proofs: &[&UsedProof]) -> Result<Vec<bool>, StoreError> {
+    let (issuers, jtis, ends) = proof_columns(proofs.iter().copied());
+    let rows = sqlx::query_scalar!(
+        r#"with asked as (
+             select * from unnest($1::text[], $2::text[], $3::timestamptz[]) with ordinality as a(issuer, jti, expires_at, place)
+         ), used as (
+             insert into replays (issuer, jti, expires_at) select issuer, jti, expires_at from asked order by issuer, jti
+             on conflict on constraint replays_pkey do nothing returning issuer, jti
+         )
+         select a.place as "place!" from asked a join used using (issuer, jti)"#,
+        &issuers,
+        &jtis,
+        &ends
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(in_order(proofs.len(), rows.into_iter().map(|place| (place, true))))
+}
+
+/// A permit of a counted step, about to be given.
+#[derive(Clone, Debug)]
+pub struct Reservation {
+    /// The call.
+    pub key: CallKey,
+    /// The permit's id.
+    pub permit_id: Uuid,
+    /// Which step it uses.
+    pub step_id: String,
+    /// Digest of the call.
+    pub call_digest: Vec<u8>,
+    /// Digest of what the call came with.
+    pub presented: String,
+    /// The call, sealed.
+    pub call: Vec<u8>,
+    /// Its number among the intent's permits.
+    pub seq: i64,
+    /// Until when a result is expected.
+    pub expires_at: OffsetDateTime,
+}
+
+/// Keeps permits, reserved, and the counts that go with them. The caller holds the counts.
+pub async fn keep(
+    conn: &mut PgConnection,
+    reservations: &[Reservation],
+    counts: &BTreeMap<Uuid, Vec<u8>>,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    let (_, intents, clients, ids) = columns(reservations.iter().map(|one| &one.key));
+    let permits: Vec<Uuid> = reservations.iter().map(|one| one.permit_id).collect();
+    let text =
+        |column: fn(&Reservation) -> &String| reservations.iter().map(|one| column(one).clone()).collect::<Vec<_>>();
+    let bytes =
+        |column: fn(&Reservation) -> &Vec<u8>| reservations.iter().map(|one| column(one).clone()).collect::<Vec<_>>();
+    let (steps, presented) = (text(|one| &one.step_id), text(|one| &one.presented));
+    let (digests, calls) = (bytes(|one| &one.call_digest), bytes(|one| &one.call));
+    let numbers: Vec<i64> = reservations.iter().map(|one| one.seq).collect();
+    let ends: Vec<OffsetDateTime> = reservations.iter().map(|one| one.expires_at).collect();
+    let (counted, sealed): (Vec<Uuid>, Vec<Vec<u8>>) = counts.iter().map(|(id, sealed)| (*id, sealed.clone())).unzip();
+    sqlx::query!(
+        "with counted as (
+             update ledgers l set counts = a.counts from unnest($12::uuid[], $13::bytea[]) as a(intent_id, counts)
+             where l.intent_id = a.intent_id
+         )
+         insert into permits (intent_id, permit_id, step_id, client_id, call_id, call_digest, proof_jti, state, reserved_at,
+             expires_at, call, seq)
+         select a.intent_id, a.permit_id, a.step_id, a.client_id, a.call_id, a.call_digest, a.presented, 'reserved', $11,
+             a.expires_at, a.call, a.seq
+         from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::text[], $8::timestamptz[],
+             $9::bytea[], $10::bigint[])
+             as a(intent_id, permit_id, step_id, client_id, call_id, call_digest, presented, expires_at, call, seq)",
+        &intents,
+        &permits,
+        &steps,
+        &clients,
+        &ids,
+        &digests,
+        &presented,
+        &ends,
+        &calls,
+        &numbers,
+        now,
+        &counted,
+        &sealed
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
