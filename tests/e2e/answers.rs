@@ -129,7 +129,7 @@ async fn a_catalog_without_the_plans_digest_is_refused() {
         let none = says(|claims| {
             claims.insert("catalogs".into(), json!([]));
         });
-        expect_no_plan(case, none, "answer.catalogs is not a list with elements").await
+        expect_no_plan(case, none, "not exactly the catalogs that the plan lists").await
     })
     .await;
 }
