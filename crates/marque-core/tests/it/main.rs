@@ -18,6 +18,7 @@ mod limits;
 mod lint;
 mod once;
 mod plan;
+mod precedence;
 mod receipt;
 mod resolve;
 mod step_up;

@@ -80,6 +80,7 @@ fn covering_is_sound_and_useful_over_the_small_universe() {
             if narrower {
                 share.count(comparison);
                 if comparison != Comparison::Narrower {
+                    println!("{comparison:?}: {} ~ {}", parent.expected(), child.expected());
                     *undecided.entry(format!("{} {}", kind(parent), kind(child))).or_default() += 1;
                 }
             }
