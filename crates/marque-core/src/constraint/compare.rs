@@ -1,8 +1,8 @@
 //! Does one constraint allow nothing that another does not?
 
 use super::{
-    AmountRange, Arguments, Attr, Constraint, DomainRule, Extract, Items, NumRange, Quote, Reduce, Ref, Rel, TextRule,
-    TimeWindow, True, Truth, Work, World, of_entries,
+    AmountRange, Arguments, Attr, Constraint, DomainRule, Extract, Items, NumRange, Quote, Rel, TextRule, TimeWindow,
+    True, Truth, Work, World, of_entries,
 };
 use crate::limits;
 use crate::value::decimal::{Decimal, DecimalText};
@@ -121,6 +121,7 @@ fn compare(parent: &Constraint, child: &Constraint, work: &Work) -> Comparison {
             let by_branch = branches.iter().map(|branch| compare(branch, child, work));
             Comparison::any(by_branch.chain(parts.iter().map(|part| compare(parent, part, work))))
         }
+        (C::Either(branches), _) if together_cover(branches, child, work) => Comparison::Narrower,
         (C::Either(branches), _) => Comparison::any(branches.iter().map(|branch| compare(branch, child, work))),
         (_, C::All(parts)) => all_of(parent, parts, work),
         _ if parent.is_late_bound() || child.is_late_bound() => late_bound(parent, child, work),
@@ -146,6 +147,19 @@ fn all_of(parent: &Constraint, parts: &[Constraint], work: &Work) -> Comparison 
     let together = parts.iter().cloned().reduce(|met, part| met.meet_within(&part, work));
     let together = together.filter(|met| !matches!(met, Constraint::All(_)));
     Comparison::any(parts.iter().chain(&together).map(|part| compare(parent, part, work)))
+}
+
+/// Whether ranges of numbers that touch each other have all that the child holds for.
+fn together_cover(branches: &[Constraint], child: &Constraint, work: &Work) -> bool {
+    let Some(wanted) = child.hull(work) else { return false };
+    let mut ranges: Vec<NumRange> = branches.iter().filter_map(|branch| branch.range(work)).collect();
+    ranges.sort_by_key(NumRange::least);
+    let covered = ranges.iter().fold(None, |covered: Option<Decimal>, range| {
+        let reached = covered.unwrap_or_else(|| wanted.least());
+        let is_touched = range.least() <= reached && reached <= range.greatest();
+        if is_touched { Some(range.greatest()) } else { covered }
+    });
+    covered.is_some_and(|covered| wanted.greatest() <= covered)
 }
 
 /// Two constraints that both can be told without knowing what was done before.
@@ -185,13 +199,13 @@ fn late_bound(parent: &Constraint, child: &Constraint, work: &Work) -> Compariso
     if let (Some(parent), Some(child)) = (parent.range(work), child.range(work)) {
         return parent.covers(&child).into();
     }
+    if parent.range(work).zip(child.hull(work)).is_some_and(|(parent, child)| parent.covers(&child)) {
+        return Comparison::Narrower;
+    }
     match (parent, child) {
         (_, C::Any(True)) => Comparison::Wider,
         (C::Text(rule), C::Fmt(_) | C::Extract(_)) => rule.allows(child, work),
         (C::Fmt(parent), C::Fmt(child)) => parent.compare(child, work, |parent, child| compare(parent, child, work)),
-        (C::Num(range), C::Ref(Ref { reduce: Some(Reduce::Count), .. })) if range.covers(&NumRange::of_counts()) => {
-            Comparison::Narrower
-        }
         (C::Quote(Quote { step: parent }), C::Extract(Extract { step: child, .. })) if parent == child => {
             Comparison::Narrower
         }
@@ -236,10 +250,18 @@ fn bound<T>(parent: Option<T>, child: Option<T>, tighter: impl Fn(&T, &T) -> boo
 }
 
 impl NumRange {
+    /// The least number of it.
+    fn least(&self) -> Decimal {
+        self.min.as_ref().map_or_else(Decimal::least, DecimalText::value)
+    }
+
+    /// The greatest number of it.
+    fn greatest(&self) -> Decimal {
+        self.max.as_ref().map_or_else(Decimal::greatest, DecimalText::value)
+    }
+
     fn covers(&self, child: &Self) -> bool {
-        let value = |bound: &Option<DecimalText>| bound.as_ref().map(DecimalText::value);
-        bound(value(&self.min), value(&child.min), |parent, child| parent <= child)
-            && bound(value(&self.max), value(&child.max), |parent, child| child <= parent)
+        self.least() <= child.least() && child.greatest() <= self.greatest()
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::work::bytes;
 use super::{
-    Arguments, Comparison, Constraint, DomainRule, Extract, Fmt, NumRange, TextRule, WordKind, Work, fmt, history,
-    of_entries, of_value,
+    Arguments, Comparison, Constraint, DomainRule, Extract, Fmt, NumRange, Reduce, Ref, TextRule, WordKind, Work, fmt,
+    history, of_entries, of_value,
 };
 use crate::limits;
 use crate::text::LINK_MARKS;
@@ -47,6 +47,10 @@ impl Constraint {
             Self::Either(parts) => parts.iter().map(|part| part.values(work)).collect::<Option<Vec<_>>>()?.concat(),
             Self::All(parts) => parts.iter().find_map(|part| part.values(work))?,
             Self::Fmt(rule) => rule.texts(work)?.into_iter().map(Value::from).collect(),
+            Self::Pattern(pattern) => {
+                let is_short = pattern.count() <= limits::ALTERNATIVES as u64 && work.spend(pattern.values_work());
+                is_short.then(|| pattern.values().into_iter().map(Value::from).collect())?
+            }
             _ => return None,
         };
         (values.len() <= limits::ALTERNATIVES).then_some(values)
@@ -74,6 +78,18 @@ impl Constraint {
         }
     }
 
+    /// A range that has all numbers for which the constraint may hold, if it holds for nothing else.
+    pub(super) fn hull(&self, work: &Work) -> Option<NumRange> {
+        let least = |min: Decimal| NumRange { min: Some(DecimalText::from(min)), max: None };
+        match self {
+            Self::Ref(Ref { reduce: Some(Reduce::Count), .. }) => Some(least(Decimal::ZERO)),
+            Self::Ref(Ref { reduce: Some(Reduce::Sum), .. })
+            | Self::Extract(Extract { kind: WordKind::Number, .. }) => Some(least(Decimal::least())),
+            Self::Compute(_) | Self::Rel(_) => self.range(work).or_else(|| Some(least(Decimal::least()))),
+            other => other.range(work),
+        }
+    }
+
     /// Characters of the longest value, if only texts satisfy the constraint and one is longest.
     fn longest(&self, work: &Work) -> Option<u64> {
         match self {
@@ -92,7 +108,7 @@ impl Constraint {
     fn has_no_link(&self) -> bool {
         match self {
             Self::Pattern(pattern) => !pattern.may_contain(&LINK_MARKS),
-            Self::Extract(Extract { kind: WordKind::Date | WordKind::Iban, .. }) => true,
+            Self::Extract(Extract { kind: WordKind::Date | WordKind::Iban | WordKind::Number, .. }) => true,
             // Its colons and its point stand between digits.
             Self::TimeWindow(_) => true,
             _ => false,
@@ -258,12 +274,5 @@ impl Constraint {
             Self::All(parts) => parts.iter().filter_map(|part| part.longest_piece(work)).min(),
             other => other.longest(work),
         }
-    }
-}
-
-impl NumRange {
-    /// All numbers that are not negative: what can be counted.
-    pub(super) fn of_counts() -> Self {
-        Self { min: Some(DecimalText::from(Decimal::ZERO)), max: None }
     }
 }

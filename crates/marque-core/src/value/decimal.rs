@@ -26,6 +26,16 @@ impl Decimal {
     /// Nothing.
     pub const ZERO: Self = Self(rust_decimal::Decimal::ZERO);
 
+    /// The least number.
+    pub fn least() -> Self {
+        Self(rust_decimal::Decimal::from_i128_with_scale(1 - UNIT, 0))
+    }
+
+    /// The greatest number.
+    pub fn greatest() -> Self {
+        Self(rust_decimal::Decimal::from_i128_with_scale(UNIT - 1, 0))
+    }
+
     /// Reads plain notation, `-?(0|[1-9][0-9]*)(\.[0-9]+)?`: no exponent, no plus, no leading zero, no negative
     /// zero. Zeros may end the fraction.
     ///

@@ -117,6 +117,23 @@ impl Pattern {
         self.0.example.clone()
     }
 
+    /// How many values match, each counted as often as there are ways to match it; [`u64::MAX`] where there is no end.
+    pub fn count(&self) -> u64 {
+        count(&self.0.hir)
+    }
+
+    /// The values that match, and perhaps some that are no plain text. They are as many as [`Self::count`] says, so it is
+    /// asked first. Units of work that writing them down costs are those of [`Self::values_work`].
+    pub fn values(&self) -> Vec<String> {
+        values(&self.0.hir)
+    }
+
+    /// Units of work that writing down all values costs.
+    pub fn values_work(&self) -> u64 {
+        let longest = self.0.max_bytes.map_or(u64::MAX, |bytes| bytes as u64);
+        self.count().saturating_add(self.0.states).saturating_mul(longest) / limits::COMPARED_BYTES_PER_WORK
+    }
+
     /// Whether a value that matches may contain one of some characters; where it cannot, the answer is no.
     pub fn may_contain(&self, chars: &[char]) -> bool {
         may_contain(&self.0.hir, chars)
@@ -304,6 +321,53 @@ fn may_contain(hir: &Hir, chars: &[char]) -> bool {
         HirKind::Capture(group) => may_contain(&group.sub, chars),
         HirKind::Repetition(repetition) => may_contain(&repetition.sub, chars),
         HirKind::Concat(parts) | HirKind::Alternation(parts) => parts.iter().any(|part| may_contain(part, chars)),
+    }
+}
+
+/// The nesting is bounded by the parser.
+fn count(hir: &Hir) -> u64 {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Literal(_) => 1,
+        HirKind::Look(_) => u64::MAX,
+        HirKind::Class(class) => ranges(class).into_iter().map(|(start, end)| (start..=end).count() as u64).sum(),
+        HirKind::Capture(group) => count(&group.sub),
+        HirKind::Concat(parts) => parts.iter().map(count).fold(1, u64::saturating_mul),
+        HirKind::Alternation(parts) => parts.iter().map(count).fold(0, u64::saturating_add),
+        HirKind::Repetition(repetition) => {
+            let (once, most) = (count(&repetition.sub), repetition.max);
+            let times = |times: u32| once.saturating_pow(times);
+            most.map_or(u64::MAX, |most| (repetition.min..=most).map(times).fold(0, u64::saturating_add))
+        }
+    }
+}
+
+/// Of what has a [`count`].
+fn values(hir: &Hir) -> Vec<String> {
+    let none = || vec![String::new()];
+    let joined = |before: Vec<String>, after: &[String]| {
+        before.iter().flat_map(|before| after.iter().map(move |after| format!("{before}{after}"))).collect()
+    };
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => none(),
+        HirKind::Literal(literal) => vec![String::from_utf8_lossy(&literal.0).into_owned()],
+        HirKind::Class(class) => {
+            ranges(class).into_iter().flat_map(|(start, end)| start..=end).map(String::from).collect()
+        }
+        HirKind::Capture(group) => values(&group.sub),
+        HirKind::Concat(parts) => parts.iter().map(values).fold(none(), |before, after| joined(before, &after)),
+        HirKind::Alternation(parts) => parts.iter().flat_map(values).collect(),
+        HirKind::Repetition(repetition) => {
+            let once = values(&repetition.sub);
+            let mut times = none();
+            let mut all = if repetition.min == 0 { none() } else { Vec::new() };
+            for time in 1..=repetition.max.unwrap_or(repetition.min) {
+                times = joined(times, &once);
+                if time >= repetition.min {
+                    all.extend(times.iter().cloned());
+                }
+            }
+            all
+        }
     }
 }
 

@@ -96,10 +96,10 @@ fn what_cannot_be_compared_is_refused_as_undecidable() {
     let f = json!({"ref": {"step": "s", "field": "/f"}});
     for (parent, child) in [
         (json!({"pattern": "[a-z]+"}), json!({"pattern": "[a-y]+"})),
-        (json!({"pattern": "a|b"}), json!({"pattern": "b|a"})),
+        (json!({"pattern": "[a-z]{2}"}), json!({"pattern": "[a-y]{2}"})),
         (json!({"pattern": ".*"}), json!({"text": {"max": 1}})),
         (json!({"text": {"max": 5}}), json!({"pattern": "a+"})),
-        (json!({"domain": {"any_of": ["x.com"]}}), json!({"pattern": "a@x[.]com"})),
+        (json!({"domain": {"any_of": ["x.com"]}}), json!({"pattern": "[a-z]{2}@x[.]com"})),
         (f.clone(), json!({"const": 5})),
         (f.clone(), json!({"same_as": {"step": "s", "arg": "x"}})),
         (json!({"num": {"max": "5"}}), f.clone()),

@@ -28,32 +28,45 @@ pub fn small() -> &'static Small {
     })
 }
 
-/// How many genuine narrowings were accepted, and how many pairs were refused because they cannot be compared.
+/// How many genuine narrowings were accepted, and how many were refused because they cannot be compared: those with a
+/// pattern, which law 4 refuses, and those without.
 #[derive(Default)]
 struct Share {
     genuine: u64,
     accepted: u64,
-    undecidable: u64,
+    of_patterns: u64,
+    of_others: u64,
 }
 
 impl Share {
-    fn count(&mut self, comparison: Comparison) {
+    /// A pair that is narrower is never called wider: it is accepted, or it cannot be told.
+    fn count(&mut self, comparison: Comparison, has_pattern: bool, what: impl Fn() -> String) {
         self.genuine += 1;
-        self.accepted += u64::from(comparison == Comparison::Narrower);
-        self.undecidable += u64::from(comparison == Comparison::Undecidable);
+        match comparison {
+            Comparison::Narrower => self.accepted += 1,
+            Comparison::Undecidable if has_pattern => self.of_patterns += 1,
+            Comparison::Undecidable => self.of_others += 1,
+            Comparison::Wider => panic!("called wider, and nothing shows that it is: {}", what()),
+        }
     }
 
-    /// Law 8; and the undecidable ones are no excuse: with them it is still most.
+    /// Law 8, for all genuine narrowings; those that cannot be compared are no excuse. In the quick part, pairs look
+    /// genuine that are not.
     fn assert_useful(&self, what: &str) {
-        let Self { genuine, accepted, undecidable } = *self;
+        let Self { genuine, accepted, of_patterns, of_others } = *self;
         println!(
-            "{what}: {accepted} of {genuine} genuine narrowings accepted ({} %), {undecidable} undecidable, without those {} %",
+            "{what}: {accepted} of {genuine} genuine narrowings accepted ({} %); undecidable are {of_patterns} with a pattern and \
+             {of_others} without; without patterns {} % are accepted",
             percent(accepted, genuine),
-            percent(accepted, genuine - undecidable)
+            percent(accepted, genuine - of_patterns),
         );
-        assert!(accepted * 100 >= (genuine - undecidable) * 95, "{accepted} of {genuine}");
-        assert!(accepted * 100 >= genuine * 90 || !is_whole(), "{accepted} of {genuine}");
+        let least = if is_whole() { 95 } else { 90 };
+        assert!(accepted * 100 >= genuine * least, "{accepted} of {genuine}");
     }
+}
+
+fn has_pattern(constraint: &Constraint) -> bool {
+    matches!(constraint, Constraint::Pattern(_)) || constraint.parts().into_iter().any(has_pattern)
 }
 
 /// The universe is no empty show: each constraint holds somewhere, and all but `any` fail somewhere.
@@ -78,9 +91,9 @@ fn covering_is_sound_and_useful_over_the_small_universe() {
             let (narrower, comparison) = (wanted.is_subset(allowed), parent.compare(child));
             assert!(narrower || comparison != Comparison::Narrower, "{parent:?} covers {child:?}");
             if narrower {
-                share.count(comparison);
+                let pair = || format!("{} covers {}", parent.expected(), child.expected());
+                share.count(comparison, has_pattern(parent) || has_pattern(child), pair);
                 if comparison != Comparison::Narrower {
-                    println!("{comparison:?}: {} ~ {}", parent.expected(), child.expected());
                     *undecided.entry(format!("{} {}", kind(parent), kind(child))).or_default() += 1;
                 }
             }
@@ -88,7 +101,7 @@ fn covering_is_sound_and_useful_over_the_small_universe() {
     }
     println!("genuine and not accepted, by kinds of parent and child: {undecided:?}");
     share.assert_useful("constraints");
-    assert!(share.genuine > 1_000);
+    assert!(share.genuine > 1_000 && share.of_patterns > 0, "patterns are among them");
 }
 
 /// Law 2.
@@ -194,7 +207,7 @@ fn arguments_keep_the_laws_over_a_small_universe() {
             let narrower = wanted.is_subset(allowed);
             assert!(narrower || comparison != Comparison::Narrower, "{parent:?} covers {child:?}");
             if narrower && !wanted.is_empty() {
-                share.count(comparison);
+                share.count(comparison, false, || format!("{parent:?} covers {child:?}"));
             }
             let as_objects = Constraint::Obj(parent.clone()).covers(&Constraint::Obj(child.clone()));
             assert!(

@@ -4,7 +4,7 @@
 //! `=` comparable: the cases below show it, and none of them is by chance;
 //! `t` of different types: no value of the child's, or nearly none, is of the parent's type;
 //! `w` wider by nature: the child's kind always has more values than the parent's can allow;
-//! `p` what a pattern describes beside its length and its characters is not computed;
+//! `p` what a pattern describes beside its length, its characters and, where they are few, its values is not computed;
 //! `h` depends on what only the ledger knows, in another way than the other does;
 //! `r` depends on a record that only the resource server knows;
 //! `o` optional stands only for an argument, and a child must not make an argument optional.
@@ -19,15 +19,15 @@ use std::collections::BTreeSet;
 #[rustfmt::skip]
 const TABLE: [(&str, &str); 25] = [
     //               const one_of text pattern num amount time_window domain prefix items obj each all either optional ref ref_set same_as fmt compute rel attr extract quote any
-    ("const",         "= = = p w w w w w w = w = = o h h h = w w r h h w"),
-    ("one_of",        "= = = p w w w w w w = w = = o h h h = w w r h h w"),
+    ("const",         "= = = = w w w w w w = w = = o h h h = w w r h h w"),
+    ("one_of",        "= = = = w w w w w w = w = = o h h h = w w r h h w"),
     ("text",          "= = = = t t = = w t t t = = o h t h = t t r = h w"),
     ("pattern",       "= = p = p t p p p t t t = = o h t h = h h r h h w"),
-    ("num",           "= = t p = t t t t t t t = = o = t h = = = r h h w"),
+    ("num",           "= = t = = t t t t t t t = = o = t h = = = r = h w"),
     ("amount",        "= = t t t = t t t t = t = = o h t h t h h r h h w"),
-    ("time_window",   "= = t p t t = t t t t t = = o h t h = h h r h h w"),
-    ("domain",        "= = t p t t t = t t t t = = o h t h = h h r h h w"),
-    ("prefix",        "= = t p t t t t = t t t = = o h t h = h h r h h w"),
+    ("time_window",   "= = t = t t = t t t t t = = o h t h = h h r h h w"),
+    ("domain",        "= = t = t t t = t t t t = = o h t h = h h r h h w"),
+    ("prefix",        "= = t = t t t t = t t t = = o h t h = h h r h h w"),
     ("items",         "= = t t t t t t t = t w = = o h h h t h h r h h w"),
     ("obj",           "= = t t t = t t t t = t = = o h t h t h h r h h w"),
     ("each",          "= = t t t t t t t = t = = = o h = h t h h r h h w"),
@@ -37,9 +37,9 @@ const TABLE: [(&str, &str); 25] = [
     ("ref",           "h h h h h h h h h h h h = = o = h h h h h r h h w"),
     ("ref_set",       "h h t t t t t t t h t h = = o h = h h h h r h h w"),
     ("same_as",       "h h h h h h h h h h h h = = o h h = h h h r h h w"),
-    ("fmt",           "= = h p h h h h h h h h = = o h h h = h h r h h w"),
-    ("compute",       "= = h h = h h h h h h h = = o h h h = = = r h h w"),
-    ("rel",           "= = h h = h h h h h h h = = o h h h = = = r h h w"),
+    ("fmt",           "= = h = h h h h h h h h = = o h h h = h h r h h w"),
+    ("compute",       "= = h = = h h h h h h h = = o h h h = = = r h h w"),
+    ("rel",           "= = h = = h h h h h h h = = o = h h = = = r = h w"),
     ("attr",          "r r r r r r r r r r r r = = o r r r r r r = r r w"),
     ("extract",       "h h h h h h h h h h h h = = o h h h h h h r = h w"),
     ("quote",         "h h h h h h h h h h h h = = o h h h h h h r = = w"),
@@ -105,7 +105,7 @@ fn samples() -> Vec<(Value, Value)> {
 }
 
 /// Pairs of a parent and a child, of kinds that differ.
-const CASES: [(&str, &str); 60] = [
+const CASES: [(&str, &str); 72] = [
     (r#"{"const": "a"}"#, r#"{"one_of": ["a"]}"#),
     (r#"{"const": ""}"#, r#"{"text": {"max": 0}}"#),
     (r#"{"const": {"a": 1}}"#, r#"{"obj": {"a": {"const": 1}}}"#),
@@ -188,6 +188,24 @@ const CASES: [(&str, &str); 60] = [
     (
         r#"{"rel": {"base": {"const": 5}, "min": "-1", "max": "1"}}"#,
         r#"{"compute": {"expr": "a + 1", "vars": {"a": {"const": 4}}}}"#,
+    ),
+    (r#"{"const": "a"}"#, r#"{"pattern": "a"}"#),
+    (r#"{"one_of": ["a", "b"]}"#, r#"{"pattern": "[ab]"}"#),
+    (r#"{"num": {"max": "55"}}"#, r#"{"pattern": "5?5"}"#),
+    (r#"{"num": {"min": "-9999999999999999999999999999"}}"#, r#"{"extract": {"step": "s", "type": "number"}}"#),
+    (r#"{"time_window": {"from": "2026-01-01T00:00:00Z"}}"#, r#"{"pattern": "2026-0[1-9]-01T00:00:00Z"}"#),
+    (r#"{"domain": {"any_of": ["x.com"]}}"#, r#"{"pattern": "(a@)?x[.]com"}"#),
+    (r#"{"prefix": "/a/"}"#, r#"{"pattern": "/a/[a-z]"}"#),
+    (r#"{"fmt": {"template": "Hi {x}", "slots": {"x": {"text": {"max": 5}}}}}"#, r#"{"pattern": "Hi [a-f]"}"#),
+    (r#"{"compute": {"expr": "a + 1", "vars": {"a": {"const": 4}}}}"#, r#"{"pattern": "5([.]00?)?"}"#),
+    (r#"{"rel": {"base": {"const": 5}, "min": "-1", "max": "1"}}"#, r#"{"pattern": "[4-6]"}"#),
+    (
+        r#"{"rel": {"base": {"const": 0}, "min": "0", "max": "9999999999999999999999999999"}}"#,
+        r#"{"ref": {"step": "s", "field": "/rows/*", "reduce": "count"}}"#,
+    ),
+    (
+        r#"{"rel": {"base": {"const": 0}, "min": "-9999999999999999999999999999", "max": "9999999999999999999999999999"}}"#,
+        r#"{"extract": {"step": "s", "type": "number"}}"#,
     ),
     (r#"{"quote": {"step": "s"}}"#, r#"{"extract": {"step": "s", "type": "word"}}"#),
 ];

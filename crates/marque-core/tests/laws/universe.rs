@@ -14,7 +14,13 @@ pub fn values() -> Vec<Value> {
     let long = [40, 330, 20_001].map(|length| Value::from("y".repeat(length)));
     let long_paths = [40, 330, 20_001].map(|length| Value::from(format!("/a/b/{}", "y".repeat(length))));
     let address = format!("{}@{}.{}.{}.x.com", "l".repeat(64), "h".repeat(63), "h".repeat(63), "h".repeat(55));
-    lines(include_str!("values.jsonl")).chain(long).chain(long_paths).chain([Value::from(address)]).collect()
+    let greeted = [330, 20_001].map(|length| Value::from(format!("Hi {}", "y".repeat(length))));
+    let long = long.into_iter().chain(long_paths).chain(greeted);
+    let values: Vec<_> = lines(include_str!("values.jsonl")).chain(long).chain([Value::from(address)]).collect();
+    // The worlds step through the values by different widths, and reach them all only if no width divides their number.
+    let is_prime = (2..values.len()).all(|width| !values.len().is_multiple_of(width));
+    assert!(is_prime, "{} values: add some until their number is prime", values.len());
+    values
 }
 
 /// All constraints; each is well formed.
@@ -57,7 +63,8 @@ fn result(values: &[Value], at: usize) -> Value {
 
 /// A world for each value, in which the earlier steps gave it; worlds where something is missing; one without facts.
 pub fn worlds(values: &[Value]) -> Vec<Known> {
-    let mut worlds = vec![Known::default(), Known { facts: Some(Facts::default()), ..Known::default() }];
+    let mut worlds =
+        vec![Known::default(), Known { facts: Some(Facts::default()), ..Known::default() }, of_many_rows()];
     for (at, value) in values.iter().enumerate() {
         let other = |step: usize| &values[(at * step + 3 * step) % values.len()];
         let s = past(vec![committed(json!({"x": other(7)}), Some(result(values, at)))]);
@@ -73,6 +80,15 @@ pub fn worlds(values: &[Value]) -> Vec<Known> {
         worlds.push(Known { facts: Some(facts(s, past(both[1..].to_vec()))), records: Records::new() });
     }
     worlds
+}
+
+/// A world in which a result has a dozen rows with values of every type.
+fn of_many_rows() -> Known {
+    let (keys, given) = (["k1", "k2", "k3", "k4"], [json!("a"), json!(1), json!(null), json!({"a": 1}), json!(["x"])]);
+    let rows: Value = (0..12).map(|row| json!({"k": keys[row % 4], "v": given[row % 5], "n": row})).collect();
+    let result = json!({"f": "k", "n": 12, "rows": rows, "text": "k"});
+    let s = past(vec![committed(json!({"x": "k"}), Some(result.clone()))]);
+    Known { facts: Some(facts(s.clone(), s)), records: Records::new() }
 }
 
 fn facts(s: Past, t: Past) -> Facts {

@@ -226,3 +226,50 @@ fn what_a_value_may_contain_is_told_from_the_pattern() {
         assert!(!may(pattern, c), "{pattern} {c}");
     }
 }
+
+#[test]
+fn the_values_of_a_pattern_that_has_few_are_written_down() {
+    let values = |text: &str| {
+        let pattern = Pattern::parse(text).unwrap();
+        let mut values = pattern.values();
+        assert_eq!(pattern.count(), values.len() as u64, "{text}");
+        values.sort();
+        values.dedup();
+        values
+    };
+    assert_eq!(values("abc"), ["abc"]);
+    assert_eq!(values("a|b|ab?"), ["a", "ab", "b"]);
+    assert_eq!(values("x[1-3]{0,1}"), ["x", "x1", "x2", "x3"]);
+    assert_eq!(values("(a|b){2}"), ["aa", "ab", "ba", "bb"]);
+    assert_eq!(values("ä?"), ["", "ä"]);
+    assert_eq!(values("a{1000}"), ["a".repeat(1000)]);
+    for (text, count) in
+        [("[a-z]{2}", 26 * 26), ("a*", u64::MAX), ("a+", u64::MAX), ("a{2,}", u64::MAX), ("[^a]{30}", u64::MAX)]
+    {
+        assert_eq!(Pattern::parse(text).unwrap().count(), count, "{text}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Of all short texts, exactly the values match.
+    #[test]
+    fn the_values_are_what_matches(text in "([ab]|a?|b\\{0,2\\}|\\(a[|]b\\)|\\(ab\\)\\?|\\[ab\\]){1,4}") {
+        let Ok(pattern) = Pattern::parse(&text) else { return Ok(()) };
+        prop_assume!(pattern.count() <= 100);
+        let values = pattern.values();
+        prop_assert!(values.iter().all(|value| pattern.holds(value)), "{text}: {values:?}");
+        let mut texts = vec![String::new()];
+        for _ in 0..6 {
+            for one in texts.clone().iter().filter(|one| one.len() < 6) {
+                texts.extend(["a", "b"].map(|more| format!("{one}{more}")));
+            }
+            texts.sort();
+            texts.dedup();
+        }
+        for one in texts {
+            prop_assert_eq!(pattern.holds(&one), values.contains(&one), "{} {}", &text, &one);
+        }
+    }
+}
