@@ -261,11 +261,14 @@ fn a_permit_without_history_allocates_nothing() {
     }
 }
 
+/// What makes a call one that is refused.
+type Change = fn(&mut Call);
+
 /// A refusal that is of no step allocates nothing. One that is of a step says what would have been allowed there: that
 /// is written out once, for the one step that came closest, however many there are.
 #[test]
 fn a_refusal_allocates_what_it_says_and_no_more() {
-    let changes: [(Reason, fn(&mut Call)); 7] = [
+    let changes: [(Reason, Change); 7] = [
         (Reason::LocationNotInPlan, |call| call.location.push('x')),
         (Reason::ActionNotInPlan, |call| call.action.push('x')),
         (Reason::ResourceNotInPlan, |call| call.resource.kind.push('x')),
