@@ -22,7 +22,9 @@ fn expect_page(path: &str, generated: &str) {
 fn the_page_of_reasons_is_up_to_date() {
     let mut page = String::from(
         "# Reasons\n\nOne closed list, the same in HTTP bodies, evaluations, gate, log and documents. The code is stable; the \
-         sentence may change. Generated from `crates/marque-core/src/reason.rs`.\n\n| code | what it means, and what mends it |\n|---|---|\n",
+         sentence may change. Generated from `crates/marque-core/src/reason.rs`.\n\nThe order is the precedence: where several \
+         of these hold of a call at one step, the one that stands first here is given; among the steps, the one whose reason \
+         stands last came closest, and names `nearest`. `too_much_work` says that the rest was not looked at.\n\n| code | what it means, and what mends it |\n|---|---|\n",
     );
     for reason in Reason::ALL {
         page += &format!("| `{}` | {} |\n", reason.code(), reason.meaning());

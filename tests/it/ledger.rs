@@ -403,7 +403,6 @@ async fn tables_that_are_written_once_are_not_emptied() {
         "tokens",
         "approvals",
         "revocations",
-        "step_up_approvals",
         "step_up_uses",
         "catalogs",
         "waiting_catalogs",

@@ -29,8 +29,23 @@ pub struct CatalogDocument {
     /// Words for the environments that steps can be limited to, such as `production`.
     #[serde(default, deserialize_with = "crate::plan::distinct", skip_serializing_if = "BTreeSet::is_empty")]
     pub environments: BTreeSet<String>,
+    /// Who writes the records that `attr` looks up, by the name of their collection. Of one that is not named, the
+    /// resource server itself.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub collections: Collections,
     /// The actions by name.
     pub actions: BTreeMap<String, CatalogAction>,
+}
+
+/// What a catalog says of the collections of its records, by their names.
+pub type Collections = BTreeMap<String, CatalogCollection>;
+
+/// What a catalog says of the records of a collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CatalogCollection {
+    /// Who writes their attributes: where that is somebody else, whoever it is decides which record satisfies a predicate.
+    pub source: Source,
 }
 
 /// One action that a resource server offers.
@@ -221,6 +236,7 @@ impl CatalogDocument {
             return Err(Refused::at("$.environments", format!("may name at most {}", limits::ENVIRONMENTS)));
         }
         self.environments.iter().try_for_each(|word| identifier("$.environments", word))?;
+        self.collections.keys().try_for_each(|name| identifier("$.collections", name))?;
         for (name, action) in &self.actions {
             action.check(name)?;
             for (index, required) in action.requires.iter().enumerate() {

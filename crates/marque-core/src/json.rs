@@ -327,8 +327,8 @@ fn too_large<E: de::Error>() -> E {
 fn fraction<E: de::Error>(value: f64, written: &[u8]) -> Result<Value, E> {
     #[expect(clippy::cast_precision_loss, reason = "2^53−1 is exact in binary64")]
     let exact = limits::INTEGER_MAX as f64;
-    let shortest = Decimal::of(format!("{value:e}").as_bytes());
-    if shortest.is_none() || shortest != Decimal::of(written) {
+    let shortest = Written::of(format!("{value:e}").as_bytes());
+    if shortest.is_none() || shortest != Written::of(written) {
         return Err(E::custom("is not a number that binary64 keeps as it is written"));
     }
     if value.fract() == 0.0 {
@@ -338,7 +338,7 @@ fn fraction<E: de::Error>(value: f64, written: &[u8]) -> Result<Value, E> {
         #[expect(clippy::cast_possible_truncation, reason = "an integer within ±(2^53−1)")]
         return Ok(Value::Number((value as i64).into()));
     }
-    let digits = shortest.map_or(0, |decimal| decimal.digits.len());
+    let digits = shortest.map_or(0, |number| number.digits.len());
     match Number::from_f64(value) {
         Some(number) if digits <= limits::FRACTION_DIGITS => Ok(Value::Number(number)),
         _ => Err(E::custom(format!("has more than {} significant digits", limits::FRACTION_DIGITS))),
@@ -346,13 +346,16 @@ fn fraction<E: de::Error>(value: f64, written: &[u8]) -> Result<Value, E> {
 }
 
 /// What a number's text says, without regard to its sign and to how the point is placed: 0.digits × 10^exponent.
+///
+/// It is no [`crate::value::decimal::Decimal`], which has 28 digits and no exponent: a binary64 may have 17 and an
+/// exponent of three, and whether it is what was written has to be told before it is refused for either.
 #[derive(PartialEq)]
-struct Decimal {
+struct Written {
     digits: Vec<u8>,
     exponent: i64,
 }
 
-impl Decimal {
+impl Written {
     fn of(text: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(text).ok()?.trim_start_matches('-');
         let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));

@@ -331,6 +331,12 @@ mod tests {
             prop_assert!(!is_within || has_link(&piece), "{:?} in {:?}", piece, text);
         }
 
+        /// That a word which is a number holds no link is used where constraints are compared.
+        #[test]
+        fn a_number_is_no_link(number in "-?(0|[1-9][0-9]{0,12}|[1-9][0-9]{0,2})([.][0-9]{1,15}|[.][0-9])?") {
+            prop_assert!(!has_link(&number), "{}", number);
+        }
+
         #[test]
         fn a_host_name_is_a_link_whatever_stands_around_it(before in "[ ./_~(<*@:-]{0,4}", after in "[ ./_~)>*@:,-]{0,4}") {
             let text = format!("{before}evil.example{after}");

@@ -3,7 +3,7 @@
 //! for each thread, since tests run side by side.
 
 use marque_core::call::{Call, CallResource};
-use marque_core::constraint::Constraint;
+use marque_core::constraint::{Constraint, Work};
 use marque_core::decide::{Decision, Offline, Refusal, decide};
 use marque_core::diff::diff;
 use marque_core::envelope::Envelope;
@@ -261,11 +261,14 @@ fn a_permit_without_history_allocates_nothing() {
     }
 }
 
+/// What makes a call one that is refused.
+type Change = fn(&mut Call);
+
 /// A refusal that is of no step allocates nothing. One that is of a step says what would have been allowed there: that
 /// is written out once, for the one step that came closest, however many there are.
 #[test]
 fn a_refusal_allocates_what_it_says_and_no_more() {
-    let changes: [(Reason, fn(&mut Call)); 7] = [
+    let changes: [(Reason, Change); 7] = [
         (Reason::LocationNotInPlan, |call| call.location.push('x')),
         (Reason::ActionNotInPlan, |call| call.action.push('x')),
         (Reason::ResourceNotInPlan, |call| call.resource.kind.push('x')),
@@ -303,6 +306,39 @@ fn a_plan_that_is_over_or_blocked_is_refused_without_allocating() {
             let (decision, asked) = times(|| prepared.decide(&call, &facts, now));
             assert_eq!(decision, Decision::Deny(Refusal { reason, nearest: None }));
             assert_eq!(asked, 0, "{steps} steps, {reason}");
+        }
+    }
+}
+
+/// What a comparison copies it is charged for beforehand: with little work it holds little, however large what it compares.
+#[test]
+fn a_comparison_holds_no_more_than_its_work_lets_it_copy() {
+    let long: Vec<String> = (0..100).map(|at| format!("{at:0900}")).collect();
+    let few = |count: usize| json!({"one_of": &long[..count]});
+    let members = json!({"a": few(4), "b": few(5), "c": few(5)});
+    let number = json!({"num": {"max": "5"}});
+    let list = json!({"items": {"of": few(100), "max": 9}});
+    for (name, parent, child) in [
+        ("a list", json!({"text": {"max": 3}}), few(100)),
+        ("an object of lists", number.clone(), json!({"obj": members})),
+        ("a choice of lists", number.clone(), json!({"either": vec![few(6); 16]})),
+        (
+            "a template of lists",
+            json!({"text": {"max": 3}}),
+            json!({"fmt": {"template": "{a}-{b}", "slots": {"a": few(10), "b": few(10)}}}),
+        ),
+        ("a conjunction of lists", json!({"each": {"const": 1}}), json!({"all": vec![list; 16]})),
+    ] {
+        let of = |rule: Value| serde_json::from_value::<Constraint>(rule).unwrap();
+        let (parent, child) = (of(parent), of(child));
+        for units in [0, 1, 10, 100, 1000] {
+            let work = Work::new(units);
+            let (_, held) = most(|| parent.compare_within(&child, &work));
+            println!("{name}: {held} bytes for {units} units");
+            assert!(
+                held as u64 <= 4096 + units * 4 * limits::COMPARED_BYTES_PER_WORK,
+                "{name}: {held} bytes for {units} units"
+            );
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a newer catalog makes milder than an earlier one had it: an administrator decides on that, not the vendor.
 
-use super::{Catalog, CatalogAction, CatalogArgument, CatalogResult, ResultKind};
+use super::{Catalog, CatalogAction, CatalogArgument, CatalogResult, ResultKind, Source};
 use crate::constraint::Field;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ pub enum LoweredPart {
     Sensitive,
     /// An argument may be bound late now.
     Late,
-    /// A field of its result is trusted more.
+    /// A field of its result is trusted more, or the records of a collection are.
     Source,
     /// A field of its result was free text, and is something that a step may refer to now.
     FreeText,
@@ -30,7 +30,8 @@ pub enum LoweredPart {
 pub struct Lowered {
     /// Where, as a path of the newer catalog such as `$.actions.mail.send.class`.
     pub path: String,
-    /// The action's name.
+    /// The action's name; empty for a collection, which belongs to all of them.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub action: String,
     /// What of it.
     pub what: LoweredPart,
@@ -50,7 +51,21 @@ impl Catalog {
                 compare(name, now, before, &mut found);
             }
         }
+        found.extend(self.trusted_since(earlier));
         found
+    }
+
+    /// The collections that somebody else wrote, as an earlier version said, and no longer does.
+    fn trusted_since<'c>(&'c self, earlier: &'c Self) -> impl Iterator<Item = Lowered> + 'c {
+        let others = earlier.document().collections.iter().filter(|(_, was)| was.source == Source::ThirdParty);
+        let now = |name: &String| self.document().collections.get(name).map(|is| is.source);
+        others.filter(move |(name, was)| now(name) != Some(was.source)).map(move |(name, was)| Lowered {
+            path: format!("$.collections.{name}.source"),
+            action: String::new(),
+            what: LoweredPart::Source,
+            before: json!(was.source),
+            after: json!(now(name)),
+        })
     }
 
     /// Everything that got milder compared with any of some earlier versions, so that an action that was left out for

@@ -41,7 +41,7 @@ impl Constraint {
     pub(super) fn values(&self, work: &Work) -> Option<Vec<Value>> {
         let values = match self {
             Self::Const(value) if work.spend(of_value(value)) => vec![value.clone()],
-            Self::OneOf(values) if work.spend(of_values(values)) => values.clone(),
+            Self::OneOf(values) if work.spend(of_copies(values, 1)) => values.clone(),
             Self::Text(TextRule { max: 0, .. }) => vec![Value::from("")],
             Self::Obj(members) => objects(members, work)?,
             Self::Either(parts) => parts.iter().map(|part| part.values(work)).collect::<Option<Vec<_>>>()?.concat(),
@@ -136,9 +136,10 @@ pub(super) fn written(value: &Value) -> Option<String> {
     }
 }
 
-/// Units for copying some values.
-fn of_values(values: &[Value]) -> u64 {
-    values.iter().map(of_value).fold(0, u64::saturating_add)
+/// Units for copying some values so many times.
+fn of_copies(values: &[Value], times: usize) -> u64 {
+    let once = values.iter().map(bytes).fold(0, u64::saturating_add);
+    once.saturating_mul(times as u64) / limits::COMPARED_BYTES_PER_WORK
 }
 
 /// The objects of members that have few values each.
@@ -148,7 +149,7 @@ fn objects(members: &Arguments, work: &Work) -> Option<Vec<Value>> {
         let values = if name == "*" { None } else { constraint.required().values(work) }?;
         let is_optional = matches!(constraint, Constraint::Optional(_));
         let count = objects.len() * (values.len() + usize::from(is_optional));
-        let copied = of_entries(count * (members.len() + 1)) + objects.len() as u64 * of_values(&values);
+        let copied = of_entries(count * (members.len() + 1)) + of_copies(&values, objects.len());
         if count > limits::ALTERNATIVES || !work.spend(copied) {
             return None;
         }

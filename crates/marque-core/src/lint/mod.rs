@@ -11,10 +11,11 @@ mod step;
 pub use rule::Rule;
 pub(crate) use rule::rules;
 
-use crate::catalog::{Catalog, CatalogAction};
+use crate::catalog::{Catalog, CatalogAction, Collections};
 use crate::constraint::Work;
 use crate::limits;
 use crate::plan::{Class, SubmittedPlan, SubmittedStep};
+use crate::taint::collections;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -55,12 +56,14 @@ pub fn lint_within(plan: &SubmittedPlan, catalogs: &[Catalog], work: &Work) -> V
 struct Described<'p> {
     step: &'p SubmittedStep,
     action: Option<&'p CatalogAction>,
+    collections: &'p Collections,
 }
 
 impl<'p> Described<'p> {
     fn new(step: &'p SubmittedStep, catalogs: &'p [Catalog]) -> Self {
         let catalog = catalogs.iter().find(|catalog| catalog.document().location == step.location);
-        Self { step, action: catalog.and_then(|catalog| catalog.action(&step.action)) }
+        let action = catalog.and_then(|catalog| catalog.action(&step.action));
+        Self { step, action, collections: collections(catalogs, &step.location) }
     }
 
     /// Whether the action is of a class, or could be as far as is known.

@@ -7,7 +7,7 @@ use crate::catalog::Source;
 use crate::constraint::{AmountRange, Constraint, Work};
 use crate::envelope::{Bounds, Envelope, EnvelopeStep};
 use crate::plan::{Class, Mode, SubmittedPlan, Uses};
-use crate::taint::Earlier;
+use crate::taint::{Earlier, Place};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -118,12 +118,14 @@ fn asks_again(steps: &[Described<'_>], report: &mut Report) {
     let mut earlier = Earlier::default();
     for (index, described) in steps.iter().enumerate() {
         let (step, path) = (described.step, format!("$.steps[{index}]"));
+        let collections = described.collections;
+        let whole = Place { path: &path, collections };
         let id = step.resource.id.as_constraint();
         let arguments = step.args.iter().map(|(name, constraint)| (Some(name), constraint));
-        for (name, constraint) in arguments.chain([(None, id.as_ref())]).filter(|(_, one)| one.needs_history()) {
+        for (name, constraint) in arguments.chain([(None, id.as_ref())]).filter(|(_, one)| whole.is_late(one)) {
             let path = name.map_or_else(|| format!("{path}.resource.id"), |name| format!("{path}.args.{name}"));
             // Where no catalog says who wrote a value, it counts as somebody else's.
-            let source = earlier.source(constraint, &path).unwrap_or(Source::ThirdParty);
+            let source = earlier.source(constraint, Place { path: &path, collections }).unwrap_or(Source::ThirdParty);
             if source == Source::ThirdParty && is_at_stake(described, name) {
                 let maybe = if described.action.is_some() { "" } else { ", as far as can be told without its catalog" };
                 let message =
@@ -134,7 +136,7 @@ fn asks_again(steps: &[Described<'_>], report: &mut Report) {
         }
         if let Some(action) = described.action {
             // A step that is not as its catalog says is refused at submission; here it is unknown like the others.
-            let _ = earlier.push(step, action, &path);
+            let _ = earlier.push(step, action, whole);
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::plan::{
     Uses,
 };
 use crate::reason::Reason;
-use crate::taint::Earlier;
+use crate::taint::{Earlier, Place, collections};
 use crate::{limits, timestamp};
 
 /// What Marque adds to a submission. Nothing here comes from the agent's plan.
@@ -178,8 +178,9 @@ fn resolve_steps(plan: &SubmittedPlan, stated: usize, with: &Completion<'_>) -> 
             None => check_step(step, &path, with.catalogs)?,
         };
         let asks = if unexplained.is_some() { Approve::StepUp } else { Approve::Plan };
-        let approve = approval(step, action, &path, &earlier)?.max(asks);
-        earlier.push(step, action, &path)?;
+        let at = Place { path: &path, collections: collections(with.catalogs, &step.location) };
+        let approve = approval(step, action, at, &earlier)?.max(asks);
+        earlier.push(step, action, at)?;
         steps.push(Step {
             id: step.id.clone(),
             location: step.location.clone(),
@@ -293,21 +294,21 @@ impl ArgumentKind {
 fn approval(
     step: &SubmittedStep,
     action: &CatalogAction,
-    path: &str,
+    at: Place<'_>,
     earlier: &Earlier<'_>,
 ) -> Result<Approve, Rejection> {
     let leaves = matches!(action.class, Class::Send | Class::Pay | Class::Grant);
     let mut approve = step.approve;
-    for (name, constraint) in step.args.iter().filter(|(_, constraint)| constraint.needs_history()) {
-        let source = earlier.source(constraint, &format!("{path}.args.{name}"))?;
+    for (name, constraint) in step.args.iter().filter(|(_, constraint)| at.is_late(constraint)) {
+        let source = earlier.source(constraint, Place { path: &format!("{}.args.{name}", at.path), ..at })?;
         let is_at_stake = leaves || action.args.get(name).is_some_and(|argument| argument.sensitive.is_some());
         if is_at_stake && source == Source::ThirdParty {
             approve = Approve::StepUp;
         }
     }
     let resource = step.resource.id.as_constraint();
-    if resource.needs_history() {
-        let source = earlier.source(&resource, &format!("{path}.resource.id"))?;
+    if at.is_late(&resource) {
+        let source = earlier.source(&resource, Place { path: &format!("{}.resource.id", at.path), ..at })?;
         if action.class != Class::Read && source == Source::ThirdParty {
             approve = Approve::StepUp;
         }

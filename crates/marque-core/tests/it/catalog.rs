@@ -2,7 +2,7 @@
 
 use crate::support::{at, catalog, files_catalog, mail_catalog, objects};
 use marque_core::canonical::Digest;
-use marque_core::catalog::{Catalog, LoweredPart, Part, slots};
+use marque_core::catalog::{Catalog, Lowered, LoweredPart, Part, Source, slots};
 use marque_core::limits::CATALOG_BYTES;
 use serde_json::{Value, json};
 
@@ -192,4 +192,41 @@ fn everything_that_got_milder_is_told_with_its_path() {
     assert_eq!(back, ["$.actions.mail.send.args.body.sensitive"], "only the mark of the body is lost on the way back");
     assert_eq!(later.lowered_since_any(&[earlier.clone(), earlier.clone()]).len(), 5, "each place once");
     assert_eq!(later.lowered_since_any(&[later.clone(), earlier]).len(), 5, "compared with every earlier one");
+}
+
+#[test]
+fn a_catalog_says_who_fills_its_collections() {
+    let with = |collections: Value| {
+        Catalog::parse(at(&mail_catalog(), "/collections", Some(collections)).to_string().as_bytes())
+    };
+    let catalog = with(json!({"people": {"source": "third_party"}, "rooms": {"source": "authoritative"}})).unwrap();
+    assert_eq!(catalog.document().collections["people"].source, Source::ThirdParty);
+    assert_eq!(catalog.document().collections["rooms"].source, Source::Authoritative);
+    for (bad, path) in [
+        (json!({"people": {}}), "$.collections.people"),
+        (json!({"people": {"source": "me"}}), "$.collections.people.source"),
+        (json!({"people": {"source": "third_party", "x": 1}}), "$.collections.people.x"),
+        (json!({"people": "third_party"}), "$.collections.people"),
+        (json!({"": {"source": "third_party"}}), "$.collections"),
+        (json!([]), "$.collections"),
+    ] {
+        assert_eq!(with(bad.clone()).unwrap_err().path, path, "{bad}");
+    }
+}
+
+#[test]
+fn records_that_are_trusted_more_are_a_lowered_severity() {
+    let with = |collections: Value| catalog(&at(&mail_catalog(), "/collections", Some(collections)));
+    let others = || with(json!({"people": {"source": "third_party"}}));
+    for (later, after) in
+        [(with(json!({"people": {"source": "authoritative"}})), json!("authoritative")), (with(json!({})), Value::Null)]
+    {
+        let [found] = <[_; 1]>::try_from(later.lowered_since(&others())).unwrap();
+        assert_eq!((found.path.as_str(), found.what), ("$.collections.people.source", LoweredPart::Source));
+        assert_eq!((found.before.clone(), found.after.clone()), (json!("third_party"), after));
+        let text = json!(found).to_string();
+        assert_eq!(serde_json::from_str::<Lowered>(&text).unwrap(), found, "{text}");
+        assert_eq!(others().lowered_since(&later), [], "what is trusted less is not milder");
+    }
+    assert_eq!(others().lowered_since(&others()), []);
 }

@@ -124,3 +124,22 @@ fn a_catalog_is_linted_action_by_action() {
         assert!(found.is_sorted_by_key(|finding| finding.path.split('.').nth(2).map(str::to_owned)), "{found:?}");
     }
 }
+
+#[test]
+fn a_collection_that_others_fill_is_not_the_servers_own() {
+    let with = |name: &str, source: &str| {
+        let mut document = mail_catalog();
+        document["actions"] = json!({"payment.make": payment()});
+        document["collections"] = json!({name: {"source": source}});
+        lint(catalog(&document).document())
+    };
+    let found = with("supplier_contacts", "authoritative");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(
+        (found[0].rule, found[0].path.as_str()),
+        (CatalogRule::TrustedCollection, "$.collections.supplier_contacts.source")
+    );
+    assert_eq!(found[0].write, Some(json!("third_party")));
+    assert_eq!(with("supplier_contacts", "third_party"), []);
+    assert_eq!(with("payees", "authoritative"), []);
+}

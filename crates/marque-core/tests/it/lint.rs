@@ -14,7 +14,8 @@ fn described() -> Vec<Catalog> {
     read["results"] = json!({
         "/iban": {"type": "string", "source": "third_party"}, "/id": {"type": "string", "source": "authoritative"},
         "/text": {"type": "text", "source": "third_party"}});
-    vec![catalog(&json!({"iss": "x", "version": 1, "location": FILES, "actions": {
+    vec![catalog(&json!({"iss": "x", "version": 1, "location": FILES,
+        "collections": {"suppliers": {"source": "third_party"}}, "actions": {
         "read": read,
         "change": action("change", true, json!({"a": text, "n": {"type": "integer"}, "ok": {"type": "boolean"},
             "list": {"type": "array"}, "path": text, "host": text, "o": {"type": "object"},
@@ -168,6 +169,9 @@ fn who_will_be_asked_again_is_told_beforehand() {
     asks(&with(step("s", "change", json!({"secret": reference("/iban")}))), "secret");
     asks(&with(step("s", "send", json!({"body": {"quote": {"step": "look"}}}))), "body");
     asks(&with(step("s", "pay", json!({"to": {"extract": {"step": "look", "type": "iban"}}}))), "to");
+    let record = |collection: &str| json!({"attr": {"collection": collection, "where": {"/name": {"const": "x"}}}});
+    asks(&with(step("s", "pay", json!({"to": record("suppliers")}))), "to");
+    assert_eq!(found(&with(step("s", "pay", json!({"to": record("payees")}))), &described()), []);
     for narrow in
         [step("s", "pay", json!({"to": reference("/id")})), step("s", "change", json!({"a": reference("/iban")}))]
     {

@@ -145,7 +145,8 @@ fn among_steps_the_reason_that_stands_last_is_given() {
     for (first, one) in &of_step {
         for (later, other) in of_step.iter().filter(|(later, _)| later > first) {
             let (mut near, mut far) = (Case::good(), Case::good());
-            (one(&mut far), other(&mut near));
+            one(&mut far);
+            other(&mut near);
             let mut both = far.clone();
             both.facts.steps.extend(near.facts.steps.clone());
             both.call.args.extend(near.call.args.clone());

@@ -58,6 +58,7 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
         version: args.version,
         location: args.location,
         environments: Default::default(),
+        collections: Default::default(),
         actions: Default::default(),
     };
     let (draft, notes) = drafted(empty, offer).map_err(Failure::Input)?;
@@ -110,6 +111,7 @@ fn is_well_formed(draft: &CatalogDocument, name: &str, action: &CatalogAction) -
         iss: draft.iss.clone(),
         location: draft.location.clone(),
         environments: draft.environments.clone(),
+        collections: draft.collections.clone(),
         actions: [(name.to_owned(), action.clone())].into(),
         version: draft.version,
     };

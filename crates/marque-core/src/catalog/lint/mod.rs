@@ -5,16 +5,20 @@ mod rule;
 mod words;
 
 pub use rule::CatalogRule;
-pub use words::{looks_like_free_text, looks_third_party, reads, reassuring, suggested_class, suggested_stake, words};
+pub use words::{
+    looks_filled_by_others, looks_like_free_text, looks_third_party, reads, reassuring, suggested_class,
+    suggested_stake, words,
+};
 
 use super::{CatalogAction, CatalogDocument, Part, ResultKind, Sensitive, Source, slots};
 use crate::lint::Finding;
 use crate::plan::Class;
 use serde_json::{Value, json};
 
-/// Finds where a catalog is probably too mild. Action by action, in the order of their names.
+/// Finds where a catalog is probably too mild. Collections first, then action by action, in the order of their names.
 pub fn lint(catalog: &CatalogDocument) -> Vec<Finding<CatalogRule>> {
     let mut findings = Vec::new();
+    check_collections(catalog, &mut findings);
     for (name, action) in &catalog.actions {
         let mut report = Report { path: format!("$.actions.{name}"), findings: &mut findings };
         check_class(name, action, &mut report);
@@ -35,6 +39,19 @@ impl Report<'_> {
     fn add(&mut self, rule: CatalogRule, member: &str, message: String, mend: &str, write: Option<Value>) {
         let path = format!("{}.{member}", self.path);
         self.findings.push(Finding { path, rule, message, mend: mend.to_owned(), write });
+    }
+}
+
+fn check_collections(catalog: &CatalogDocument, findings: &mut Vec<Finding<CatalogRule>>) {
+    let trusted = catalog.collections.iter().filter(|(_, collection)| collection.source == Source::Authoritative);
+    for (name, _) in trusted.filter(|(name, _)| looks_filled_by_others(name)) {
+        findings.push(Finding {
+            path: format!("$.collections.{name}.source"),
+            rule: CatalogRule::TrustedCollection,
+            message: format!("{name:?} sounds like records that somebody else fills"),
+            mend: "third_party, unless nobody but the resource server writes what predicates ask for".to_owned(),
+            write: Some(json!(Source::ThirdParty)),
+        });
     }
 }
 

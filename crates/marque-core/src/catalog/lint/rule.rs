@@ -20,6 +20,8 @@ rules! {
     LateAccess = "late_access",
     /// A field that somebody else probably wrote counts as the resource server's own record.
     TrustedText = "trusted_text",
+    /// A collection that somebody else probably fills counts as the resource server's own records.
+    TrustedCollection = "trusted_collection",
     /// A field that is probably free text is typed as a short text with a meaning of its own.
     FreeTextAsString = "free_text_as_string",
     /// A sentence leaves out an argument that is at stake.

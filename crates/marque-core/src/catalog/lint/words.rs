@@ -54,6 +54,11 @@ const THIRD_PARTY: &str = "address author bic bio body caption comment comments 
      iban markdown memo message messages name note notes payee phone purpose reason reference reply \
      sender snippet subject summary text title transcript url website";
 
+/// Names of records that somebody else fills: who sends something in, signs up, or keeps an entry of their own.
+const OF_OTHERS: &str = "applicant applicants attendee attendees comment comments contact contacts email emails guest guests \
+     invoice invoices lead leads listing listings mail mails message messages page pages post posts profile profiles \
+     review reviews seller sellers sender senders supplier suppliers ticket tickets vendor vendors website websites";
+
 /// Names of free texts.
 const FREE_TEXT: &str = "bio body caption comment comments content contents description html markdown memo message note notes \
      snippet summary text transcript";
@@ -111,6 +116,11 @@ pub fn suggested_stake(class: Class, name: &str) -> Option<Sensitive> {
 /// Whether a field of a result looks like something that somebody else wrote. A pointer is named by its last words.
 pub fn looks_third_party(pointer: &str) -> bool {
     is_named(pointer, THIRD_PARTY)
+}
+
+/// Whether a collection is named like records that somebody else fills.
+pub fn looks_filled_by_others(collection: &str) -> bool {
+    words(collection).iter().any(|word| is_in(word, OF_OTHERS))
 }
 
 /// Whether a field of a result looks like free text.
