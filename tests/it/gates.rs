@@ -20,7 +20,7 @@ use marque_core::names::{TOKEN_TYPE_INTENT, TYP_REVOCATION};
 use marque_demo::clients::KeycloakTokens;
 use marque_gate::remote::{Following, Marque, OpenPermit, RemoteLedger};
 use marque_gate::{Args, ConcreteAction, Gate, GateConfig, Outcome, Permit, Presented, Reason, Refusal};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -159,8 +159,8 @@ async fn gates_close_while_the_database_or_the_server_is_away_and_open_again() {
 
 /// The ids of the keys that a server publishes for a `typ`.
 async fn published(stack: &Stack, typ: &str) -> Vec<String> {
-    let jwks = Reply::to("the keys", stack.http.get(stack.url("/jwks"))).await;
-    let keys = jwks.success(200)["keys"].as_array().unwrap().clone();
+    let jwks: Value = stack.http.get(stack.url("/jwks")).send().await.unwrap().json().await.unwrap();
+    let keys = jwks["keys"].as_array().unwrap();
     let of_typ = keys.iter().filter(|key| key["marque_typ"] == typ);
     of_typ.map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
 }

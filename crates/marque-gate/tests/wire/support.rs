@@ -328,6 +328,15 @@ impl Wire {
         wire
     }
 
+    /// Signs the feed with another key, and waits until the gate has learned it: closed meanwhile, since no key is looked
+    /// for sooner than five seconds after the last look.
+    pub async fn sign_with(&self, key: Arc<Key>) -> Arc<Key> {
+        let before = self.server.sign_with(key);
+        self.becomes("other", Err(Reason::RevocationStateStale)).await;
+        self.becomes("other", Ok(())).await;
+        before
+    }
+
     pub fn says(&self, intent: &str) -> Result<(), Reason> {
         self.gate.revocations().check(intent, now(), secs(STALENESS))
     }
