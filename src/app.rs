@@ -45,6 +45,8 @@ pub struct Realm {
     pub verified: flows::live_intents::Verified,
     /// Calls of the last minute.
     pub recent_calls: flows::recent_calls::RecentCalls,
+    /// Questions whether intents are active.
+    pub standings: flows::standing::Standings,
     /// Where calls wait that count uses of the same plan.
     pub queues: flows::ledger::Queues,
     /// Messages of the revocation feed, signed, as they arise.
@@ -79,6 +81,7 @@ impl App {
                     directory: Directory::default(),
                     verified: flows::live_intents::Verified::default(),
                     recent_calls: flows::recent_calls::RecentCalls::default(),
+                    standings: flows::standing::Standings::default(),
                     queues: flows::ledger::Queues::default(),
                     feed: broadcast::channel(FEED_BACKLOG).0,
                 }),

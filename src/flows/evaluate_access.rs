@@ -15,7 +15,6 @@ use super::envelopes::carried;
 use super::recent_calls::{Recent, Taken};
 use super::reserve_permit::reserve_permit;
 use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id};
-use crate::store;
 use marque_core::call::Call;
 use marque_core::canonical::Digest;
 use marque_core::claims::{Carried, TxnClaims, token_hash};
@@ -186,15 +185,11 @@ async fn decide_about(cx: Context<'_>, asked: &Asked<'_>) -> Result<Evaluated, F
     if is_blocked || matches!(offline, Offline::AskLedger(_)) {
         return reserve_permit(cx, asked, &envelope).await;
     }
-    let mut conn = cx.app.pool.acquire().await?;
-    let now = cx.app.clock.now();
-    let call_id = (asked.client_id, asked.evaluation.call_id.as_str());
-    let standing = store::permits::standing(&mut conn, cx.realm_name(), asked.intent_id, call_id, now).await?;
+    let standing = cx.standing(asked.intent_id, asked.client_id, &asked.evaluation.call_id).await?;
     if !standing.is_active {
-        let reason = cx.why_not_active(&mut conn, asked.intent_id).await?.unwrap_or(Reason::IntentRevoked);
-        return Ok(asked.refused(reason));
+        let why = cx.why_not_active(&mut *cx.app.pool.acquire().await?, asked.intent_id).await?;
+        return Ok(asked.refused(why.unwrap_or(Reason::IntentRevoked)));
     }
-    drop(conn);
     match offline {
         // A repeat, or another call under its id.
         _ if standing.has_permit => reserve_permit(cx, asked, &envelope).await,

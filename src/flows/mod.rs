@@ -36,6 +36,7 @@ pub mod resolve_by_subject;
 pub mod revoke_intent;
 pub mod search_access;
 pub mod settle_permit;
+pub mod standing;
 mod steps_left;
 pub mod submit_plan;
 mod use_step_up;

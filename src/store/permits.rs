@@ -273,29 +273,44 @@ pub struct Standing {
     pub has_permit: bool,
 }
 
-/// How things stand with an intent and a call of it, by the resource server and its id of the call. Nothing is held.
+/// A call, by its intent, the resource server and its id of the call.
+#[derive(Clone, Debug)]
+pub struct CallOf {
+    /// The intent.
+    pub intent_id: Uuid,
+    /// The resource server.
+    pub client_id: String,
+    /// The resource server's id of the call.
+    pub call_id: String,
+}
+
+/// How things stand with some calls, one after the other. Nothing is held.
 pub async fn standing(
     conn: &mut PgConnection,
     realm: &str,
-    intent_id: Uuid,
-    (client_id, call_id): (&str, &str),
+    calls: &[CallOf],
     now: OffsetDateTime,
-) -> Result<Standing, StoreError> {
+) -> Result<Vec<Standing>, StoreError> {
+    let intents: Vec<Uuid> = calls.iter().map(|call| call.intent_id).collect();
+    let clients: Vec<String> = calls.iter().map(|call| call.client_id.clone()).collect();
+    let ids: Vec<String> = calls.iter().map(|call| call.call_id.clone()).collect();
     sqlx::query_as!(
         Standing,
         r#"select exists (
-             select from intents i where i.realm = $1 and i.intent_id = $2 and i.state = 'active' and i.expires_at > $5
-                 and not exists (select from revocations r where r.intent_id = i.intent_id)
+             select from intents i where i.realm = $1 and i.intent_id = q.intent_id and i.state = 'active'
+                 and i.expires_at > $5 and not exists (select from revocations r where r.intent_id = i.intent_id)
          ) as "is_active!", exists (
-             select from permits where intent_id = $2 and client_id = $3 and call_id = $4
-         ) as "has_permit!""#,
+             select from permits p where p.intent_id = q.intent_id and p.client_id = q.client_id and p.call_id = q.call_id
+         ) as "has_permit!"
+         from unnest($2::uuid[], $3::text[], $4::text[]) with ordinality as q (intent_id, client_id, call_id, place)
+         order by q.place"#,
         realm,
-        intent_id,
-        client_id,
-        call_id,
+        &intents,
+        &clients,
+        &ids,
         now
     )
-    .fetch_one(conn)
+    .fetch_all(conn)
     .await
 }
 
