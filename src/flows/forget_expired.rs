@@ -25,7 +25,7 @@ pub async fn keep_forgetting(app: Arc<App>, mut stop: watch::Receiver<bool>) {
 
 async fn forget(app: &App) -> Result<(), store::StoreError> {
     let now = app.clock.now();
-    let mut conn = app.pool.acquire().await?;
+    let mut conn = store::patient(&app.pool).await?;
     let unknown = store::permits::mark_unknown(&mut conn, now).await?;
     if unknown > 0 {
         tracing::warn!(unknown, "permits were not settled in time");

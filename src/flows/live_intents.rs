@@ -8,7 +8,7 @@ use crate::store;
 use crate::store::intents::UserKey;
 use marque_core::canonical::canonical_text;
 use marque_core::envelope::Envelope;
-use marque_core::facts::Facts;
+use marque_core::facts::{Facts, Past};
 use marque_core::recall::Recall;
 use moka::future::Cache;
 use serde_json::json;
@@ -119,12 +119,23 @@ async fn approved(cx: Context<'_>, intent_id: Uuid) -> Result<Option<Arc<Approve
     Ok(Some(approved))
 }
 
-/// What the ledger knows of an intent now. Nothing is held or counted: the next moment it may be otherwise.
+/// What the ledger knows of an intent now. Nothing is held or counted: the next moment it may be otherwise. Where its ledger
+/// cannot tell, because it was changed by hand or would have to read too much, all that is counted is used up: other intents
+/// are none the worse for it.
 ///
 /// # Errors
 /// When the database cannot be asked.
 pub(super) async fn facts_now(cx: Context<'_>, intent_id: Uuid, envelope: &Envelope) -> Result<Facts, FlowError> {
-    let mut conn = cx.app.pool.acquire().await?;
-    let ledger = cx.ledger(&mut conn, intent_id).await?;
-    cx.facts(&mut conn, &ledger, &Sought { envelope, recall: Recall::of_any(envelope), txn: None }).await
+    let told = async {
+        let mut conn = cx.app.pool.acquire().await?;
+        let ledger = cx.ledger(&mut conn, intent_id).await?;
+        cx.facts(&mut conn, &ledger, &Sought { envelope, recall: Recall::of_any(envelope), txn: None }).await
+    };
+    match told.await {
+        Err(FlowError::Refused(_)) => {
+            let steps = envelope.steps.iter().map(|step| (step.id.clone(), Past::counted(u64::MAX, 0))).collect();
+            Ok(Facts { steps, blocked: cx.realm.config.blocked.clone(), ..Facts::default() })
+        }
+        told => told,
+    }
 }

@@ -19,8 +19,9 @@ pub mod step_ups;
 pub mod tokens;
 pub mod waiting_catalogs;
 
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
-use sqlx::{ConnectOptions, PgPool};
+use sqlx::{ConnectOptions, PgPool, Postgres};
 use std::time::Duration;
 use tracing::log::LevelFilter;
 
@@ -52,20 +53,27 @@ pub async fn connect(url: &str) -> Result<PgPool, StoreError> {
 }
 
 /// Brings the tables up to date, under the migrator's advisory lock: several servers may start at once. It takes the time
-/// that it needs, on a connection that is closed afterwards.
+/// that it needs.
 ///
 /// # Errors
 /// When a migration fails or the tables are newer than this program.
 pub async fn migrate(pool: &PgPool) -> Result<(), sqlx::migrate::MigrateError> {
+    sqlx::migrate!().run(&mut *patient(pool).await?).await
+}
+
+/// A connection for work that nobody waits for and that may take long. It is closed in the end.
+///
+/// # Errors
+/// When the database is not there.
+pub async fn patient(pool: &PgPool) -> Result<PoolConnection<Postgres>, StoreError> {
     let mut conn = pool.acquire().await?;
+    conn.close_on_drop();
     sqlx::query!(
         "select set_config('lock_timeout', '0', false) as lock, set_config('statement_timeout', '0', false) as statement"
     )
     .fetch_one(&mut *conn)
     .await?;
-    let migrated = sqlx::migrate!().run(&mut *conn).await;
-    conn.close().await?;
-    migrated
+    Ok(conn)
 }
 
 /// Whether the database answers.

@@ -352,6 +352,14 @@ async fn changed_rows_free_no_use_and_commit_nothing() {
     work.change("update ledgers set counts = set_byte(counts, 20, get_byte(counts, 20) # 1) where intent_id = $1")
         .await;
     refused(&work.evaluate(&first).await, "ledger_unavailable");
+    // A search is about others, too: it goes on, and finds nothing here.
+    let search = json!({
+        "subject": {"type": "agent", "id": work.agent.id}, "action": {"name": first.action},
+        "resource": {"type": first.resource.kind},
+        "context": {"txn_token": work.token, "location": first.location},
+    });
+    let found = work.stack.post_json("a search", "/access/v1/search/resource", &search).await;
+    assert_eq!(found.success(200)["results"], json!([]));
 }
 
 #[tokio::test]
