@@ -12,12 +12,12 @@ use crate::plan::SubmittedStep;
 use std::collections::BTreeMap;
 
 /// What a catalog that nobody has says of collections.
-static NO_COLLECTIONS: Collections = Collections::new();
+const NO_COLLECTIONS: &Collections = &Collections::new();
 
 /// What the catalog of a location says of the collections that `attr` looks up there.
 pub fn collections<'c>(catalogs: &'c [Catalog], location: &str) -> &'c Collections {
     let catalog = catalogs.iter().find(|catalog| catalog.document().location == location);
-    catalog.map_or(&NO_COLLECTIONS, |catalog| &catalog.document().collections)
+    catalog.map_or(NO_COLLECTIONS, |catalog| &catalog.document().collections)
 }
 
 /// Where a constraint stands: in which document, and what the catalog of its step says of collections.
