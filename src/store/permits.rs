@@ -264,14 +264,6 @@ pub struct Standing {
     pub has_permit: bool,
 }
 
-/// How things stand with an intent and a call of it.
-pub struct Standing {
-    /// Whether the intent is active, not over and was never revoked.
-    pub is_active: bool,
-    /// Whether the resource server was given a permit for this call id.
-    pub has_permit: bool,
-}
-
 /// How things stand with an intent and a call of it, by the resource server and its id of the call. Nothing is held.
 pub async fn standing(
     conn: &mut PgConnection,
