@@ -16,7 +16,7 @@ const LOCK_LIMIT: Duration = Duration::from_secs(180);
 
 /// The directory that holds the server's files, without creating anything. `None` where there is no server.
 pub(super) fn located(dir: &Path) -> Result<Option<PathBuf>, Error> {
-    let dir = std::path::absolute(dir).map_err(at(dir))?;
+    let Ok(dir) = dir.canonicalize() else { return Ok(None) };
     let file = dir.join("location");
     let home = match fs::read_to_string(&file) {
         Ok(path) => PathBuf::from(path.trim_end()),
@@ -27,9 +27,11 @@ pub(super) fn located(dir: &Path) -> Result<Option<PathBuf>, Error> {
 }
 
 /// Creates or recognizes the directory that holds the server's files; only the running account may enter it.
+///
+/// Its path has no `..` and no link in it: Postgres writes it down like that, and it is known again by it.
 pub(super) fn claim_home(dir: &Path, account: &Account) -> Result<PathBuf, Error> {
-    let dir = std::path::absolute(dir).map_err(at(dir))?;
-    fs::create_dir_all(&dir).map_err(at(&dir))?;
+    fs::create_dir_all(dir).map_err(at(dir))?;
+    let dir = dir.canonicalize().map_err(at(dir))?;
     let home = if account.can_reach(&dir)? {
         dir
     } else {

@@ -114,7 +114,8 @@ impl Door {
 fn claims(steps: usize, hops: usize, jkt: &str) -> Result<TxnClaims, Failure> {
     let envelope = signed_steps(&plan::steps(steps))?;
     let id = |last: u32| format!("0199f3a2-0000-7000-8000-{last:012}");
-    let act = (0..hops).fold(Actor::first("invoice-agent"), |act, hop| act.followed_by(&format!("invoice-worker-{hop}")));
+    let act =
+        (0..hops).fold(Actor::first("invoice-agent"), |act, hop| act.followed_by(&format!("invoice-worker-{hop}")));
     Ok(TxnClaims {
         iss: ISSUER.into(),
         aud: DOMAIN.into(),

@@ -59,9 +59,7 @@ impl Agent {
     /// # Errors
     /// When Marque does not take it.
     pub async fn publish(&self, marque: &Marque, access_token: &str) -> Result<(), Failure> {
-        let action = |class: &str, resource: &str, display: &str| {
-            json!({"class": class, "reversible": false, "resource": resource, "args": {}, "display": {"en": display}})
-        };
+        let action = |class: &str, resource: &str, display: &str| json!({"class": class, "reversible": false, "resource": resource, "args": {}, "display": {"en": display}});
         let catalog = json!({
             "iss": RESOURCE_SERVER, "version": 1, "location": LOCATION,
             "actions": {
@@ -96,8 +94,7 @@ impl Agent {
     /// # Errors
     /// When Marque refuses.
     pub async fn redeem(&self, marque: &Marque, intent_id: String) -> Result<Granted, Failure> {
-        let answer =
-            self.post(marque, "/token", &[("grant_type", GRANT_INTENT), ("intent_id", &intent_id)]).await?;
+        let answer = self.post(marque, "/token", &[("grant_type", GRANT_INTENT), ("intent_id", &intent_id)]).await?;
         let exchange = [
             ("grant_type", GRANT_TOKEN_EXCHANGE),
             ("audience", TRUST_DOMAIN),

@@ -38,7 +38,7 @@ const REVOCATIONS: usize = 100;
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
     let realm = Realm::start().await?;
     let person = Person::new(&realm)?;
     let agent = Agent::new(&realm)?;
@@ -52,7 +52,9 @@ async fn main() -> Result<(), Failure> {
         granted.push(approved(&marque, &person, &agent).await?.0);
     }
     let bench = Bench { marque, agent, granted, target_token: token.clone() };
-    println!("\nmedian [least - greatest] of {ROUNDS} rounds, {CONNECTIONS} connections; processor time for each request\n");
+    println!(
+        "\nmedian [least - greatest] of {ROUNDS} rounds, {CONNECTIONS} connections; processor time for each request\n"
+    );
     let [free, counted] = DECISIONS;
     let mut entries = vec![
         bench.rate("remote_decisions_per_s", free, |_| reading())?,
@@ -96,7 +98,8 @@ impl Bench {
         // The first round warms up.
         for round in 0..=ROUNDS {
             let bodies = self.granted.iter().enumerate().cycle().take(count).enumerate();
-            let bodies = bodies.map(|(index, (_, granted))| self.agent.question(granted, &call(index / self.granted.len())));
+            let bodies =
+                bodies.map(|(index, (_, granted))| self.agent.question(granted, &call(index / self.granted.len())));
             let bodies = bodies.collect::<Result<Vec<Bytes>, _>>()?;
             let before = Times::now(self.marque.pid, self.marque.postgres_pid)?;
             let seen = load::run(&target, bodies, CONNECTIONS)?;

@@ -52,7 +52,9 @@ pub async fn measure(
         clicked.await??;
     }
     took.sort_unstable();
-    let at = |part: usize| took.get((took.len() * part).div_ceil(100).saturating_sub(1)).map_or(0.0, |took| took.as_secs_f64() * 1e3);
+    let at = |part: usize| {
+        took.get((took.len() * part).div_ceil(100).saturating_sub(1)).map_or(0.0, |took| took.as_secs_f64() * 1e3)
+    };
     let [least, p50, p90, p99, greatest] = [0, 50, 90, 99, 100].map(at);
     println!(
         "revoke to refusal, {} revocations: {least:.1} ms least, p50 {p50:.1}, p90 {p90:.1}, p99 {p99:.1}, greatest {greatest:.1}",
