@@ -67,9 +67,10 @@ type Queue<Q, A> = Arc<Mutex<mpsc::Receiver<Waiting<Q, A>>>>;
 
 async fn answer_all<Q, A, W, F, E>(queue: Queue<Q, A>, work: W)
 where
+    A: Send + 'static,
     W: Fn(Vec<Q>) -> F,
-    F: Future<Output = Result<Vec<A>, E>>,
-    E: Display,
+    F: Future<Output = Result<Vec<A>, E>> + Send + 'static,
+    E: Display + Send + 'static,
 {
     let mut taken = Vec::with_capacity(TOGETHER);
     while queue.lock().await.recv_many(&mut taken, TOGETHER).await > 0 {
@@ -79,10 +80,12 @@ where
             .filter(|waiting| !waiting.answer.is_closed())
             .map(|Waiting { question, answer }| (question, answer))
             .unzip();
-        match work(questions).await {
+        // In a task of its own: one batch that breaks down ends no worker.
+        let worked = tokio::spawn(work(questions)).await;
+        match worked.map_err(|broken| broken.to_string()).and_then(|worked| worked.map_err(|error| error.to_string())) {
             Ok(all) => answers.into_iter().zip(all).for_each(|(answer, one)| drop(answer.send(Ok(one)))),
             Err(error) => {
-                let failed = BatchError::Failed(error.to_string());
+                let failed = BatchError::Failed(error);
                 answers.into_iter().for_each(|answer| drop(answer.send(Err(failed.clone()))));
             }
         }
@@ -140,5 +143,17 @@ mod tests {
         let failing = Batch::<u8, u8>::start(|_| async { Err("the database is away") });
         let failed = Err(BatchError::Failed("the database is away".into()));
         assert_eq!((failing.ask(1).await, failing.ask(2).await), (failed.clone(), failed));
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_breaks_down_ends_no_worker() {
+        let batch = Batch::<u8, u8>::start(|questions| async move {
+            assert!(!questions.contains(&0), "broken");
+            Ok::<_, String>(questions)
+        });
+        for _ in 0..WORKERS * 2 {
+            assert!(matches!(batch.ask(0).await, Err(BatchError::Failed(_))));
+        }
+        assert_eq!(batch.ask(7).await, Ok(7));
     }
 }

@@ -129,7 +129,8 @@ pub(super) struct Asked<'a> {
     pub(super) proof: &'a Proof,
     pub(super) intent_id: Uuid,
     pub(super) call_digest: Digest,
-    /// Of what the call came with: the very token, key and proof, for the call at its place. Only the same again is a repeat.
+    /// Of what the call came with: who asks and by which id, the very token, key and proof, for the call at its place. Only
+    /// the same again is a repeat.
     pub(super) presented: Digest,
 }
 
@@ -143,6 +144,8 @@ impl<'a> Asked<'a> {
     ) -> Self {
         let (call, call_digest) = (&evaluation.call, evaluation.call.digest());
         let presented = Digest::of_canonical(&json!([
+            resource_server.client_id(),
+            evaluation.call_id,
             evaluation.client_id,
             token_hash(&evaluation.txn_token),
             proof.jkt,

@@ -185,9 +185,9 @@ impl Context<'_> {
                 None => tracing::error!(permit = %row.permit_id, "a call of the ledger does not open"),
             }
         }
-        // A row that is hidden or does not open would leave room in a budget that is used up.
+        // A row that is hidden or does not open would leave room in a budget that is used up, or give way to another value.
         let is_whole = |step: &&str| facts.past(step).is_none_or(|past| past.calls.len() as u64 == past.uses);
-        if !sought.recall.arguments.iter().all(|step| is_whole(&step)) {
+        if !sought.recall.arguments.iter().chain(&sought.recall.results).all(is_whole) {
             return Err(unreadable(ledger.intent_id, "calls are missing that were counted"));
         }
         Ok(facts)

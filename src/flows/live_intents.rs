@@ -127,9 +127,9 @@ async fn approved(cx: Context<'_>, intent_id: Uuid) -> Result<Option<Arc<Approve
 /// When the database cannot be asked.
 pub(super) async fn facts_now(cx: Context<'_>, intent_id: Uuid, envelope: &Envelope) -> Result<Facts, FlowError> {
     let told = async {
-        let mut conn = cx.app.pool.acquire().await?;
-        let ledger = cx.ledger(&mut conn, intent_id).await?;
-        cx.facts(&mut conn, &ledger, &Sought { envelope, recall: Recall::of_any(envelope), txn: None }).await
+        let mut tx = store::one_look(&cx.app.pool).await?;
+        let ledger = cx.ledger(&mut tx, intent_id).await?;
+        cx.facts(&mut tx, &ledger, &Sought { envelope, recall: Recall::of_any(envelope), txn: None }).await
     };
     match told.await {
         Err(FlowError::Refused(_)) => {

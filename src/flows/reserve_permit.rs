@@ -12,6 +12,7 @@ use super::reserve_together::{self, CountedCall};
 use super::uncounted_permits::{self, Standing};
 use super::use_step_up::{Presenter, StepUps, step_ups};
 use super::{Context, FlowError, parse_intent_id};
+use crate::batch::BatchError;
 use crate::store::permits::NewPermit;
 use crate::{random, store};
 use marque_core::claims::Carried;
@@ -60,13 +61,22 @@ async fn together(cx: Context<'_>, asked: &Asked<'_>, envelope: &Envelope) -> Re
         proven: asked.proof.call_digest,
         blocked: cx.realm.config.blocked.clone(),
     };
-    Ok(cx.app.reservations.ask(counted).await?)
+    match cx.app.reservations.ask(counted).await {
+        Ok(permit) => Ok(permit),
+        Err(full @ BatchError::Full) => Err(full.into()),
+        // Whoever else was in the batch may be at fault: each is asked again by itself.
+        Err(BatchError::Failed(error)) => {
+            tracing::warn!(error, "calls could not be taken together");
+            Ok(None)
+        }
+    }
 }
 
 async fn charge(cx: Context<'_>, asked: &Asked<'_>, envelope: &Envelope) -> Result<Evaluated, FlowError> {
     let (call, now) = (&asked.evaluation.call, cx.app.clock.now());
     let recall = Recall::of_call(envelope, call);
-    let counts = recall.counts;
+    // What is read in two statements is held, too: between them nothing may be counted.
+    let counts = recall.counts || !recall.is_empty();
     let _turn = if counts { cx.realm.queues.wait(asked.intent_id).await? } else { None };
     let mut tx = cx.app.pool.begin().await?;
     if !store::intents::lock_active(&mut tx, cx.realm_name(), asked.intent_id, now).await? {

@@ -19,7 +19,8 @@ use crate::{random, store};
 use marque_core::call::Call;
 use marque_core::canonical::Digest;
 use marque_core::claims::{Carried, TxnClaims};
-use marque_core::decide::{Decision, decide};
+use marque_core::constraint::Work;
+use marque_core::decide::{Decision, decide_within};
 use marque_core::envelope::{Envelope, EnvelopeStep};
 use marque_core::facts::Facts;
 use marque_core::plan::{Approve, Blocked, Uses};
@@ -29,6 +30,10 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use time::OffsetDateTime;
 use uuid::Uuid;
+
+/// Work on one decision, in the units of [`marque_core::limits::DECISION_WORK`]: most take a few hundred, and while one is
+/// worked on, the others of its batch wait. One that needs more is asked by itself.
+const WORK: u64 = 2_000;
 
 /// Takes counted calls.
 pub type Reservations = Batch<CountedCall, Option<Permit>>;
@@ -152,7 +157,7 @@ fn permitted<'c>(
 fn permitting<'c>(call: &'c CountedCall, counts: &Counts, now: OffsetDateTime) -> Option<&'c EnvelopeStep> {
     let Carried::Inline(envelope) = &call.claims.tctx.carried else { return None };
     let facts = Facts { blocked: call.blocked.clone(), steps: counts.known(), ..Facts::default() };
-    match decide(envelope, &call.call, &facts, now.unix_timestamp()) {
+    match decide_within(envelope, &call.call, &facts, now.unix_timestamp(), &Work::new(WORK)) {
         Decision::Permit(step) if step.uses != Uses::Any && is_proven(step, call.proven, call.call_digest) => {
             Some(step)
         }

@@ -54,7 +54,18 @@ pub(super) async fn take(
         })
     });
     let place: Vec<usize> = place.collect();
-    let answers = store::reservations::use_proofs(conn, &firsts, now).await?;
+    let mut answers = store::reservations::use_proofs(conn, &firsts, now).await?;
+    // A proof that somebody else used at this instant: what for is seen by the next statement only.
+    let unseen =
+        |answer: &Uncounted| answer.is_active && !answer.has_permit && !answer.is_new && answer.earlier.is_none();
+    if answers.iter().any(unseen) {
+        let again = store::reservations::earlier_uses(conn, &firsts).await?;
+        answers
+            .iter_mut()
+            .zip(again)
+            .filter(|(answer, _)| unseen(answer))
+            .for_each(|(answer, seen)| answer.earlier = seen);
+    }
     let found = |(call, place): (&UncountedCall, usize)| match (firsts.get(place), answers.get(place)) {
         (Some(first), Some(answer)) => standing(call, first, answer),
         _ => Standing::NotActive,

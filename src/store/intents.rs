@@ -142,6 +142,7 @@ pub async fn find(conn: &mut PgConnection, realm: &str, intent_id: Uuid) -> Resu
 
 /// [`find`], locked against every change until the transaction ends.
 pub async fn lock(conn: &mut PgConnection, realm: &str, intent_id: Uuid) -> Result<Option<Intent>, StoreError> {
+    take(conn, intent_id).await?;
     sqlx::query_as!(
         Intent,
         r#"select intent_id, client_id, jkt, plan, catalogs,
@@ -156,6 +157,23 @@ pub async fn lock(conn: &mut PgConnection, realm: &str, intent_id: Uuid) -> Resu
     .await
 }
 
+/// Shares an intent with others until the transaction ends. Who is about to change it waits for those that share it now, and
+/// those that come later wait for him: locks of rows alone would let a stream of readers keep a revocation out for ever.
+pub async fn share(conn: &mut PgConnection, intent_id: Uuid) -> Result<(), StoreError> {
+    sqlx::query!("select pg_advisory_xact_lock_shared(hashtextextended($1::uuid::text, 7)) as shared", intent_id)
+        .fetch_one(conn)
+        .await
+        .map(drop)
+}
+
+/// Has an intent alone until the transaction ends; see [`share`].
+async fn take(conn: &mut PgConnection, intent_id: Uuid) -> Result<(), StoreError> {
+    sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1::uuid::text, 7)) as taken", intent_id)
+        .fetch_one(conn)
+        .await
+        .map(drop)
+}
+
 /// The intent of an id if it is active, not over and was never revoked, locked against its revocation.
 pub async fn lock_active(
     conn: &mut PgConnection,
@@ -163,6 +181,7 @@ pub async fn lock_active(
     intent_id: Uuid,
     now: OffsetDateTime,
 ) -> Result<bool, StoreError> {
+    share(conn, intent_id).await?;
     let found = sqlx::query!(
         "select intent_id from intents i where realm = $1 and intent_id = $2 and state = 'active' and expires_at > $3
              and not exists (select 1 from revocations r where r.intent_id = i.intent_id)

@@ -61,6 +61,14 @@ pub async fn migrate(pool: &PgPool) -> Result<(), sqlx::migrate::MigrateError> {
     sqlx::migrate!().run(&mut *patient(pool).await?).await
 }
 
+/// A transaction that only reads, and that sees everything as it stands at one instant.
+///
+/// # Errors
+/// When the database is not there.
+pub async fn one_look(pool: &PgPool) -> Result<sqlx::PgTransaction<'static>, StoreError> {
+    pool.begin_with("begin isolation level repeatable read read only").await
+}
+
 /// A connection for work that nobody waits for and that may take long. It is closed in the end.
 ///
 /// # Errors

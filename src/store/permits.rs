@@ -158,6 +158,7 @@ pub async fn past(
                      from permits p left join results r
                          on r.intent_id = p.intent_id and r.permit_id = p.permit_id and p.step_id = any($3)
                      where p.intent_id = $1 and (p.step_id = any($2) or p.step_id = any($3))
+                         and p.state <> 'released'
                  ) as wanted
              ) as sized
          ) as past where bytes - own <= $5 order by seq limit $4"#,

@@ -122,6 +122,28 @@ pub async fn use_proofs(
     Ok(in_order(calls.len(), answers))
 }
 
+/// The permits that these proofs were used for, and the digests of what those calls came with.
+pub async fn earlier_uses(
+    conn: &mut PgConnection,
+    calls: &[UncountedCall],
+) -> Result<Vec<Option<(Uuid, Vec<u8>)>>, StoreError> {
+    let (issuers, jtis, ends) = proof_columns(calls.iter().map(|call| &call.proof));
+    let rows = sqlx::query!(
+        r#"select a.place as "place!", r.permit_id, r.presented
+         from unnest($1::text[], $2::text[], $3::timestamptz[]) with ordinality as a(issuer, jti, expires_at, place)
+         cross join lateral (
+             select r.permit_id, r.presented from replays r
+             where r.issuer = a.issuer and r.jti = a.jti and r.expires_at = a.expires_at limit 1
+         ) r"#,
+        &issuers,
+        &jtis,
+        &ends
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(in_order(calls.len(), rows.into_iter().map(|row| (row.place, row.permit_id.zip(row.presented)))))
+}
+
 /// Answers by their place in the question, which begins with 1.
 fn in_order<T: Clone + Default>(count: usize, answers: impl Iterator<Item = (i64, T)>) -> Vec<T> {
     let mut all = vec![T::default(); count];
@@ -153,13 +175,23 @@ fn proof_columns<'p>(proofs: impl Iterator<Item = &'p UsedProof>) -> (Vec<String
     columns
 }
 
-/// Holds intents that are active against their revocation until the transaction ends: those of these that are.
+/// Holds intents that are active against their revocation until the transaction ends: those of these that are, and that
+/// nobody is about to revoke. See [`super::intents::share`].
 pub async fn hold_active(
     conn: &mut PgConnection,
     intents: &[(String, Uuid)],
     now: OffsetDateTime,
 ) -> Result<BTreeSet<(String, Uuid)>, StoreError> {
     let (realms, ids): (Vec<String>, Vec<Uuid>) = intents.iter().cloned().unzip();
+    let shared: Vec<bool> = sqlx::query_scalar!(
+        r#"select pg_try_advisory_xact_lock_shared(hashtextextended(a.id::text, 7)) as "shared!"
+         from unnest($1::uuid[]) with ordinality as a(id, place) order by a.place"#,
+        &ids
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let kept = realms.into_iter().zip(ids).zip(shared).filter_map(|(intent, shared)| shared.then_some(intent));
+    let (realms, ids): (Vec<String>, Vec<Uuid>) = kept.unzip();
     let rows = sqlx::query!(
         r#"select i.realm, i.intent_id from intents i
              join unnest($1::text[], $2::uuid[]) as a(realm, intent_id) on i.realm = a.realm and i.intent_id = a.intent_id

@@ -417,6 +417,7 @@ async fn tables_that_are_written_once_are_not_emptied() {
         "catalog_decisions",
         "permits",
         "ledgers",
+        "key_withdrawals",
     ] {
         let sql = sqlx::AssertSqlSafe(format!("truncate {table} cascade"));
         let refusal = sqlx::query(sql).execute(&copy.stack.db).await.unwrap_err().to_string();

@@ -5,6 +5,7 @@ use crate::marque::{Marque, TRUST_DOMAIN};
 use crate::person::{Person, Receipt};
 use crate::realm::now;
 use bench_keys::Failure;
+use marque_core::reason::Reason;
 use marque_gate::GateConfig;
 use marque_gate::keys::Pending;
 use marque_gate::remote::{AccessTokens, Marque as Server};
@@ -42,8 +43,9 @@ pub async fn measure(
     let (gate, _following) = Server::new(&config, Token(token))?.gate(config);
     let mut took = Vec::new();
     for (intent_id, receipt) in receipts {
-        let refuses = || gate.revocations().check(&intent_id, now(), STALENESS).is_err();
-        until(|| !refuses()).await.map_err(|()| "the gate does not hear of anything")?;
+        let refuses = || gate.revocations().check(&intent_id, now(), STALENESS) == Err(Reason::IntentRevoked);
+        let permits = || gate.revocations().check(&intent_id, now(), STALENESS).is_ok();
+        until(permits).await.map_err(|()| "the gate does not hear of anything")?;
         let click = person.revocation(&receipt).await?;
         let begun = Instant::now();
         let clicked = tokio::spawn(click.send());
