@@ -17,7 +17,7 @@ use super::authenticate_resource_server::answers_for;
 use super::grant_intent::load_evidence;
 use super::ledger::Sought;
 use super::submit_plan::PRESENTED_BYTES;
-use super::use_step_up::{Presenter, shows, step_ups};
+use super::use_step_up::{Presenter, step_ups};
 use super::verify_evidence::Proven;
 use super::verify_step_up::read_catalog;
 use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id};
@@ -99,19 +99,14 @@ pub async fn request_step_up(
     let presenter =
         Presenter { intent: &challenge.intent, sub: &proven.sub, client_id: client.client_id(), jkt: &client.jkt };
     let now = cx.app.clock.now();
-    let call = challenge.call();
+    let call = challenge.call().seen_by(step);
     let mut tx = cx.app.pool.begin().await?;
     if !store::intents::lock_active(&mut tx, cx.realm_name(), intent_id, now).await? {
         return Err(not_active(cx, &mut tx, intent_id).await?.into());
     }
-    let late = needed(cx, &mut tx, (intent_id, &envelope), step, presenter, &call).await?;
+    let (late, waiting) = needed(cx, &mut tx, (intent_id, &envelope), step, presenter, &call).await?;
     use_challenge(cx, &mut tx, &challenge).await?;
-    let approval = call.approval();
-    let waiting =
-        store::step_ups::find_pending(&mut tx, intent_id, &step.id, &client.jkt, approval.as_bytes(), now).await?;
-    let is_same = |document: &[u8]| Document::from_canonical(document).is_ok_and(|document| shows(&document, &call));
-    let waiting = waiting.into_iter().find(|(_, document)| is_same(document));
-    let requested = match waiting.map(|(step_up_id, _)| step_up_id) {
+    let requested = match waiting {
         Some(step_up_id) => find_earlier(cx, &mut tx, step_up_id, now).await?,
         None => keep(cx, &mut tx, (&challenge, client), (&evidence, &proven), (step, &late), now).await?,
     };
@@ -177,7 +172,8 @@ async fn not_active(cx: Context<'_>, tx: &mut PgConnection, intent_id: Uuid) -> 
     Ok(Refusal::new(OAuthError::AccessDenied, reason.meaning()).because(reason).about(intent_id))
 }
 
-/// The late values of a call that exactly this step would permit if the person approved it.
+/// The late values of a call that exactly this step would permit if the person approved it, and the step-up by which she
+/// is asked already.
 async fn needed(
     cx: Context<'_>,
     tx: &mut PgConnection,
@@ -185,14 +181,14 @@ async fn needed(
     step: &EnvelopeStep,
     presenter: Presenter<'_>,
     call: &Call,
-) -> Result<Vec<LateValue>, FlowError> {
+) -> Result<(Vec<LateValue>, Option<Uuid>), FlowError> {
     let ledger = cx.lock_ledger(tx, intent_id).await?;
     let sought = Sought { envelope, recall: Recall::of_call(envelope, call), txn: None };
     let ledger = cx.facts(tx, &ledger, &sought).await?;
     let alone = Envelope { steps: vec![step.clone()], bounds: envelope.bounds.clone() };
-    let known = step_ups(cx, tx, (intent_id, &alone.steps), presenter, call).await?.known_to(ledger);
-    match decide(&alone, call, &known, cx.now_secs()) {
-        Decision::StepUp(step_up) => Ok(step_up.values),
+    let asked = step_ups(cx, tx, (intent_id, &alone.steps), presenter, call).await?;
+    match decide(&alone, call, &asked.known_to(ledger), cx.now_secs()) {
+        Decision::StepUp(step_up) => Ok((step_up.values, asked.waiting())),
         Decision::Permit(_) => {
             let reason = Reason::StepUpNotNeeded;
             Err(Refusal::new(OAuthError::InvalidRequest, reason.meaning()).because(reason).about(intent_id).into())
@@ -269,7 +265,7 @@ fn document(
     step_up_id: Uuid,
     (catalog, expires_at): (Option<&str>, OffsetDateTime),
 ) -> Result<Document, FlowError> {
-    let call = challenge.call();
+    let call = challenge.call().seen_by(step);
     let described = catalog.map(read_catalog).transpose().map_err(FlowError::internal)?;
     let expires_at = timestamp::format(expires_at.unix_timestamp()).and_then(Timestamp::try_from);
     let document = Document {

@@ -5,6 +5,7 @@
 use super::verify_step_up::{ProvenStepUp, verify_step_up};
 use super::{Context, FlowError};
 use crate::store;
+use crate::store::step_ups::Pending;
 use marque_core::call::Call;
 use marque_core::canonical::Digest;
 use marque_core::claims::IntentRef;
@@ -13,7 +14,7 @@ use marque_core::evidence::read_as;
 use marque_core::facts::Facts;
 use marque_core::names;
 use marque_core::plan::Approve;
-use marque_core::step_up::Document;
+use marque_core::step_up::document::{Document, ShownRecord};
 use marque_core::step_up::evidence::StepUpPayload;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -31,7 +32,10 @@ pub(super) struct Presenter<'a> {
 /// What step-ups say of one call of one presenter.
 #[derive(Clone, Debug, Default)]
 pub(super) struct StepUps {
+    /// How often the person was asked, without the one that waits.
     asked: u64,
+    /// The one that waits for her decision on this very call by one of the steps, with the records that it now comes with.
+    waiting: Option<Uuid>,
     /// Each with its step and the digest that the decision knows it by.
     unused: Vec<(Uuid, String, Digest)>,
 }
@@ -48,7 +52,9 @@ pub(super) async fn step_ups(
         return Ok(StepUps::default());
     }
     let (now, approval) = (cx.app.clock.now(), call.approval());
-    let asked = store::step_ups::count_others(tx, intent_id, presenter.jkt, approval.as_bytes(), now).await?;
+    let pending = store::step_ups::pending(tx, intent_id, presenter.jkt, approval.as_bytes(), now).await?;
+    let waiting = waiting(&pending, steps, call);
+    let asked = store::step_ups::count_others(tx, intent_id, waiting).await?;
     let mut unused = Vec::new();
     for row in store::step_ups::unused(tx, intent_id, presenter.jkt, approval.as_bytes(), now).await? {
         let Some(step) = steps.iter().find(|step| step.id == row.step_id) else { continue };
@@ -64,12 +70,22 @@ pub(super) async fn step_ups(
             Err(error) => tracing::error!(step_up = %row.step_up_id, error, "step_up.invalid"),
         }
     }
-    Ok(StepUps { asked, unused })
+    Ok(StepUps { asked, waiting, unused })
 }
 
-/// Whether a document shows the very records that a call comes with.
-pub(super) fn shows(document: &Document, call: &Call) -> bool {
-    document.call().is_ok_and(|shown| shown.records == call.records)
+/// At most one, of the first step that has one: every other page that the person was led to counts.
+fn waiting(pending: &[Pending], steps: &[EnvelopeStep], call: &Call) -> Option<Uuid> {
+    let is_same = |row: &Pending, step: &EnvelopeStep| {
+        let document = (row.step_id == step.id).then(|| Document::from_canonical(&row.document));
+        document.is_some_and(|read| read.is_ok_and(|document| shows(&document, &call.seen_by(step))))
+    };
+    let of_step = |step| pending.iter().find(|row| is_same(row, step));
+    steps.iter().find_map(of_step).map(|row| row.step_up_id)
+}
+
+/// Whether a document shows exactly what a person would be shown of the records that a call comes with.
+fn shows(document: &Document, call: &Call) -> bool {
+    document.records == ShownRecord::of(call)
 }
 
 fn proven(cx: Context<'_>, file: &[u8]) -> Result<Document, String> {
@@ -109,6 +125,11 @@ impl StepUps {
             step_ups: self.asked,
             ..facts
         }
+    }
+
+    /// The step-up that a new request for the same call is answered with.
+    pub const fn waiting(&self) -> Option<Uuid> {
+        self.waiting
     }
 
     /// Uses up the approval by which a step permits: false if there is none for this very step.

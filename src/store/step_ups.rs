@@ -115,45 +115,44 @@ pub async fn lock(conn: &mut PgConnection, realm: &str, step_up_id: Uuid) -> Res
     find(conn, realm, step_up_id).await
 }
 
-/// The step-ups that wait for a person's decision on a call of a presenter and step, each with its document: they may
-/// differ in the records that they show.
-pub async fn find_pending(
+/// A step-up that waits for a person's decision.
+pub struct Pending {
+    /// Its id.
+    pub step_up_id: Uuid,
+    /// The step of the call.
+    pub step_id: String,
+    /// The document's canonical bytes: those of one call may differ in the records that they show.
+    pub document: Vec<u8>,
+}
+
+/// The step-ups that wait for a person's decision on one call of one presenter.
+pub async fn pending(
     conn: &mut PgConnection,
     intent_id: Uuid,
-    step_id: &str,
     jkt: &str,
     approval: &[u8],
     now: OffsetDateTime,
-) -> Result<Vec<(Uuid, Vec<u8>)>, StoreError> {
-    let rows = sqlx::query!(
-        "select step_up_id, document from step_ups where intent_id = $1 and step_id = $2 and jkt = $3 and approval = $4
-             and state = 'pending' and pending_until > $5",
+) -> Result<Vec<Pending>, StoreError> {
+    sqlx::query_as!(
+        Pending,
+        "select step_up_id, step_id, document from step_ups where intent_id = $1 and jkt = $2 and approval = $3
+             and state = 'pending' and pending_until > $4
+         order by requested_at",
         intent_id,
-        step_id,
         jkt,
         approval,
         now
     )
     .fetch_all(conn)
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.step_up_id, row.document)).collect())
+    .await
 }
 
-/// How many calls of an intent a person was asked about, one that is still open for the given call left out.
-pub async fn count_others(
-    conn: &mut PgConnection,
-    intent_id: Uuid,
-    jkt: &str,
-    approval: &[u8],
-    now: OffsetDateTime,
-) -> Result<u64, StoreError> {
+/// How often a person was asked about calls of an intent, one step-up left out.
+pub async fn count_others(conn: &mut PgConnection, intent_id: Uuid, left_out: Option<Uuid>) -> Result<u64, StoreError> {
     let count = sqlx::query_scalar!(
-        r#"select count(*) as "count!" from step_ups where intent_id = $1
-             and not (jkt = $2 and approval = $3 and state = 'pending' and pending_until > $4)"#,
+        r#"select count(*) as "count!" from step_ups where intent_id = $1 and step_up_id is distinct from $2"#,
         intent_id,
-        jkt,
-        approval,
-        now
+        left_out
     )
     .fetch_one(conn)
     .await?;

@@ -357,50 +357,138 @@ async fn an_approval_is_for_the_step_that_was_shown() {
     assert_eq!(reply.body["context"]["step_up"]["step"], "first", "{}", reply.text);
 }
 
+/// Two steps fit one call: each page that asks about it counts.
+#[tokio::test]
+async fn one_call_is_asked_about_as_a_use_of_two_steps_no_more_often_than_she_signed() {
+    let stack = Stack::open().await;
+    let asked = |id: &str| with(step(&stack, id, "rotate_key", "pair"), json!({"approve": "step_up", "uses": 2}));
+    let steps = vec![asked("first"), asked("second")];
+    let granted = grant(&stack, &stack.agent(), &asking(&stack, steps, 1)).await;
+    let site = Site::of(stack, &granted).await;
+    let call = rotation(&site.stack, "pair");
+    let id = site.asked("second", &call).await;
+    let other = site.ask("the other step", "first", &call).await;
+    other.because(400, "access_denied", "step_ups_exhausted");
+    assert_eq!(site.asked("second", &call).await, id, "the one that waits");
+}
+
+/// The agent asks for one call. What its resource server looks up for it changes.
+struct Looking {
+    site: Site,
+    call: Call,
+}
+
+impl Looking {
+    /// At a step whose argument is as given, under a plan by which the person is asked at most so often.
+    async fn open(argument: Value, most: u64) -> Self {
+        let stack = Stack::open().await;
+        let members = json!({"approve": "step_up", "uses": 9, "args": {"value_from": argument}});
+        let steps = vec![with(step(&stack, "attr", "update_secret", "ATTR"), members)];
+        let granted = grant(&stack, &stack.agent(), &asking(&stack, steps, most)).await;
+        let site = Site::of(stack, &granted).await;
+        let call = call(&site.stack, "update_secret", "secret", "ATTR", json!({"value_from": "svc"}));
+        Self { site, call }
+    }
+
+    async fn evaluate(&self, what: &str, records: Value) -> Reply {
+        let site = &self.site;
+        let mut body = request(&site.stack, &site.agent, &site.token, &self.call, &fresh());
+        body["context"]["records"] = records;
+        site.stack.post_json(what, EVALUATION, &body).await
+    }
+
+    async fn hand_in(&self, what: &str, records: Value) -> Reply {
+        let mut claims = self.site.claims("attr", &self.call);
+        claims["authorization_details"][0]["records"] = records;
+        self.site.hand_in(what, &self.site.sign(&claims)).await
+    }
+
+    async fn asked(&self, records: Value) -> String {
+        let reply = self.hand_in("a right challenge", records).await;
+        reply.success(201)["transaction_authorization_id"].as_str().unwrap().to_owned()
+    }
+
+    async fn shown_records(&self, id: &str) -> Value {
+        let sql = "select convert_from(document, 'UTF8') from step_ups where step_up_id = $1";
+        let id = id.parse::<Uuid>().unwrap();
+        let document: String = sqlx::query_scalar(sql).bind(id).fetch_one(&self.site.stack.db).await.unwrap();
+        serde_json::from_str::<Value>(&document).unwrap()["records"].clone()
+    }
+}
+
+/// An account that is active or new.
+fn known() -> Value {
+    json!({"attr": {"collection": "accounts", "where": {"/state/word": {"one_of": ["active", "new"]}}}})
+}
+
+fn read(word: &str) -> Value {
+    json!({"accounts": {"svc": {"state": {"word": word}}}})
+}
+
+fn record(word: &str, owner: &str) -> Value {
+    json!({"accounts": {"svc": {"state": {"word": word}, "owner": owner}}})
+}
+
 /// The conditions of a step read a record: the person is shown what they read, and it must still be so.
 #[tokio::test]
 async fn what_a_condition_reads_of_a_record_is_shown_and_must_stay_so() {
-    let stack = Stack::open().await;
-    let known = json!({"attr": {"collection": "accounts", "where": {"/state/word": {"one_of": ["active", "new"]}}}});
-    let members = json!({"approve": "step_up", "uses": 9, "args": {"value_from": known}});
-    let steps = vec![with(step(&stack, "attr", "update_secret", "ATTR"), members)];
-    let granted = grant(&stack, &stack.agent(), &asking(&stack, steps, 9)).await;
-    let site = Site::of(stack, &granted).await;
-    let call = call(&site.stack, "update_secret", "secret", "ATTR", json!({"value_from": "svc"}));
-    let record = |word: &str, owner: &str| json!({"accounts": {"svc": {"state": {"word": word}, "owner": owner}}});
-    let evaluate = async |what: &str, records: Value| {
-        let mut body = request(&site.stack, &site.agent, &site.token, &call, &fresh());
-        body["context"]["records"] = records;
-        site.stack.post_json(what, EVALUATION, &body).await
-    };
-    refused(&evaluate("no approval", record("active", "bob")).await, "step_up_required");
-    let hand_in = async |what: &str, records: Value| {
-        let mut claims = site.claims("attr", &call);
-        claims["authorization_details"][0]["records"] = records;
-        site.hand_in(what, &site.sign(&claims)).await
-    };
-    site.ask("a challenge that does not say", "attr", &call).await.because(400, "access_denied", "result_unknown");
-    let read = |word: &str| json!({"accounts": {"svc": {"state": {"word": word}}}});
-    hand_in("a record that fails", read("closed")).await.because(400, "access_denied", "argument_mismatch");
-    hand_in("an empty collection", json!({"": {}})).await.because(400, "invalid_request", "challenge_invalid");
-    let reply = hand_in("what the condition reads", read("active")).await;
-    let id = reply.success(201)["transaction_authorization_id"].as_str().unwrap().to_owned();
-    let same = hand_in("the same again", read("active")).await;
-    assert_eq!(same.success(201)["transaction_authorization_id"], id.as_str());
-    let other = hand_in("another record", read("new")).await;
-    assert_ne!(other.success(201)["transaction_authorization_id"], id.as_str(), "it is shown anew");
-    let sql = "select convert_from(document, 'UTF8') from step_ups where step_up_id = $1";
-    let id = id.parse::<Uuid>().unwrap();
-    let document: String = sqlx::query_scalar(sql).bind(id).fetch_one(&site.stack.db).await.unwrap();
-    let document: Value = serde_json::from_str(&document).unwrap();
+    let looking = Looking::open(known(), 9).await;
+    refused(&looking.evaluate("no approval", record("active", "bob")).await, "step_up_required");
+    let silent = looking.site.ask("a challenge that does not say", "attr", &looking.call).await;
+    silent.because(400, "access_denied", "result_unknown");
+    let closed = looking.hand_in("a record that fails", read("closed")).await;
+    closed.because(400, "access_denied", "argument_mismatch");
+    let empty = looking.hand_in("an empty collection", json!({"": {}})).await;
+    empty.because(400, "invalid_request", "challenge_invalid");
+    let id = looking.asked(read("active")).await;
+    assert_eq!(looking.asked(read("active")).await, id, "the same again");
+    assert_ne!(looking.asked(read("new")).await, id, "another record is shown anew");
     let shown = json!({"collection": "accounts", "id": "\"svc\"", "value": "{\"state\":{\"word\":\"active\"}}"});
-    assert_eq!(document["records"], json!([shown]));
-    person::approve(&site.stack, &id.to_string()).await;
-    refused(&evaluate("a record that changed", record("new", "bob")).await, "step_up_required");
-    refused(&evaluate("no record", json!({})).await, "result_unknown");
-    let permitted = permit(&evaluate("what nobody reads may change", record("active", "carol")).await);
+    assert_eq!(looking.shown_records(&id).await, json!([shown]));
+    person::approve(&looking.site.stack, &id).await;
+    refused(&looking.evaluate("a record that changed", record("new", "bob")).await, "step_up_required");
+    refused(&looking.evaluate("no record", json!({})).await, "result_unknown");
+    let permitted = permit(&looking.evaluate("what nobody reads may change", record("active", "carol")).await);
     assert_eq!(permitted["step"], "attr");
-    refused(&evaluate("once", record("active", "bob")).await, "step_up_required");
+    refused(&looking.evaluate("once", record("active", "bob")).await, "step_up_required");
+}
+
+/// Each record that changed is another page for the person, and counts as one.
+#[tokio::test]
+async fn one_call_with_changing_records_is_asked_about_no_more_often_than_she_signed() {
+    let looking = Looking::open(known(), 1).await;
+    let id = looking.asked(read("active")).await;
+    let other = looking.hand_in("another record", read("new")).await;
+    other.because(400, "access_denied", "step_ups_exhausted");
+    refused(&looking.evaluate("another record", record("new", "bob")).await, "step_ups_exhausted");
+    refused(&looking.evaluate("the one that waits", record("active", "bob")).await, "step_up_required");
+    assert_eq!(looking.asked(read("active")).await, id, "it is answered with the same");
+}
+
+/// A collection without rows is shown as nothing, and so is no collection.
+#[tokio::test]
+async fn an_approval_under_an_empty_collection_permits_its_call() {
+    let looking = Looking::open(json!({"either": [known(), {"one_of": ["svc"]}]}), 1).await;
+    let none = || json!({"accounts": {}});
+    let id = looking.asked(none()).await;
+    assert_eq!(looking.asked(none()).await, id, "the same again");
+    assert_eq!(looking.shown_records(&id).await, Value::Null);
+    person::approve(&looking.site.stack, &id).await;
+    refused(&looking.evaluate("a record", record("active", "bob")).await, "step_ups_exhausted");
+    assert_eq!(permit(&looking.evaluate("the approved call", none()).await)["step"], "attr");
+    refused(&looking.evaluate("once", none()).await, "step_ups_exhausted");
+}
+
+/// A resource server may say more in its challenge than the step's conditions read.
+#[tokio::test]
+async fn what_no_condition_reads_of_a_challenge_is_not_shown_and_does_not_spoil_the_approval() {
+    let looking = Looking::open(known(), 1).await;
+    let id = looking.asked(record("active", "bob")).await;
+    assert_eq!(looking.asked(record("active", "carol")).await, id, "what nobody reads makes no other page");
+    let shown = json!({"collection": "accounts", "id": "\"svc\"", "value": "{\"state\":{\"word\":\"active\"}}"});
+    assert_eq!(looking.shown_records(&id).await, json!([shown]));
+    person::approve(&looking.site.stack, &id).await;
+    assert_eq!(permit(&looking.evaluate("the approved call", record("active", "dave")).await)["step"], "attr");
 }
 
 /// Where the realm has it shown, a step without any catalog can be signed. Its calls are asked about as what they are:
