@@ -31,8 +31,9 @@ impl GateConfig {
     pub const MAX_STALENESS: Duration = Duration::from_secs(5);
     /// How long Marque's keys are believed unless configured otherwise when they cannot be read again.
     pub const KEY_MAX_AGE: Duration = Duration::from_secs(600);
-    /// Proof ids remembered unless configured otherwise: about 1,400 calls a second for the 70
-    /// seconds that a proof id has to be kept, in some 10 MiB.
+    /// Proofs remembered unless configured otherwise, in some 16 MiB: over the 70 seconds that a proof is kept at most,
+    /// about 1,400 calls a second of all clients together, 530 of one client alone, and 3 of each however busy a hundred
+    /// others are. See [`GateConfig::with_replay_capacity`].
     pub const REPLAY_CAPACITY: usize = 100_000;
     /// Bytes of the heap for verified tokens unless configured otherwise: some 2,000 tokens of ten steps, callers that are
     /// busy at one resource server within the five minutes that a token lives. See [`GateConfig::with_token_capacity`].
@@ -93,9 +94,18 @@ impl GateConfig {
         self
     }
 
-    /// How many proof ids are remembered at once. A key may hold no more of them than there is room left: one sender
-    /// alone fills half of the memory, two fill two thirds, and there is always room for one who was quiet. Who has used
-    /// up his share is refused until some of his proofs are old enough to be forgotten, after some 70 seconds.
+    /// How many proofs are remembered at once. They are shared by client, the one that acts (claim `act.sub`), whatever its
+    /// keys and for whomever it acts.
+    ///
+    /// Three quarters are for all: there a client may have as much as is left. One alone takes half of that, two at the same
+    /// time a third each; of those who come one after another each takes half of what it finds. The last quarter is kept for
+    /// clients that have less than a 400th of the whole: such a one is always taken, unless more than a hundred other clients
+    /// have called within the last 70 seconds. So many that take all they can may leave nothing to it, with whatever number
+    /// of entries. Of less than 400 entries, a client that has none is taken unless as many others have called as a quarter
+    /// of the entries, and one more.
+    ///
+    /// Who is given no room is answered 503 ([`Reason::StateUnavailable`](crate::Reason::StateUnavailable)) until some
+    /// proofs are old enough to be forgotten, after 70 seconds at most.
     #[must_use]
     pub fn with_replay_capacity(mut self, entries: usize) -> Self {
         self.replay_capacity = entries;

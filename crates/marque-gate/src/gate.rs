@@ -240,7 +240,7 @@ impl Gate {
         if proof.jkt != verified.claims.jkt {
             return Err(Refusal::new(Reason::ProofKeyMismatch));
         }
-        let taken = self.take_once(&proof, now).await;
+        let taken = self.take_once(&proof, &verified.claims.act.sub, now).await;
         taken.map_err(|error| Refusal::from(error).of_intent(&verified.claims.intent.id))?;
         Ok(Caller {
             token: token.into(),
@@ -253,8 +253,8 @@ impl Gate {
         })
     }
 
-    async fn take_once(&self, proof: &Proof, now: i64) -> Result<(), NotTaken> {
-        self.replay.take(proof, now)?;
+    async fn take_once(&self, proof: &Proof, client_id: &str, now: i64) -> Result<(), NotTaken> {
+        self.replay.take(proof, client_id, now)?;
         match &self.proofs {
             Some(shared) => shared.take(proof, now).await,
             None => Ok(()),

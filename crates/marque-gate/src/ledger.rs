@@ -32,7 +32,9 @@ pub struct Reserved {
     pub step: String,
     /// The digest of the call that the ledger decided on.
     pub call_digest: Digest,
-    /// The permit's number among all permits of the intent; none where nothing is counted, and nothing is to be settled.
+    /// The permit's number among all permits of the intent. A call is given none where nothing is counted, and nothing is
+    /// to be settled. An open permit that is listed without one is older than these numbers: it is settled like any other,
+    /// but for a receipt, which would have to state it.
     pub seq: Option<u64>,
 }
 

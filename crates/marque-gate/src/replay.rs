@@ -21,28 +21,52 @@ pub trait ProofStore: Send + Sync {
 }
 
 /// Names a proof: the key and the id that it is used once with.
-#[cfg(feature = "postgres")]
 pub(crate) fn proof_id(jkt: &str, jti: &str) -> Digest {
     Digest::of(format!("{jkt}\0{jti}").as_bytes())
 }
 
-/// Ids of the proofs of the last minute. A key may hold no more of them than there is room left: however many senders
-/// take all they can, each has an equal share, and as much is left for one who was quiet.
+/// Proofs of the last minute, each of which is remembered until it is over. Room is shared by client: a key costs nothing,
+/// while clients are registered. See [`Shares`].
 #[derive(Debug)]
 pub(crate) struct ReplayMemory {
-    capacity: usize,
+    shares: Shares,
     entries: Mutex<Entries>,
 }
 
-#[derive(Debug)]
+/// How many proofs each client may have remembered.
+///
+/// A client that has fewer than `few` is given room while there is any. Any other is given room while what it has is less
+/// than what is left of `common`. So whatever is remembered beyond `common` came from clients with `few` at most, and there
+/// is room for a client that has fewer, unless more than (`capacity` − `common`) / `few` others have called: each of them
+/// has at most `few` there. Of `common`, *k* clients that take all they can at the same time have 1/(*k*+1) each.
+#[derive(Clone, Copy, Debug)]
+struct Shares {
+    capacity: usize,
+    common: usize,
+    few: usize,
+}
+
+impl Shares {
+    /// A quarter is kept for clients that have few, and a hundredth of that is few.
+    fn of(capacity: usize) -> Self {
+        Self { capacity, common: capacity - capacity / 4, few: (capacity / 400).max(1) }
+    }
+
+    /// Whether a client that has `own` is given room for one more where all together have `count`.
+    fn has_room(&self, own: usize, count: usize) -> bool {
+        count < self.capacity && (own < self.few || own < self.common.saturating_sub(count))
+    }
+}
+
+#[derive(Debug, Default)]
 struct Entries {
-    /// The ids of each key.
-    seen: HashMap<Arc<str>, HashSet<Digest>>,
+    seen: HashSet<Digest>,
+    /// How many of them each client has.
+    held: HashMap<Arc<str>, usize>,
     by_end: BTreeMap<i64, Vec<(Arc<str>, Digest)>>,
-    count: usize,
     /// Proofs that ended before this instant may have been forgotten: none of them is taken again,
     /// even if the clock is set back.
-    forgotten_before: i64,
+    forgotten_before: Option<i64>,
 }
 
 /// Why a proof was not taken.
@@ -50,7 +74,7 @@ struct Entries {
 pub enum NotTaken {
     /// It was used before.
     Replayed,
-    /// There is no room to remember it, or the key has used up its share.
+    /// There is no room to remember it, or the client has used up its share.
     Full,
     /// Whether it was used before is not known.
     Unavailable,
@@ -60,9 +84,8 @@ impl From<NotTaken> for Refusal {
     fn from(error: NotTaken) -> Self {
         match error {
             NotTaken::Replayed => Self::new(Reason::ProofReplayed),
-            NotTaken::Full => {
-                Self::new(Reason::StateUnavailable).because("too many calls by this key within the last minute")
-            }
+            NotTaken::Full => Self::new(Reason::StateUnavailable)
+                .because("too many calls by this client, or by all, within the last minute: call again later"),
             NotTaken::Unavailable => Self::new(Reason::StateUnavailable)
                 .because("whether the proof was used before cannot be told now: call again, with a new proof"),
         }
@@ -71,47 +94,51 @@ impl From<NotTaken> for Refusal {
 
 impl ReplayMemory {
     pub(crate) fn new(capacity: usize) -> Self {
-        let (seen, by_end) = (HashMap::new(), BTreeMap::new());
-        Self { capacity, entries: Mutex::new(Entries { seen, by_end, count: 0, forgotten_before: i64::MIN }) }
+        Self::with(Shares::of(capacity))
     }
 
-    /// Takes a proof that holds, once. `now` in seconds since the Unix epoch.
-    pub(crate) fn take(&self, proof: &Proof, now: i64) -> Result<(), NotTaken> {
+    fn with(shares: Shares) -> Self {
+        Self { shares, entries: Mutex::default() }
+    }
+
+    /// Takes a proof that holds, once; it counts for the client that acts. `now` in seconds since the Unix epoch.
+    pub(crate) fn take(&self, proof: &Proof, client_id: &str, now: i64) -> Result<(), NotTaken> {
         let end = proof.iat.saturating_add(limits::PROOF_SECS);
-        let id = Digest::of(proof.jti.as_bytes());
+        let id = proof_id(&proof.jkt, &proof.jti);
         let Ok(mut entries) = self.entries.lock() else {
             return Err(NotTaken::Full);
         };
         entries.forget_ended(now);
-        let own = entries.seen.get(proof.jkt.as_str());
-        if end < entries.forgotten_before || own.is_some_and(|ids| ids.contains(&id)) {
+        if entries.forgotten_before.is_some_and(|instant| end < instant) || entries.seen.contains(&id) {
             return Err(NotTaken::Replayed);
         }
-        if own.map_or(0, HashSet::len) >= self.capacity.saturating_sub(entries.count) {
+        let own = entries.held.get(client_id).copied().unwrap_or(0);
+        if !self.shares.has_room(own, entries.seen.len()) {
             return Err(NotTaken::Full);
         }
-        entries.remember(&proof.jkt, id, end);
+        entries.remember(id, client_id, end);
         Ok(())
     }
 }
 
 impl Entries {
-    fn remember(&mut self, jkt: &str, id: Digest, end: i64) {
-        let key = self.seen.get_key_value(jkt).map_or_else(|| Arc::from(jkt), |(key, _)| key.clone());
-        self.seen.entry(key.clone()).or_default().insert(id);
-        self.by_end.entry(end).or_default().push((key, id));
-        self.count += 1;
+    fn remember(&mut self, id: Digest, client_id: &str, end: i64) {
+        let client =
+            self.held.get_key_value(client_id).map_or_else(|| Arc::from(client_id), |(client, _)| client.clone());
+        *self.held.entry(client.clone()).or_default() += 1;
+        self.seen.insert(id);
+        self.by_end.entry(end).or_default().push((client, id));
     }
 
     fn forget_ended(&mut self, now: i64) {
         while let Some(ended) = self.by_end.first_entry().filter(|entry| *entry.key() < now) {
-            self.forgotten_before = self.forgotten_before.max(ended.key().saturating_add(1));
-            for (key, id) in ended.remove() {
-                self.count -= 1;
-                let Some(ids) = self.seen.get_mut(&key) else { continue };
-                ids.remove(&id);
-                if ids.is_empty() {
-                    self.seen.remove(&key);
+            self.forgotten_before = self.forgotten_before.max(Some(ended.key().saturating_add(1)));
+            for (client, id) in ended.remove() {
+                self.seen.remove(&id);
+                let Some(held) = self.held.get_mut(&client) else { continue };
+                *held -= 1;
+                if *held == 0 {
+                    self.held.remove(&client);
                 }
             }
         }
@@ -119,73 +146,4 @@ impl Entries {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn proof(jti: &str, iat: i64) -> Proof {
-        Proof { jkt: "key".into(), jti: jti.into(), iat, call_digest: None }
-    }
-
-    #[test]
-    fn a_proof_is_taken_once_per_key() {
-        let memory = ReplayMemory::new(10);
-        assert_eq!(memory.take(&proof("a", 100), 100), Ok(()));
-        assert_eq!(memory.take(&proof("a", 100), 160), Err(NotTaken::Replayed));
-        assert_eq!(memory.take(&Proof { jkt: "other".into(), ..proof("a", 100) }, 100), Ok(()));
-    }
-
-    #[test]
-    fn memory_is_bounded_and_frees_itself() {
-        let memory = ReplayMemory::new(4);
-        assert_eq!(memory.take(&proof("a", 100), 100), Ok(()));
-        assert_eq!(memory.take(&proof("b", 130), 130), Ok(()));
-        assert_eq!(memory.take(&proof("c", 150), 150), Err(NotTaken::Full));
-        assert_eq!(memory.take(&proof("c", 161), 161), Ok(()));
-    }
-
-    fn by(key: usize, jti: usize) -> Proof {
-        Proof { jkt: format!("key-{key}"), ..proof(&format!("proof-{jti}"), 100) }
-    }
-
-    #[test]
-    fn a_sender_who_takes_all_he_can_leaves_as_much_to_the_others() {
-        let memory = ReplayMemory::new(1000);
-        let all = |key: usize| (0..2000).take_while(|jti| memory.take(&by(key, *jti), 100).is_ok()).count();
-        assert_eq!(all(0), 500, "one alone has half");
-        assert_eq!(all(1), 250, "a second one has half of what is left");
-        let quiet = (2..30).filter(|key| memory.take(&by(*key, 0), 100).is_ok()).count();
-        assert_eq!(quiet, 28, "whoever was quiet is served");
-        assert_eq!(memory.take(&by(0, 0), 100), Err(NotTaken::Replayed), "nothing was forgotten for it");
-    }
-
-    #[test]
-    fn senders_at_the_same_time_have_equal_shares() {
-        let memory = ReplayMemory::new(1000);
-        let mut taken = [0_usize; 4];
-        for jti in 0..1000 {
-            for (key, taken) in taken.iter_mut().enumerate() {
-                *taken += usize::from(memory.take(&by(key, jti), 100).is_ok());
-            }
-        }
-        assert_eq!(taken, [200; 4], "a fifth is left for a fifth");
-    }
-
-    #[test]
-    fn what_is_over_is_forgotten_with_its_key() {
-        let memory = ReplayMemory::new(100);
-        for key in 0..40 {
-            assert_eq!(memory.take(&by(key, 0), 100), Ok(()));
-        }
-        assert_eq!(memory.take(&proof("later", 200), 200), Ok(()));
-        let entries = memory.entries.lock().unwrap();
-        assert_eq!((entries.count, entries.seen.len(), entries.by_end.len()), (1, 1, 1));
-    }
-
-    #[test]
-    fn a_clock_that_is_set_back_revives_no_proof() {
-        let memory = ReplayMemory::new(10);
-        assert_eq!(memory.take(&proof("a", 100), 100), Ok(()));
-        assert_eq!(memory.take(&proof("b", 200), 200), Ok(()));
-        assert_eq!(memory.take(&proof("a", 100), 120), Err(NotTaken::Replayed));
-    }
-}
+mod tests;

@@ -289,6 +289,27 @@ async fn a_full_replay_memory_refuses_instead_of_forgetting() {
 }
 
 #[tokio::test]
+async fn a_client_that_binds_key_after_key_uses_up_its_own_share_alone() {
+    let world = World::with(|config| config.with_replay_capacity(8));
+    let look = call("look", "a", json!({}));
+    let mut claims = world.claims(&steps());
+    claims["act"] = json!({"sub": "worker", "act": {"sub": "agent"}});
+    let mut taken = 0;
+    for _ in 0..20 {
+        let key = Key::new();
+        claims["cnf"]["jkt"] = key.jkt.as_str().into();
+        let token = world.token(&claims);
+        let proof = key.proof(&world.proof_claims(&token, "POST", "/act", Some(&look)));
+        match world.gate.check(&presented(&token, &proof), action(&look), NOW).await {
+            Ok(_) => taken += 1,
+            Err(refusal) => assert_eq!(refusal.reason(), Reason::StateUnavailable),
+        }
+    }
+    assert!(world.check(&steps(), &look).await.is_ok(), "whoever was quiet is served");
+    assert_eq!(taken, 3, "half of what is not kept for the quiet");
+}
+
+#[tokio::test]
 async fn the_caller_of_a_worker_is_verified_and_nothing_is_charged() {
     let world = World::new();
     let caller = world.gate.verify_caller(&world.request(&steps(), &change()), NOW).await.unwrap();

@@ -10,9 +10,10 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use common::*;
 use marque_core::call::Call;
+use marque_core::canonical::Digest;
 use marque_core::names::{TYP_REVOCATION, TYP_TXN};
 use marque_gate::keys::Pending;
-use marque_gate::remote::{AccessTokens, Following, Marque};
+use marque_gate::remote::{AccessTokens, Following, Marque, RemoteLedger};
 use marque_gate::{Gate, GateConfig, KeySource, Outcome, Reason};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -64,7 +65,7 @@ impl Standin {
             .route("/jwks", get(jwks))
             .route("/revocations", get(feed))
             .route("/access/v1/evaluation", post(ledger))
-            .route("/results", post(ledger))
+            .route("/results", post(ledger).get(open))
             .route("/envelopes/{digest}", get(envelope_of))
             .with_state(standin.clone());
         tokio::spawn(async move { axum::serve(listener, app).await });
@@ -157,6 +158,12 @@ async fn ledger(
         Some((status, answer)) => (StatusCode::from_u16(status).unwrap(), Json(answer)).into_response(),
         None => std::future::pending().await,
     }
+}
+
+async fn open(State(standin): State<Arc<Standin>>, uri: axum::http::Uri) -> Response {
+    standin.heard.lock().unwrap().push((uri.to_string(), Value::Null));
+    let (status, answer) = next(&standin.answers).unwrap();
+    (StatusCode::from_u16(status).unwrap(), Json(answer)).into_response()
 }
 
 async fn envelope_of(State(standin): State<Arc<Standin>>, uri: axum::http::Uri) -> Response {
@@ -451,4 +458,73 @@ async fn fetches_a_long_envelope_once_and_believes_its_digest_alone() {
     assert!(gate.verify_token(&other, now()).await.is_ok());
     let asked = standin.envelopes_asked.lock().unwrap();
     assert_eq!(asked.as_slice(), vec![format!("/envelopes/{}", long.digest()); 2]);
+}
+
+fn ledger_of(standin: &Standin) -> RemoteLedger {
+    let config = GateConfig::new(LOCATION, &standin.issuer, DOMAIN).unwrap();
+    Marque::new(&config, Tokens).unwrap().ledger()
+}
+
+/// A page of the list of open permits, with so many from a number on.
+fn page(from: u64, count: u64, next: Option<&str>) -> (u16, Value) {
+    let permit = |seq: u64| {
+        json!({"permit_id": format!("p{seq}"), "intent_id": INTENT, "step": "change", "seq": seq, "call_id": "c",
+               "call_digest": Digest::of(b"call"), "state": "reserved", "reserved_at": NOW})
+    };
+    let mut answer = json!({"permits": (from..from + count).map(permit).collect::<Vec<_>>()});
+    if let Some(next) = next {
+        answer["next"] = next.into();
+    }
+    (200, answer)
+}
+
+#[tokio::test]
+async fn finds_every_open_permit_on_however_many_pages() {
+    let standin = Standin::start().await;
+    standin.answers(vec![
+        page(1, 100, Some("at-100")),
+        (503, json!({})),
+        page(101, 100, Some("at_200")),
+        page(201, 7, None),
+    ]);
+    let open = ledger_of(&standin).open_permits().await.unwrap();
+    let seqs: Vec<Option<u64>> = open.iter().map(|open| open.reserved.seq).collect();
+    assert_eq!(seqs, (1..=207).map(Some).collect::<Vec<_>>());
+    let asked: Vec<String> = standin.heard().into_iter().map(|(uri, _)| uri).collect();
+    let (second, third) = ("/results?after=at-100", "/results?after=at_200");
+    assert_eq!(asked, ["/results", second, second, third], "a page that was not told is asked for again");
+}
+
+#[tokio::test]
+async fn a_list_that_is_not_told_to_its_end_is_no_list() {
+    let standin = Standin::start().await;
+    for pages in [
+        vec![page(1, 100, Some("a")), (503, json!({}))],
+        vec![page(1, 100, Some("a")), (400, json!({"error": "invalid_request"}))],
+        vec![page(1, 100, Some("a")), page(1, 100, Some("a"))],
+        vec![page(1, 100, Some("a")), page(101, 0, Some("b"))],
+        vec![page(1, 100, Some("a&limit=1")), page(101, 1, None)],
+        vec![page(1, 100, Some("")), page(101, 1, None)],
+    ] {
+        standin.answers(pages.clone());
+        let listed = tokio::time::timeout(secs(5), ledger_of(&standin).open_permits()).await;
+        assert_eq!(reason(listed.unwrap()), Reason::LedgerUnavailable, "{pages:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_permit_without_a_number_is_listed_and_settled_like_the_others() {
+    let (standin, _, gate, _following) = open_gate().await;
+    let (status, mut answer) = page(1, 3, None);
+    answer["permits"][1]["seq"] = Value::Null;
+    answer["permits"][1]["state"] = "unknown".into();
+    standin.answers(vec![(status, answer)]);
+    let open = ledger_of(&standin).open_permits().await.unwrap();
+    let seqs: Vec<Option<u64>> = open.iter().map(|open| open.reserved.seq).collect();
+    assert_eq!(seqs, [Some(1), None, Some(3)]);
+    assert!(open[1].is_unknown && !open[0].is_unknown);
+    standin.answers(vec![(200, json!({"permit_id": "p2", "state": "released"}))]);
+    gate.settle_open(&open[1].reserved, Outcome::Released, now()).await.unwrap();
+    let told = json!({"permit_id": "p2", "intent_id": INTENT, "outcome": "released"});
+    assert_eq!(standin.heard().last().unwrap(), &("/results".to_owned(), told));
 }

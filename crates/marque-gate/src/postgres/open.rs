@@ -43,8 +43,9 @@ pub struct OpenPermit {
 }
 
 impl PgLedger {
-    /// The permits whose end nobody has told, oldest first, up to a number, at most [`OPEN_PAGE`]. Settle them with
-    /// [`Ledger::settle`].
+    /// The permits whose end nobody has told, oldest first, up to a number, at most [`OPEN_PAGE`]: further ones with
+    /// [`Self::open_permits_after`]. Settle them with
+    /// [`Ledger::settle`](crate::ledger::Ledger::settle).
     ///
     /// # Errors
     /// [`Reason::LedgerUnavailable`] where the database refused.

@@ -37,7 +37,7 @@ pub(super) enum Kept {
 impl PgLedger {
     /// Settles a permit in a transaction of the caller's, on a connection to the same database, together with its effect:
     /// both stand when the caller commits, and neither does when it rolls back or breaks off. The permit then stays open,
-    /// and becomes [`PermitState::Unknown`] after its time, unless it is settled as released.
+    /// and becomes [`PermitState::Unknown`](super::PermitState::Unknown) after its time, unless it is settled as released.
     ///
     /// Begin the transaction after the permit was given. The permit is only read: where the use is not counted here, it is
     /// still to be settled; see [`Commit`].
