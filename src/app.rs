@@ -31,6 +31,8 @@ pub struct App {
     pub pool: PgPool,
     /// The time.
     pub clock: Clock,
+    /// What the signing keys are sealed with.
+    pub sealing: SealingKey,
     /// What the ledger's records are sealed with.
     pub records: RecordSeal,
     /// Where calls that nothing counts share transactions.
@@ -43,7 +45,7 @@ pub struct App {
 pub struct Realm {
     /// Its configuration.
     pub config: Arc<RealmConfig>,
-    /// Its signing keys.
+    /// Its signing keys, as they are now.
     pub keyring: Arc<Keyring>,
     /// Its Keycloak realm.
     pub keycloak: Keycloak,
@@ -100,7 +102,7 @@ impl App {
         let records = sealing.records();
         let uncounted_permits = flows::uncounted_permits::start(pool.clone(), clock.clone());
         let reservations = flows::reserve_together::start(pool.clone(), clock.clone(), records.clone());
-        Ok(Arc::new(Self { realms, pool, clock, records, uncounted_permits, reservations }))
+        Ok(Arc::new(Self { realms, pool, clock, sealing, records, uncounted_permits, reservations }))
     }
 }
 

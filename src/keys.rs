@@ -19,6 +19,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
 use zeroize::Zeroizing;
 
 /// What a key signs. No key signs two kinds of thing.
@@ -256,10 +257,13 @@ fn random<const N: usize>() -> Result<[u8; N], KeyError> {
     Ok(bytes)
 }
 
-/// All signing keys of one realm: exactly one active key for each purpose.
-pub struct Keyring {
-    keys: Vec<(Purpose, SigningKey)>,
-    public: KeySet,
+/// All signing keys of one realm: exactly one active key for each purpose. Where one is withdrawn, all of them are
+/// replaced while the server runs.
+pub struct Keyring(RwLock<Arc<Opened>>);
+
+struct Opened {
+    keys: Vec<(Purpose, Arc<SigningKey>)>,
+    public: Arc<KeySet>,
 }
 
 impl Keyring {
@@ -271,30 +275,42 @@ impl Keyring {
         let open = |purpose: Purpose| {
             let row = rows.iter().find(|row| row.typ == purpose.typ());
             let row = row.ok_or_else(|| KeyError::DoesNotOpen(purpose.typ().into()))?;
-            SigningKey::open(realm, row, sealing).map(|key| (purpose, key))
+            SigningKey::open(realm, row, sealing).map(|key| (purpose, Arc::new(key)))
         };
         let keys = Purpose::ALL.into_iter().map(open).collect::<Result<Vec<_>, _>>()?;
-        let public = KeySet::from_jwks(&jwks_of(&keys)).map_err(|_| KeyError::Crypto)?;
-        Ok(Self { keys, public })
+        let public = Arc::new(KeySet::from_jwks(&jwks_of(&keys)).map_err(|_| KeyError::Crypto)?);
+        Ok(Self(RwLock::new(Arc::new(Opened { keys, public }))))
+    }
+
+    /// Has the keys of another one from now on, and none of its own.
+    pub fn replace_with(&self, other: &Self) {
+        let opened = other.opened();
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = opened;
+    }
+
+    /// The keys of this moment.
+    fn opened(&self) -> Arc<Opened> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The published key set (RFC 7517).
     pub fn jwks(&self) -> Value {
-        jwks_of(&self.keys)
+        jwks_of(&self.opened().keys)
     }
 
     /// The same keys for verifying what Marque itself signed.
-    pub fn public(&self) -> &KeySet {
-        &self.public
+    pub fn public(&self) -> Arc<KeySet> {
+        self.opened().public.clone()
     }
 
     /// The key of a purpose.
     ///
     /// # Errors
     /// Never for a keyring that was opened; the type cannot say so.
-    pub fn key(&self, purpose: Purpose) -> Result<&SigningKey, KeyError> {
-        let found = self.keys.iter().find(|(candidate, _)| *candidate == purpose);
-        found.map(|(_, key)| key).ok_or(KeyError::Crypto)
+    pub fn key(&self, purpose: Purpose) -> Result<Arc<SigningKey>, KeyError> {
+        let opened = self.opened();
+        let found = opened.keys.iter().find(|(candidate, _)| *candidate == purpose);
+        found.map(|(_, key)| key.clone()).ok_or(KeyError::Crypto)
     }
 
     /// Signs claims as a compact JWS of a purpose.
@@ -307,7 +323,7 @@ impl Keyring {
     }
 }
 
-fn jwks_of(keys: &[(Purpose, SigningKey)]) -> Value {
+fn jwks_of(keys: &[(Purpose, Arc<SigningKey>)]) -> Value {
     json!({"keys": keys.iter().map(|(_, key)| &key.public_jwk).collect::<Vec<_>>()})
 }
 
@@ -342,11 +358,26 @@ mod tests {
             Purpose::ALL.into_iter().map(|p| SigningKey::generate("demo", p, &sealing(1)).unwrap()).collect();
         let keyring = Keyring::open("demo", &rows, &sealing(1)).unwrap();
         let token = keyring.sign(Purpose::TxnToken, &json!({"a": 1})).unwrap();
-        assert!(jws::verify(&token, names::TYP_TXN, keyring.public()).is_ok());
-        assert!(jws::verify(&token, names::TYP_INTENT, keyring.public()).is_err());
+        assert!(jws::verify(&token, names::TYP_TXN, &keyring.public()).is_ok());
+        assert!(jws::verify(&token, names::TYP_INTENT, &keyring.public()).is_err());
         let forged = keyring.key(Purpose::IntentToken).unwrap().sign(Purpose::TxnToken, b"{}").unwrap();
-        assert!(jws::verify(&forged, names::TYP_TXN, keyring.public()).is_err(), "the intent key signs no txn token");
+        assert!(jws::verify(&forged, names::TYP_TXN, &keyring.public()).is_err(), "the intent key signs no txn token");
         assert!(!keyring.jwks().to_string().contains("\"d\""));
         assert!(Keyring::open("demo", &rows[1..], &sealing(1)).is_err(), "a purpose without a key");
+    }
+
+    #[test]
+    fn a_keyring_that_was_replaced_believes_and_publishes_none_of_its_former_keys() {
+        let open = || {
+            let row = |purpose| SigningKey::generate("demo", purpose, &sealing(1)).unwrap();
+            Keyring::open("demo", &Purpose::ALL.map(row), &sealing(1)).unwrap()
+        };
+        let (keyring, other) = (open(), open());
+        let before = keyring.sign(Purpose::TxnToken, &json!({})).unwrap();
+        keyring.replace_with(&other);
+        let after = keyring.sign(Purpose::TxnToken, &json!({})).unwrap();
+        let is_believed = |token: &str| jws::verify(token, names::TYP_TXN, &keyring.public()).is_ok();
+        assert_eq!((is_believed(&before), is_believed(&after)), (false, true));
+        assert_eq!(keyring.jwks(), other.jwks());
     }
 }

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod evidence;
+mod keys;
 mod plan;
 mod postgres;
 mod serve;
@@ -35,19 +36,41 @@ enum Command {
     Evidence(evidence::Args),
     /// Export the keys that anchor evidence.
     Trust(trust::Args),
+    /// List and withdraw Marque's own signing keys.
+    Keys(keys::Args),
     /// Run a private Postgres server for development.
     Postgres(postgres::Args),
 }
 
-/// What a command needs that writes a file from a server's own data.
+/// Which realm a command is for that works on a server's own data.
 #[derive(Debug, clap::Args)]
-struct RealmExport {
+struct OfRealm {
     /// The configuration file.
     #[arg(long)]
     config: PathBuf,
     /// The realm, where there are several.
     #[arg(long)]
     realm: Option<String>,
+}
+
+impl OfRealm {
+    /// What `command` answers for the realm.
+    fn run<T>(
+        &self,
+        command: impl AsyncFnOnce(Context<'_>) -> Result<T, StartError>,
+    ) -> Result<T, Box<dyn std::error::Error>> {
+        block_on(async {
+            let app = App::start(&Config::load(&self.config)?).await?;
+            command(context(&app, self.realm.as_deref())?).await
+        })
+    }
+}
+
+/// What a command needs that writes a file from a server's own data.
+#[derive(Debug, clap::Args)]
+struct RealmExport {
+    #[command(flatten)]
+    realm: OfRealm,
     /// Where to write it.
     #[arg(short, long)]
     output: PathBuf,
@@ -59,12 +82,8 @@ impl RealmExport {
         &self,
         make: impl AsyncFnOnce(Context<'_>) -> Result<Vec<u8>, StartError>,
     ) -> Result<ExitCode, Box<dyn std::error::Error>> {
-        block_on(async {
-            let app = App::start(&Config::load(&self.config)?).await?;
-            let bytes = make(context(&app, self.realm.as_deref())?).await?;
-            std::fs::write(&self.output, bytes)?;
-            Ok(ExitCode::SUCCESS)
-        })
+        std::fs::write(&self.output, self.realm.run(make)?)?;
+        Ok(ExitCode::SUCCESS)
     }
 }
 
@@ -83,6 +102,7 @@ pub fn run() -> ExitCode {
         Command::Catalog(args) => catalog::run(args),
         Command::Evidence(args) => evidence::run(args),
         Command::Trust(args) => trust::run(args),
+        Command::Keys(args) => keys::run(args),
         Command::Postgres(args) => postgres::run(args),
     };
     match done {

@@ -23,7 +23,7 @@ pub(super) fn admit(cx: Context<'_>, catalog: &Catalog, by: Option<&Administrato
 
 /// Whether an admission is Marque's own, for exactly this catalog.
 pub(super) fn is_admitted(cx: Context<'_>, catalog: &Catalog, admission: &str) -> bool {
-    let verified = jws::verify(admission, names::TYP_CATALOG_ADMISSION, cx.realm.keyring.public());
+    let verified = jws::verify(admission, names::TYP_CATALOG_ADMISSION, &cx.realm.keyring.public());
     let Ok(claims) = verified.and_then(|verified| verified.claims()) else { return false };
     let CatalogClaims { location, version, sha256 } = CatalogClaims::of(catalog);
     let says = |name: &str, value: Value| claims.get(name) == Some(&value);

@@ -276,7 +276,7 @@ fn refused(reason: Reason, intent: Option<String>) -> Evaluated {
 /// A transaction token of this trust domain that is not over; of this actor, where one is named.
 pub(super) fn verify_token(cx: Context<'_>, token: &str, actor: Option<&str>) -> Result<Arc<TxnClaims>, Reason> {
     let read = |verified: &Verified| TxnClaims::parse(&verified.payload).map_err(|_| Malformed);
-    let claims = cx.realm.txn_tokens.read(token, cx.realm.keyring.public(), read);
+    let claims = cx.realm.txn_tokens.read(token, &cx.realm.keyring.public(), read);
     let claims = claims.map_err(|Malformed| Reason::TokenInvalid)?;
     let is_actor = actor.is_none_or(|actor| actor == claims.act.sub);
     if claims.iss != cx.issuer() || claims.aud != cx.realm.config.trust_domain || !is_actor {

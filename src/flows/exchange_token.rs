@@ -144,10 +144,10 @@ fn verify_subject(cx: Context<'_>, token: &str, kind: Option<&str>) -> Result<Pa
     let keys = cx.realm.keyring.public();
     let parent = match kind {
         Some(names::TOKEN_TYPE_INTENT) => {
-            intent_parent(&jws::verify(token, names::TYP_INTENT, keys).map_err(invalid)?.payload, cx)?
+            intent_parent(&jws::verify(token, names::TYP_INTENT, &keys).map_err(invalid)?.payload, cx)?
         }
         Some(names::TOKEN_TYPE_TXN) => {
-            txn_parent(&jws::verify(token, names::TYP_TXN, keys).map_err(invalid)?.payload, cx)?
+            txn_parent(&jws::verify(token, names::TYP_TXN, &keys).map_err(invalid)?.payload, cx)?
         }
         _ => {
             let text = format!("subject_token_type must be {} or {}", names::TOKEN_TYPE_INTENT, names::TOKEN_TYPE_TXN);

@@ -3,7 +3,11 @@
 //! One task per server follows the database: woken by its notifications, and every second anyway. It signs
 //! each message once for all readers. A reader first gets a snapshot, then everything after it. When the
 //! database is away there is no heartbeat, and gates close by themselves.
+//!
+//! It is also how a running server hears that one of its own keys was withdrawn: it opens its keys anew before it says so,
+//! and signs with those.
 
+use super::open_keyring::reopen_keyring;
 use super::{Context, FlowError};
 use crate::app::{App, Realm};
 use crate::keys::Purpose;
@@ -59,19 +63,15 @@ pub async fn subscribe(cx: Context<'_>) -> Result<Subscription, FlowError> {
     Ok(Subscription { snapshot: snapshot(cx, position, &live)?, seq, later })
 }
 
-/// A key that was withdrawn says nothing more, its own withdrawal least of all: the feed is silent until the server is
-/// started again with another one.
+/// A key that was withdrawn says nothing more, its own withdrawal least of all. The task that follows the database is
+/// about to use another one.
 fn expect_signer(realm: &Realm, entries: &[Entry]) -> Result<(), FlowError> {
-    let signer = realm.keyring.key(Purpose::Revocation)?.kid();
-    if entries.iter().any(|entry| entry.kid.as_deref() == Some(signer)) {
-        return Err(withdrawn_signer());
+    let signer = realm.keyring.key(Purpose::Revocation)?;
+    if entries.iter().any(|entry| entry.kid.as_deref() == Some(signer.kid())) {
+        let what = "the key that signs the revocation feed was withdrawn a moment ago";
+        return Err(FlowError::Unavailable(what.into()));
     }
     Ok(())
-}
-
-fn withdrawn_signer() -> FlowError {
-    let what = "the key that signs the revocation feed was withdrawn: start the server again to use another one";
-    FlowError::Unavailable(what.into())
 }
 
 fn snapshot(cx: Context<'_>, position: Position, live: &[Entry]) -> Result<Vec<Message>, FlowError> {
@@ -122,11 +122,11 @@ async fn follow_once(app: &App) -> Result<(), FlowError> {
     let mut positions = Vec::new();
     for realm in app.realms.values() {
         let mut conn = app.pool.acquire().await?;
-        let signer = realm.keyring.key(Purpose::Revocation)?.kid();
-        if revocations::is_withdrawn(&mut conn, &realm.config.name, signer).await? {
-            return Err(withdrawn_signer());
-        }
-        positions.push((realm, revocations::position(&mut conn, &realm.config.name, random::opaque_id()).await?));
+        let position = revocations::position(&mut conn, &realm.config.name, random::opaque_id()).await?;
+        drop(conn);
+        // What was withdrawn up to here is told to no one any more, this server included.
+        reopen_keyring(Context { app, realm }).await?;
+        positions.push((realm, position));
     }
     loop {
         let is_heartbeat = tokio::select! {
@@ -148,7 +148,10 @@ async fn follow_once(app: &App) -> Result<(), FlowError> {
 async fn publish(cx: Context<'_>, mut position: Position) -> Result<Position, FlowError> {
     let mut conn = cx.app.pool.acquire().await?;
     let entries = revocations::after(&mut conn, cx.realm_name(), position.seq).await?;
-    expect_signer(cx.realm, &entries)?;
+    drop(conn);
+    if entries.iter().any(|entry| entry.kid.is_some()) {
+        reopen_keyring(cx).await?;
+    }
     for entry in &entries {
         position.seq = entry.seq;
         if let Some(message) = told(cx.realm, position, entry)? {

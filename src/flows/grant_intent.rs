@@ -167,12 +167,19 @@ pub(super) async fn load_evidence(
     let file = store::approvals::find_evidence(conn, intent_id).await?;
     let file = file.ok_or_else(|| invalid("there is none".into()))?;
     let evidence = evidence::read(&file).map_err(|refused| invalid(refused.to_string()))?;
-    let own = cx.realm.keyring.public().by_thumbprint(evidence.signer.thumbprint(), names::TYP_EVIDENCE);
-    if own.is_none() || evidence.payload.intent_id != intent_id.to_string() || evidence.payload.issuer != cx.issuer() {
+    if !is_own(cx, evidence.signer.thumbprint())
+        || evidence.payload.intent_id != intent_id.to_string()
+        || evidence.payload.issuer != cx.issuer()
+    {
         return Err(invalid("it is signed by another key or for another intent".into()));
     }
     let proven = verify_payload(&evidence.payload).map_err(invalid)?;
     Ok((evidence, proven))
+}
+
+/// Whether a key is one of Marque's for evidence, and not withdrawn.
+pub(super) fn is_own(cx: Context<'_>, thumbprint: &str) -> bool {
+    cx.realm.keyring.public().by_thumbprint(thumbprint, names::TYP_EVIDENCE).is_some()
 }
 
 async fn mint(

@@ -1,7 +1,7 @@
 //! What is live at a resource server: approved plans, from their evidence. Rows only say where to look and what has
-//! ended; evidence is verified once and then remembered, since it never changes.
+//! ended; evidence is verified once and then remembered, since it never changes, while the key that signed it is believed.
 
-use super::grant_intent::load_evidence;
+use super::grant_intent::{is_own, load_evidence};
 use super::ledger::Sought;
 use super::{Context, FlowError};
 use crate::store;
@@ -31,6 +31,8 @@ pub struct Approved {
     pub username: String,
     /// Everything that the plan permits.
     pub envelope: Envelope,
+    /// Thumbprint of the key of Marque's that signed the evidence.
+    signer: String,
 }
 
 /// By which of her names at the realm a resource server knows a user. Each has one kind, and never both: a user name
@@ -105,16 +107,17 @@ pub(super) async fn find(
 /// What the evidence of an intent proves; nothing if it proves nothing.
 async fn approved(cx: Context<'_>, intent_id: Uuid) -> Result<Option<Arc<Approved>>, FlowError> {
     let Verified(remembered) = &cx.realm.verified;
-    if let Some(approved) = remembered.get(&intent_id).await {
+    if let Some(approved) = remembered.get(&intent_id).await.filter(|approved| is_own(cx, &approved.signer)) {
         return Ok(Some(approved));
     }
     let loaded = load_evidence(&mut *cx.app.pool.acquire().await?, cx, intent_id).await;
-    let (_, proven) = match loaded {
+    let (evidence, proven) = match loaded {
         Err(FlowError::Refused(_)) => return Ok(None),
         loaded => loaded?,
     };
     let envelope = Envelope::of(&proven.plan).map_err(FlowError::internal)?;
-    let approved = Arc::new(Approved { intent_id, sub: proven.sub, username: proven.username, envelope });
+    let signer = evidence.signer.thumbprint().to_owned();
+    let approved = Arc::new(Approved { intent_id, sub: proven.sub, username: proven.username, envelope, signer });
     remembered.insert(intent_id, approved.clone()).await;
     Ok(Some(approved))
 }

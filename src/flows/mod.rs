@@ -21,6 +21,7 @@ pub mod grant_intent;
 mod id_token;
 pub mod ledger;
 pub mod list_catalogs;
+pub mod list_keys;
 pub mod list_open_permits;
 pub mod live_intents;
 pub mod metadata;

@@ -16,6 +16,19 @@ pub struct SigningKeyRow {
     pub sealed: Vec<u8>,
 }
 
+/// What everybody may know of a key.
+#[derive(Clone, Debug)]
+pub struct KnownKey {
+    /// The JWS `typ` it signs.
+    pub typ: String,
+    /// Its id.
+    pub kid: String,
+    /// When it was made.
+    pub created_at: OffsetDateTime,
+    /// When it was withdrawn, if it was.
+    pub withdrawn_at: Option<OffsetDateTime>,
+}
+
 /// Keeps other servers from making keys at the same time, until the transaction ends.
 pub async fn lock(conn: &mut PgConnection) -> Result<(), StoreError> {
     sqlx::query!("select pg_advisory_xact_lock(hashtext('marque signing keys')) as locked")
@@ -31,6 +44,19 @@ pub async fn all(conn: &mut PgConnection, realm: &str) -> Result<Vec<SigningKeyR
         "select distinct on (typ) typ, kid, public_jwk, sealed from signing_keys k
          where realm = $1 and not exists (select from key_withdrawals w where w.realm = k.realm and w.kid = k.kid)
          order by typ, created_at desc",
+        realm
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// All keys that were ever the realm's, by what they sign, the oldest first.
+pub async fn known(conn: &mut PgConnection, realm: &str) -> Result<Vec<KnownKey>, StoreError> {
+    sqlx::query_as!(
+        KnownKey,
+        r#"select k.typ, k.kid, k.created_at, w.withdrawn_at as "withdrawn_at?"
+           from signing_keys k left join key_withdrawals w on w.realm = k.realm and w.kid = k.kid
+           where k.realm = $1 order by k.typ, k.created_at"#,
         realm
     )
     .fetch_all(conn)

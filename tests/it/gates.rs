@@ -1,26 +1,20 @@
 //! Gates as resource servers run them, connected to a real server: started again, cut off, behind somebody who withholds
-//! the feed, and told that a key holds no longer.
+//! the feed.
 
 use crate::exchange::{exchange_all, token_of};
 use crate::feed::revoke;
-use crate::support::keys::{Client, Key, now};
+use crate::support::keys::{Client, now};
 use crate::support::middlebox::Middlebox;
 use crate::support::plans::{call, grant, plan, reading, rotation, shared, step, with};
-use crate::support::reply::Reply;
 use crate::support::server::{Copy, Postgres};
-use crate::support::sse::Feed;
 use crate::support::stack::Stack;
 use crate::support::until;
-use marque::clock::Clock;
-use marque::flows::withdraw_key::withdraw_key;
 use marque_core::call::Call;
-use marque_core::canonical::Digest;
-use marque_core::jws::unverified_kid;
-use marque_core::names::{TOKEN_TYPE_INTENT, TYP_REVOCATION};
+use marque_core::names::TOKEN_TYPE_INTENT;
 use marque_demo::clients::KeycloakTokens;
 use marque_gate::remote::{Following, Marque, OpenPermit, RemoteLedger};
 use marque_gate::{Args, ConcreteAction, Gate, GateConfig, Outcome, Permit, Presented, Reason, Refusal};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -28,15 +22,15 @@ use uuid::Uuid;
 const STALENESS: Duration = Duration::from_secs(3);
 
 /// A gate of the stack's resource server, as one of its processes has it.
-struct Process {
-    gate: Gate,
+pub struct Process {
+    pub gate: Gate,
     ledger: RemoteLedger,
     _following: Following,
 }
 
 impl Process {
     /// One that reaches Marque at an address. It is open.
-    async fn start(stack: &Stack, address: &str) -> Self {
+    pub async fn start(stack: &Stack, address: &str) -> Self {
         let config = GateConfig::new(stack.location(), stack.issuer(), &stack.env.marque.trust_domain).unwrap();
         let config = config.with_max_staleness(STALENESS);
         let tokens = KeycloakTokens::new(&stack.env, &stack.env.clients.rs).unwrap();
@@ -51,7 +45,8 @@ impl Process {
         self.gate.revocations().check(intent, now(), STALENESS)
     }
 
-    async fn becomes(&self, intent: &str, expected: Result<(), Reason>) {
+    /// Waits until the gate says this of an intent.
+    pub async fn becomes(&self, intent: &str, expected: Result<(), Reason>) {
         until(&format!("{intent}: {expected:?}"), || std::future::ready(self.says(intent) == expected)).await;
     }
 
@@ -63,7 +58,7 @@ impl Process {
     }
 
     /// A right call of the agent.
-    async fn check(&self, agent: &Client, token: &str, call: &Call) -> Result<Permit, Refusal> {
+    pub async fn check(&self, agent: &Client, token: &str, call: &Call) -> Result<Permit, Refusal> {
         let url = format!("{}/call", call.location);
         let request = Presented::new("POST", &url)
             .with_header("Txn-Token", token)
@@ -155,85 +150,4 @@ async fn gates_close_while_the_database_or_the_server_is_away_and_open_again() {
     process.becomes("other", Err(Reason::RevocationStateStale)).await;
     assert_eq!(process.check(&agent, &token, &read).await.unwrap_err().reason(), Reason::RevocationStateStale);
     process.stays_closed(2).await;
-}
-
-/// The ids of the keys that a server publishes for a `typ`.
-async fn published(stack: &Stack, typ: &str) -> Vec<String> {
-    let jwks: Value = stack.http.get(stack.url("/jwks")).send().await.unwrap().json().await.unwrap();
-    let keys = jwks["keys"].as_array().unwrap();
-    let of_typ = keys.iter().filter(|key| key["marque_typ"] == typ);
-    of_typ.map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
-}
-
-async fn withdraw(stack: &Stack, kid: &str) -> bool {
-    let realm = &stack.env.keycloak.realm;
-    withdraw_key(&stack.db, &Clock::default(), realm, kid, "test").await.unwrap()
-}
-
-#[tokio::test]
-async fn a_withdrawn_key_travels_the_feed_and_is_refused_at_once() {
-    let main = Stack::open().await;
-    let (agent, granted) = (main.agent(), shared(&main).await);
-    let copy = Copy::beside(&main).await;
-    let server = copy.serve().await;
-    let token = token_of(&exchange_all(&server.stack, &agent, &granted.token, TOKEN_TYPE_INTENT).await);
-    let process = Process::start(&main, &server.stack.base).await;
-    let read = call(&main, "list_service_accounts", "environment", "production", json!({}));
-    assert!(process.check(&agent, &token, &read).await.is_ok());
-    let mut feed = Feed::open(&server.stack, None).await;
-    let before = feed.next().await;
-    assert_eq!(before.payload["keys"], json!([]));
-
-    let kid = unverified_kid(&token).unwrap();
-    assert!(!withdraw(&copy.stack, &Key::fresh().kid).await, "a key that never was the realm's");
-    assert!(withdraw(&copy.stack, &kid).await);
-    assert!(withdraw(&copy.stack, &kid).await, "once more changes nothing");
-    let event = feed.next_of("key_withdrawal").await;
-    assert_eq!((&event.payload["key"], &event.payload["state"]), (&json!(kid), &json!("withdrawn")));
-    let seq = event.payload["seq"].as_i64().unwrap();
-    assert_eq!(
-        (Some(seq), event.payload["prev"].as_i64()),
-        (before.payload["seq"].as_i64().map(|s| s + 1), Some(seq - 1))
-    );
-    assert_eq!(feed.next_of("heartbeat").await.payload["seq"], seq);
-    let refused = async || process.check(&agent, &token, &read).await.err().map(|refusal| refusal.reason());
-    until("the key is refused", || async { refused().await == Some(Reason::TokenInvalid) }).await;
-    process.becomes("other", Ok(())).await;
-    assert_eq!(refused().await, Some(Reason::TokenInvalid), "the server that runs publishes it still");
-    assert_eq!(Feed::open(&server.stack, None).await.next().await.payload["keys"], json!([kid]));
-    drop(server);
-
-    let server = copy.serve().await;
-    let keys = published(&server.stack, "txntoken+jwt").await;
-    assert!(keys.len() == 1 && !keys.contains(&kid), "a server that is started makes another: {keys:?}");
-    let process = Process::start(&main, &server.stack.base).await;
-    assert_eq!(process.check(&agent, &token, &read).await.unwrap_err().reason(), Reason::TokenInvalid);
-}
-
-#[tokio::test]
-async fn a_feed_whose_own_key_was_withdrawn_is_silent_until_another_signs() {
-    let main = Stack::open().await;
-    let copy = Copy::beside(&main).await;
-    let server = copy.serve().await;
-    let process = Process::start(&main, &server.stack.base).await;
-    let mut feed = Feed::open(&server.stack, None).await;
-    feed.next_of("heartbeat").await;
-    let [kid] = published(&server.stack, TYP_REVOCATION).await.try_into().unwrap();
-    assert!(withdraw(&copy.stack, &kid).await);
-    while let Some(event) = feed.next_within(Duration::from_secs(3)).await {
-        assert_eq!(event.kind, "heartbeat", "no key says of itself that it is withdrawn");
-    }
-    process.becomes("other", Err(Reason::RevocationStateStale)).await;
-    let again = server.stack.http.get(server.stack.url("/revocations")).bearer_auth(main.access_token().await);
-    Reply::to("a new reader", again).await.because(503, "temporarily_unavailable", "state_unavailable");
-    drop(server);
-
-    let server = copy.serve().await;
-    let first = Feed::open(&server.stack, None).await.next().await;
-    assert_eq!(first.payload["keys"], json!([kid]));
-    let keys = published(&server.stack, TYP_REVOCATION).await;
-    assert!(keys.len() == 1 && !keys.contains(&kid));
-    let other = Digest::of(b"another").to_base64();
-    let process = Process::start(&main, &server.stack.base).await;
-    assert!(process.gate.revocations().is_withdrawn(&kid) && !process.gate.revocations().is_withdrawn(&other));
 }

@@ -30,3 +30,4 @@ mod rows;
 mod scenarios;
 mod step_up;
 mod support;
+mod withdrawn_keys;

@@ -9,10 +9,11 @@ use crate::support::reply::Reply;
 use crate::support::server::Copy;
 use crate::support::stack::Stack;
 use crate::support::{person, plans};
+use crate::withdrawn_keys::withdraw;
 use marque_core::call::Call;
 use marque_core::canonical::Digest;
 use marque_core::jws;
-use marque_core::names::{TOKEN_TYPE_INTENT, TOKEN_TYPE_TXN, TYP_CHALLENGE};
+use marque_core::names::{TOKEN_TYPE_INTENT, TOKEN_TYPE_TXN, TYP_CHALLENGE, TYP_STEP_UP_EVIDENCE};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
@@ -20,7 +21,8 @@ use uuid::Uuid;
 const ENDPOINT: &str = "/transaction-authorization";
 
 /// Steps that the person is asked about again, each with as many uses; the worker may carry out all of them.
-const ASKED: &[(&str, u64)] = &[("su-bad", 9), ("su-once", 9), ("su-flow", 9), ("su-last", 1), ("su-poll", 9)];
+const ASKED: &[(&str, u64)] =
+    &[("su-bad", 9), ("su-once", 9), ("su-flow", 9), ("su-last", 1), ("su-poll", 9), ("su-withdrawn", 1)];
 
 fn asking(stack: &Stack, steps: Vec<Value>, most: u64) -> Value {
     let delegates = json!([{"client_id": stack.env.clients.worker.client_id, "steps": ["su-flow"]}]);
@@ -322,6 +324,21 @@ async fn an_approval_permits_its_own_call_and_presenter_once() {
     let again = "delete from step_up_uses where step_up_id = $1";
     let denied = sqlx::query(again).bind(id.parse::<Uuid>().unwrap()).execute(&stack.db).await;
     assert!(denied.is_err(), "a use is written once");
+}
+
+#[tokio::test]
+async fn an_approval_that_a_withdrawn_key_signed_permits_no_call() {
+    let site = Site::open().await;
+    let call = rotation(&site.stack, "su-withdrawn");
+    let id = site.asked("su-withdrawn", &call).await;
+    person::approve(&site.stack, &id).await;
+    let copy = Copy::beside(&site.stack).await;
+    let server = copy.serve().await;
+    withdraw(&server, TYP_STEP_UP_EVIDENCE).await;
+    let there = Site { stack: server.stack.clone(), ..site };
+    refused(&there.evaluate("by a key that was withdrawn", &call).await, "step_up_required");
+    let here = Site { stack: Stack::open().await, ..there };
+    permit(&here.evaluate("where nobody withdrew it", &call).await);
 }
 
 #[tokio::test]

@@ -170,7 +170,7 @@ impl Copy {
         let path = format!("/realms/{}", self.stack.env.keycloak.realm);
         let base = format!("http://127.0.0.1:{port}{path}");
         let stack = Stack { base, ..self.stack.clone() };
-        Server { stack, management: format!("http://127.0.0.1:{management}"), dir, child }
+        Server { stack, management: format!("http://127.0.0.1:{management}"), dir, child, url: self.url.clone() }
     }
 
     fn config(&self, keycloak_issuer: &str, settings: &str, port: u16, management: u16) -> String {
@@ -208,12 +208,25 @@ pub struct Server {
     pub management: String,
     dir: PathBuf,
     child: Child,
+    url: String,
 }
 
 impl Server {
     /// What it logged.
     pub fn log(&self) -> String {
         fs::read_to_string(self.dir.join("log")).unwrap_or_default()
+    }
+
+    /// What an operator's command for it says.
+    ///
+    /// # Errors
+    /// What it says where it fails.
+    pub fn command(&self, args: &[&str]) -> Result<String, String> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_marque"));
+        command.args(args).arg("--config").arg(self.dir.join("marque.toml")).env("DATABASE_URL", &self.url);
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
     }
 
     /// Whether it still runs.

@@ -15,13 +15,16 @@ pub struct Event {
     pub kind: String,
     /// The verified payload.
     pub payload: Value,
+    /// Thumbprint of the key that signed it.
+    pub signer: String,
 }
 
 /// An open feed.
 pub struct Feed {
     bytes: BoxStream<'static, Vec<u8>>,
     buffer: String,
-    keys: KeySet,
+    /// What was published, each time that somebody looked.
+    keys: Vec<KeySet>,
 }
 
 impl Feed {
@@ -39,13 +42,17 @@ impl Feed {
         let answer = request.send().await.unwrap();
         assert_eq!(answer.status(), 200, "the feed");
         assert_eq!(answer.headers()["content-type"], "text/event-stream");
-        let jwks = stack.http.get(stack.url("/jwks")).send().await.unwrap().json::<Value>().await.unwrap();
         let bytes = answer.bytes_stream().take_while(|chunk| futures_util::future::ready(chunk.is_ok()));
-        Self {
-            bytes: bytes.map(|chunk| chunk.map(|chunk| chunk.to_vec()).unwrap_or_default()).boxed(),
-            buffer: String::new(),
-            keys: KeySet::from_jwks(&jwks).unwrap(),
-        }
+        let bytes = bytes.map(|chunk| chunk.map(|chunk| chunk.to_vec()).unwrap_or_default()).boxed();
+        let mut feed = Self { bytes, buffer: String::new(), keys: Vec::new() };
+        feed.learn_keys(stack).await;
+        feed
+    }
+
+    /// Believes what is published now as well.
+    pub async fn learn_keys(&mut self, stack: &Stack) {
+        let jwks = stack.http.get(stack.url("/jwks")).send().await.unwrap().json::<Value>().await.unwrap();
+        self.keys.push(KeySet::from_jwks(&jwks).unwrap());
     }
 
     /// The next event; none if the feed ended or was silent for so long.
@@ -90,8 +97,10 @@ impl Feed {
             let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
             line.unwrap_or_else(|| panic!("an event without {name}: {text}")).to_owned()
         };
-        let verified = jws::verify(&field("data"), TYP_REVOCATION, &self.keys).expect("the feed's signature");
+        let data = field("data");
+        let verified = self.keys.iter().find_map(|keys| jws::verify(&data, TYP_REVOCATION, keys).ok());
+        let verified = verified.expect("the feed's signature");
         let payload = Value::Object(verified.claims().unwrap());
-        Event { id: field("id"), kind: field("event"), payload }
+        Event { id: field("id"), kind: field("event"), payload, signer: verified.thumbprint }
     }
 }
