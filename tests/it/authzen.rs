@@ -9,7 +9,8 @@ use crate::support::realm::{Admin, Mood, Realm};
 use crate::support::reply::Reply;
 use crate::support::server::Copy;
 use crate::support::stack::Stack;
-use marque_core::names::TYP_JWT;
+use crate::withdrawn_keys::withdraw;
+use marque_core::names::{TYP_EVIDENCE, TYP_JWT};
 use serde_json::{Value, json};
 
 const BATCH: &str = "/access/v1/evaluations";
@@ -204,6 +205,21 @@ async fn rows_about_live_intents_only_leave_some_out() {
     assert_eq!(ask("as it was", alice, "by-name").await.success(200)["decision"], true);
     change(&stack.db, "update intents set state = 'revoked' where intent_id = $1", &granted.intent_id).await;
     assert_eq!(ask("over", alice, "by-name").await.success(200)["decision"], false);
+}
+
+#[tokio::test]
+async fn a_plan_whose_evidence_a_withdrawn_key_signed_is_live_no_longer() {
+    let main = Stack::open().await;
+    shared(&main).await;
+    let mut realm = Realm::of(&main);
+    realm.set_attribute(&main.env.resource_server.client_id, "marque.resolve_by_subject", "username");
+    realm.go_up(Mood::Well).await;
+    let copy = Copy::beside(&main).await;
+    let server = copy.serve_with(realm.issuer()).await;
+    let ask = async |what: &str| ask_by_name(&realm, &server.stack, what, &main.env.user.username, "by-name").await;
+    assert_eq!(ask("what she signed").await.success(200)["decision"], true);
+    withdraw(&server, TYP_EVIDENCE).await;
+    refused(&ask("what nobody signed").await, "no_live_intent");
 }
 
 /// A user name that is spelled as somebody's subject identifier finds nothing of hers, and the other way round, however
