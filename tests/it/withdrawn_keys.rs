@@ -66,7 +66,7 @@ async fn a_running_server_refuses_what_a_withdrawn_key_signed_and_goes_on_with_a
         handed.because(400, "invalid_request", "token_invalid");
         let another = exchanged(server).await;
         assert_eq!(unverified_kid(&another), Some(new.clone()));
-        for server in [&server, &twin] {
+        for server in [server, &twin] {
             assert_eq!(evaluated(server, &another, &reading(&main)).await.success(200)["decision"], true);
         }
         token_of(&exchange_all(&server.stack, &worker, &another, TOKEN_TYPE_TXN).await);
