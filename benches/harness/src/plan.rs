@@ -3,7 +3,7 @@
 use std::error::Error;
 
 /// What can go wrong while a contender is set up.
-pub type Failure = Box<dyn Error>;
+pub type Failure = Box<dyn Error + Send + Sync>;
 
 /// The one resource server of the plan.
 pub const LOCATION: &str = "https://invoices.example";

@@ -11,7 +11,8 @@ record Catalog(String clientId, long version, String location, byte[] digest, Se
 
     static Catalog of(byte[] payload) throws PlanRefused {
         Members catalog = Members.of(StrictJson.signed(payload, LanguageLimits.CATALOG_BYTES, "a catalog"), "catalog")
-                .only("iss", "version", "location", "environments", "actions");
+                .only("iss", "version", "location", "environments", "collections", "actions");
+        checkCollections(catalog);
         Members members = catalog.object("actions");
         Map<String, CatalogAction> actions = new HashMap<>();
         for (String name : members.names()) {
@@ -36,6 +37,18 @@ record Catalog(String clientId, long version, String location, byte[] digest, Se
             Forms.identifier(word, "an environment");
         }
         return Set.copyOf(words);
+    }
+
+    /** Who writes the records that predicates look at. It decides what the plan asks about, and no line says it. */
+    private static void checkCollections(Members catalog) throws PlanRefused {
+        if (!catalog.has("collections")) {
+            return;
+        }
+        Members collections = catalog.object("collections");
+        for (String name : collections.names()) {
+            Forms.identifier(name, "the name of a collection");
+            collections.object(name).only("source").oneOf("source", CatalogAction.SOURCES);
+        }
     }
 
     /** What a catalog requires is a read that the same catalog describes. */

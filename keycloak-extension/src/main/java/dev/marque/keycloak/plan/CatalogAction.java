@@ -21,7 +21,7 @@ record CatalogAction(ActionClass actionClass, boolean irreversible, String resou
     private static final Set<String> STAKES = Set.of("money", "identity", "egress", "access");
     private static final Set<String> RESULT_TYPES = Set.of("text", "string", "integer", "number", "boolean", "array",
             "object");
-    private static final Set<String> SOURCES = Set.of("authoritative", "third_party");
+    static final Set<String> SOURCES = Set.of("authoritative", "third_party");
 
     private static final String UNEXPLAINED = "CANNOT BE EXPLAINED: no catalog describes what it does";
 

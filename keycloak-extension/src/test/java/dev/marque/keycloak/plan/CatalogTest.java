@@ -23,6 +23,7 @@ class CatalogTest {
     void readsEveryMember() throws PlanRefused {
         ObjectNode node = catalog();
         node.putArray("environments").add("production").add("staging");
+        node.putObject("collections").putObject("tickets").put("source", "third_party");
         Catalog catalog = Catalog.of(Vectors.canonical(node));
         assertEquals(Set.of("production", "staging"), catalog.environments());
         assertEquals(2, catalog.actions().get("file.update").requires().size());
@@ -33,6 +34,8 @@ class CatalogTest {
     @ParameterizedTest
     @CsvSource(delimiter = '|', quoteCharacter = '`', value = {
         "|environments|[]", "|environments|['a','a']", "|environments|[7]", "|environments|null", "|surprise|1",
+        "|collections|[]", "|collections|{'tickets':{}}", "|collections|{'tickets':{'source':'me'}}",
+        "|collections|{'tickets':{'source':'third_party','of':1}}", "|collections|{'a‮':{'source':'third_party'}}",
         WRITE + "|surprise|1", WRITE + "|class|'write'", WRITE + "|requires|[]", WRITE + "|requires|{}",
         WRITE + "|requires|[{'action':'file.update'}]", WRITE + "|requires|[{'action':'nothing'}]",
         WRITE + "|requires|[{'action':'disk.usage'}]", WRITE + "|requires|[{'action':'file.stat','uses':2}]",
