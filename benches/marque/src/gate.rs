@@ -11,7 +11,7 @@ use marque_core::dpop::{self, Expected};
 use marque_core::jws::{KeySet, VerificationKey};
 use marque_core::names::{JWK_PURPOSE, TYP_TXN};
 use marque_gate::{FixedKeys, Gate, GateConfig, Revocations};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 use std::future::Future;
 use std::hint::black_box;
 use std::pin::pin;

@@ -141,12 +141,14 @@ fn allows(parent: &Constraint, child: &Constraint, value: &Value, work: &Work) -
 
 /// A conjunction is narrower as soon as one of its parts is, or what its parts come to together.
 fn all_of(parent: &Constraint, parts: &[Constraint], work: &Work) -> Comparison {
-    if !work.spend(parts.iter().map(Constraint::copying).sum()) {
-        return Comparison::Undecidable;
+    let by_one = Comparison::any(parts.iter().map(|part| compare(parent, part, work)));
+    // What they come to together costs more, and is made only where it may still tell.
+    if by_one == Comparison::Narrower || !work.spend(parts.iter().map(Constraint::copying).sum()) {
+        return by_one;
     }
     let together = parts.iter().cloned().reduce(|met, part| met.meet_within(&part, work));
     let together = together.filter(|met| !matches!(met, Constraint::All(_)));
-    Comparison::any(parts.iter().chain(&together).map(|part| compare(parent, part, work)))
+    Comparison::any(together.iter().map(|together| compare(parent, together, work)))
 }
 
 /// Whether ranges of numbers that touch each other have all that the child holds for.

@@ -194,14 +194,16 @@ impl<'c> Naive<'c> {
     }
 
     fn is_within(&self, budget: &Budget, facts: &Facts) -> bool {
-        let most: f64 = budget.max.as_str().parse().unwrap();
+        let most = budget.max.as_str();
         let pasts = budget.steps.iter().filter_map(|id| facts.steps.get(id));
-        let Some(arg) = &budget.arg else { return 1.0 + pasts.map(|past| past.uses as f64).sum::<f64>() <= most };
+        let Some(arg) = &budget.arg else {
+            let uses = 1 + pasts.map(|past| i128::from(past.uses)).sum::<i128>();
+            return is_at_most([(uses, 0)], most);
+        };
         let calls = pasts.flat_map(|past| &past.calls).map(|call| &call.args).chain([&self.call.args]);
-        let numbers: Vec<Option<f64>> =
+        let numbers: Option<Vec<Parts>> =
             calls.filter_map(|args| args.get(arg)).map(|value| spent(budget, value)).collect();
-        numbers.iter().all(Option::is_some)
-            && numbers.into_iter().flatten().map(|number| number.max(0.0)).sum::<f64>() <= most + 1e-9
+        numbers.is_some_and(|numbers| is_at_most(numbers, most))
     }
 
     /// Of a step without a fault: whether nobody has to be asked.
@@ -224,15 +226,44 @@ impl<'c> Naive<'c> {
     }
 }
 
-/// What a value adds to a budget, if it is a number, in the currency if there is one.
-fn spent(budget: &Budget, value: &Value) -> Option<f64> {
+/// The whole part of a number and its fraction in units of 10^-28: exact for all that the worlds hold.
+type Parts = (i128, i128);
+
+/// What a value adds to a budget, if it is a number, in the currency if there is one. Negative numbers give nothing back.
+fn spent(budget: &Budget, value: &Value) -> Option<Parts> {
     let value = match &budget.currency {
         Some(currency) => value.get("value").filter(|_| value["currency"] == **currency)?,
         None => value,
     };
-    value.as_f64().or_else(|| {
-        value.as_str().filter(|text| !text.contains(['e', '+', 'i', 'n']) && !text.starts_with('.'))?.parse().ok()
-    })
+    // `007` is a name and no number.
+    let has_zeros = |text: &str| {
+        let digits = text.strip_prefix('-').unwrap_or(text).as_bytes();
+        matches!(digits, [b'0', next, ..] if next.is_ascii_digit())
+    };
+    let is_plain =
+        |text: &&str| !text.contains(['e', 'E', '+', 'i', 'n']) && !text.starts_with('.') && !has_zeros(text);
+    let text = match value {
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => {
+            let plain = Some(text.as_str()).filter(is_plain).filter(|text| text.parse::<f64>().is_ok());
+            plain?.to_owned()
+        }
+        _ => return None,
+    };
+    Some(if text.starts_with('-') { (0, 0) } else { parts(&text) })
+}
+
+fn parts(text: &str) -> Parts {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    assert!(fraction.len() <= 28, "{text} has more digits than the worlds hold");
+    (whole.parse().unwrap(), format!("{fraction:0<28}").parse().unwrap())
+}
+
+/// Whether numbers that are not negative come to no more than another one.
+fn is_at_most(numbers: impl IntoIterator<Item = Parts>, most: &str) -> bool {
+    const UNIT: i128 = 10_i128.pow(28);
+    let (whole, part) = numbers.into_iter().fold((0, 0), |sum, number| (sum.0 + number.0, sum.1 + number.1));
+    !most.starts_with('-') && (whole + part / UNIT, part % UNIT) <= parts(most)
 }
 
 fn in_short(refusal: &Refusal) -> (Reason, Option<String>, Option<String>) {
