@@ -13,6 +13,7 @@
 use super::authenticate_resource_server::ResourceServer;
 use super::envelopes::carried;
 use super::reserve_permit::reserve_permit;
+use super::reserve_together::Use;
 use super::uncounted_permits::Standing;
 use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id};
 use crate::store::reservations::{CallKey, UncountedCall, UsedProof};
@@ -27,6 +28,7 @@ use marque_core::jws::{JwsError, Verified};
 use marque_core::plan::Class;
 use marque_core::reason::Reason;
 use serde_json::json;
+use sqlx::PgConnection;
 use std::borrow::Cow;
 use std::sync::Arc;
 use time::OffsetDateTime;
@@ -163,6 +165,12 @@ impl<'a> Asked<'a> {
         refused(reason, Some(self.intent_id.to_string()))
     }
 
+    /// The refusal of a call whose intent is not active, with the reason that its row gives.
+    pub(super) async fn inactive(&self, cx: Context<'_>, conn: &mut PgConnection) -> Result<Evaluated, FlowError> {
+        let reason = cx.why_not_active(conn, self.intent_id).await?;
+        Ok(self.refused(reason.unwrap_or(Reason::IntentRevoked)))
+    }
+
     /// Whether the proof covers this very call, if a step's effect asks for it.
     pub(super) fn is_proven(&self, step: &EnvelopeStep) -> bool {
         is_proven(step, self.proof.call_digest, self.call_digest)
@@ -183,6 +191,12 @@ impl<'a> Asked<'a> {
         let Proof { jkt, jti, .. } = self.proof;
         let expires_at = OffsetDateTime::from_unix_timestamp(self.proof.over_at()).map_err(FlowError::internal)?;
         Ok(UsedProof { issuer: cx.single_use_issuer("evaluation", jkt), jti: jti.clone(), expires_at })
+    }
+
+    /// The call as one that uses a step.
+    pub(super) fn as_use(&self, cx: Context<'_>) -> Use<'_> {
+        let Self { evaluation, call_digest, presented, .. } = *self;
+        Use { key: self.key(cx), call: &evaluation.call, call_digest, presented }
     }
 
     /// The call as one that nothing counts.
@@ -228,11 +242,7 @@ async fn decide_about(cx: Context<'_>, asked: &Asked<'_>) -> Result<Evaluated, F
             Standing::ProofReplayed => Ok(asked.refused(Reason::ProofReplayed)),
             // A repeat of a counted call, or another call under its id.
             Standing::Counted => reserve_permit(cx, asked, &envelope).await,
-            Standing::NotActive => {
-                let mut conn = cx.app.pool.acquire().await?;
-                let reason = cx.why_not_active(&mut conn, asked.intent_id).await?;
-                Ok(asked.refused(reason.unwrap_or(Reason::IntentRevoked)))
-            }
+            Standing::NotActive => asked.inactive(cx, &mut *cx.app.pool.acquire().await?).await,
         };
     }
     refuse(cx, asked, &envelope, offline).await
@@ -250,8 +260,7 @@ async fn refuse(
     let call_id = (asked.client_id, asked.evaluation.call_id.as_str());
     let standing = store::permits::standing(&mut conn, cx.realm_name(), asked.intent_id, call_id, now).await?;
     if !standing.is_active {
-        let reason = cx.why_not_active(&mut conn, asked.intent_id).await?.unwrap_or(Reason::IntentRevoked);
-        return Ok(asked.refused(reason));
+        return asked.inactive(cx, &mut conn).await;
     }
     drop(conn);
     match offline {

@@ -13,8 +13,8 @@ use super::uncounted_permits::{self, Standing};
 use super::use_step_up::{Presenter, StepUps, step_ups};
 use super::{Context, FlowError, parse_intent_id};
 use crate::batch::BatchError;
-use crate::store::permits::NewPermit;
-use crate::{random, store};
+use crate::store;
+use crate::store::reservations;
 use marque_core::claims::Carried;
 use marque_core::decide::{self, Decision};
 use marque_core::envelope::{Envelope, EnvelopeStep};
@@ -22,10 +22,8 @@ use marque_core::plan::Uses;
 use marque_core::reason::Reason;
 use marque_core::recall::Recall;
 use sqlx::PgConnection;
-use time::{Duration, OffsetDateTime};
-
-/// How long a resource server has to report what became of a permitted call.
-pub(super) const RESERVATION: Duration = Duration::seconds(60);
+use std::collections::BTreeMap;
+use time::OffsetDateTime;
 
 /// Decides with the ledger. What it finds wrong with its own rows, or too much to read, is a refusal of the call.
 pub(super) async fn reserve_permit(
@@ -80,8 +78,7 @@ async fn charge(cx: Context<'_>, asked: &Asked<'_>, envelope: &Envelope) -> Resu
     let _turn = if counts { cx.realm.queues.wait(asked.intent_id).await? } else { None };
     let mut tx = cx.app.pool.begin().await?;
     if !store::intents::lock_active(&mut tx, cx.realm_name(), asked.intent_id, now).await? {
-        let reason = cx.why_not_active(&mut tx, asked.intent_id).await?.unwrap_or(Reason::IntentRevoked);
-        return Ok(asked.refused(reason));
+        return asked.inactive(cx, &mut tx).await;
     }
     let mut ledger = match counts {
         true => cx.lock_ledger(&mut tx, asked.intent_id).await?,
@@ -184,37 +181,19 @@ async fn reserve(
     ledger: &mut IntentLedger,
     step: &EnvelopeStep,
 ) -> Result<Result<Permit, Reason>, FlowError> {
-    let (now, intent_id, permit_id) = (cx.app.clock.now(), asked.intent_id, random::id());
-    let (seq, expires_at) = (ledger.counts.reserve(&step.id), now + RESERVATION);
-    let row = NewPermit {
-        intent_id,
-        permit_id,
-        step_id: &step.id,
-        client_id: asked.client_id,
-        call_id: &asked.evaluation.call_id,
-        call_digest: asked.call_digest.as_bytes(),
-        call: &ledger.seal_call(permit_id, &step.id, &asked.evaluation.call)?,
-        presented: &asked.presented.to_base64(),
-        seq,
-        expires_at,
-    };
-    match store::permits::insert(tx, &row, &asked.used_proof(cx)?, &ledger.sealed_counts()?, now).await {
-        Ok(true) => {}
-        Ok(false) => return Ok(Err(Reason::ProofReplayed)),
+    if reservations::use_all(tx, &[&asked.used_proof(cx)?]).await? != [true] {
+        return Ok(Err(Reason::ProofReplayed));
+    }
+    let (now, intent_id) = (cx.app.clock.now(), asked.intent_id);
+    let (row, permit) = asked.as_use(cx).counted(ledger, step, now)?;
+    let counts = BTreeMap::from([(intent_id, ledger.sealed_counts()?)]);
+    match reservations::keep(tx, &[row], &counts, now).await {
+        Ok(()) => Ok(Ok(permit)),
         // The counts were put back from before: a permit of this number is there already.
         Err(error) if store::violates(&error, "permits_seq") => {
             tracing::error!(intent = %intent_id, "the ledger's counts are older than its permits");
-            return Ok(Err(Reason::LedgerUnavailable));
+            Ok(Err(Reason::LedgerUnavailable))
         }
-        Err(error) => return Err(error.into()),
+        Err(error) => Err(error.into()),
     }
-    Ok(Ok(Permit {
-        permit_id,
-        intent_id,
-        step: step.id.clone(),
-        call_digest: asked.call_digest,
-        expires_at: expires_at.unix_timestamp(),
-        state: "reserved",
-        seq: Some(seq.unsigned_abs()),
-    }))
 }

@@ -8,9 +8,9 @@
 //! 4. Use the proofs; a call whose proof was used before counts nothing.
 //! 5. Count the uses and keep the permits.
 
+use super::FlowError;
 use super::evaluate_access::{Permit, is_proven};
 use super::ledger::{Counts, IntentLedger, opened};
-use super::reserve_permit::RESERVATION;
 use crate::batch::Batch;
 use crate::clock::Clock;
 use crate::keys::RecordSeal;
@@ -28,9 +28,11 @@ use marque_core::recall::Recall;
 use sqlx::{PgConnection, PgPool};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
+/// How long a resource server has to report what became of a permitted call.
+const RESERVATION: Duration = Duration::seconds(60);
 /// Work on one decision, in the units of [`marque_core::limits::DECISION_WORK`]: most take a few hundred, and while one is
 /// worked on, the others of its batch wait. One that needs more is asked by itself.
 const WORK: u64 = 2_000;
@@ -75,11 +77,8 @@ pub fn start(pool: PgPool, clock: Clock, records: RecordSeal) -> Reservations {
     })
 }
 
-/// The calls of a batch that their steps permit, with the ledgers that they change.
-struct Admitted<'c> {
-    permits: Vec<(usize, &'c CountedCall, &'c EnvelopeStep)>,
-    ledgers: BTreeMap<Uuid, IntentLedger>,
-}
+/// A call of a batch, by its place, with the step that permits it.
+type Permitted<'c> = (usize, &'c CountedCall, &'c EnvelopeStep);
 
 async fn reserve(
     tx: &mut PgConnection,
@@ -98,10 +97,8 @@ async fn reserve(
     }
     let proofs: Vec<&UsedProof> = permitted.iter().map(|(_, call, _)| &call.proof).collect();
     let is_new = reservations::use_all(tx, &proofs).await?;
-    let mut admitted = Admitted { permits: Vec::new(), ledgers };
     let new = permitted.into_iter().zip(is_new).filter_map(|(one, is_new)| is_new.then_some(one));
-    admitted.permits.extend(new);
-    for (place, permit) in keep(tx, admitted, now).await? {
+    for (place, permit) in keep(tx, new.collect(), ledgers, now).await? {
         if let Some(slot) = none.get_mut(place) {
             *slot = Some(permit);
         }
@@ -137,7 +134,7 @@ fn permitted<'c>(
     calls: impl Iterator<Item = (usize, &'c CountedCall)>,
     mut counts: BTreeMap<Uuid, Counts>,
     now: OffsetDateTime,
-) -> Vec<(usize, &'c CountedCall, &'c EnvelopeStep)> {
+) -> Vec<Permitted<'c>> {
     let (mut proofs, mut ids) = (HashSet::new(), HashSet::new());
     let mut all = Vec::new();
     for (place, call) in calls {
@@ -168,36 +165,17 @@ fn permitting<'c>(call: &'c CountedCall, counts: &Counts, now: OffsetDateTime) -
 /// Counts the uses and keeps the permits.
 async fn keep(
     tx: &mut PgConnection,
-    admitted: Admitted<'_>,
+    permitted: Vec<Permitted<'_>>,
+    mut ledgers: BTreeMap<Uuid, IntentLedger>,
     now: OffsetDateTime,
 ) -> Result<Vec<(usize, Permit)>, store::StoreError> {
-    let Admitted { permits, mut ledgers } = admitted;
-    let expires_at = now + RESERVATION;
     let (mut rows, mut given) = (Vec::new(), Vec::new());
-    for (place, call, step) in permits {
-        let intent_id = call.key.intent_id;
-        let Some(ledger) = ledgers.get_mut(&intent_id) else { continue };
-        let (permit_id, seq) = (random::id(), ledger.counts.reserve(&step.id));
-        let sealed = ledger.seal_call(permit_id, &step.id, &call.call).map_err(unsealed)?;
-        rows.push(Reservation {
-            key: call.key.clone(),
-            permit_id,
-            step_id: step.id.clone(),
-            call_digest: call.call_digest.as_bytes().to_vec(),
-            presented: call.presented.to_base64(),
-            call: sealed,
-            seq,
-            expires_at,
-        });
-        let permit = Permit {
-            permit_id,
-            intent_id,
-            step: step.id.clone(),
-            call_digest: call.call_digest,
-            expires_at: expires_at.unix_timestamp(),
-            state: "reserved",
-            seq: Some(seq.unsigned_abs()),
-        };
+    for (place, call, step) in permitted {
+        let Some(ledger) = ledgers.get_mut(&call.key.intent_id) else { continue };
+        let CountedCall { key, call, call_digest, presented, .. } = call;
+        let used = Use { key: key.clone(), call, call_digest: *call_digest, presented: *presented };
+        let (row, permit) = used.counted(ledger, step, now).map_err(unsealed)?;
+        rows.push(row);
         given.push((place, permit));
     }
     let changed: BTreeSet<Uuid> = rows.iter().map(|row| row.key.intent_id).collect();
@@ -206,6 +184,51 @@ async fn keep(
     let counts = counts.collect::<Result<BTreeMap<_, _>, store::StoreError>>()?;
     reservations::keep(tx, &rows, &counts, now).await?;
     Ok(given)
+}
+
+/// A call that uses a step.
+pub(super) struct Use<'u> {
+    pub(super) key: CallKey,
+    pub(super) call: &'u Call,
+    pub(super) call_digest: Digest,
+    /// Digest of what the call came with.
+    pub(super) presented: Digest,
+}
+
+impl Use<'_> {
+    /// Counts the use: the permit, and the row that keeps it.
+    ///
+    /// # Errors
+    /// When the crypto library refuses to seal the call.
+    pub(super) fn counted(
+        self,
+        ledger: &mut IntentLedger,
+        step: &EnvelopeStep,
+        now: OffsetDateTime,
+    ) -> Result<(Reservation, Permit), FlowError> {
+        let Self { key, call, call_digest, presented } = self;
+        let (permit_id, seq, expires_at) = (random::id(), ledger.counts.reserve(&step.id), now + RESERVATION);
+        let permit = Permit {
+            permit_id,
+            intent_id: key.intent_id,
+            step: step.id.clone(),
+            call_digest,
+            expires_at: expires_at.unix_timestamp(),
+            state: "reserved",
+            seq: Some(seq.unsigned_abs()),
+        };
+        let row = Reservation {
+            key,
+            permit_id,
+            step_id: step.id.clone(),
+            call_digest: call_digest.as_bytes().to_vec(),
+            presented: presented.to_base64(),
+            call: ledger.seal_call(permit_id, &step.id, call)?,
+            seq,
+            expires_at,
+        };
+        Ok((row, permit))
+    }
 }
 
 /// The crypto library refused: nothing is kept.

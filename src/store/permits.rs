@@ -1,7 +1,6 @@
 //! The ledger: what was counted of an intent, and the permits for it.
 
 use super::StoreError;
-use super::reservations::UsedProof;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -21,30 +20,6 @@ pub struct Permit {
     pub presented: String,
     /// How it ended, sealed; nothing as long as nobody told.
     pub outcome: Option<Vec<u8>>,
-    /// Until when a result is expected.
-    pub expires_at: OffsetDateTime,
-}
-
-/// A permit about to be given.
-pub struct NewPermit<'a> {
-    /// The intent.
-    pub intent_id: Uuid,
-    /// Its id.
-    pub permit_id: Uuid,
-    /// Which step it uses.
-    pub step_id: &'a str,
-    /// The resource server.
-    pub client_id: &'a str,
-    /// The resource server's id of the call: a repeat gets the same answer.
-    pub call_id: &'a str,
-    /// Digest of the call.
-    pub call_digest: &'a [u8],
-    /// The call, sealed.
-    pub call: &'a [u8],
-    /// Digest of what the call came with.
-    pub presented: &'a str,
-    /// Its number among the intent's permits.
-    pub seq: i64,
     /// Until when a result is expected.
     pub expires_at: OffsetDateTime,
 }
@@ -71,46 +46,6 @@ pub async fn begin_counts(conn: &mut PgConnection, intent_id: Uuid, counts: &[u8
     .execute(conn)
     .await
     .map(drop)
-}
-
-/// Keeps a permit, reserved, with what is counted from now on, unless its proof was used before: false. The caller holds
-/// the counts and ends the transaction where nothing was kept.
-pub async fn insert(
-    conn: &mut PgConnection,
-    permit: &NewPermit<'_>,
-    proof: &UsedProof,
-    counts: &[u8],
-    now: OffsetDateTime,
-) -> Result<bool, StoreError> {
-    let kept = sqlx::query!(
-        "with proof as (
-             insert into replays (issuer, jti, expires_at) values ($11, $12, $13)
-             on conflict on constraint replays_pkey do nothing returning jti
-         ), counted as (
-             update ledgers set counts = $14 where intent_id = $1
-         )
-         insert into permits (intent_id, permit_id, step_id, client_id, call_id, call_digest, proof_jti, state,
-             reserved_at, expires_at, call, seq)
-         select $1, $2, $3, $4, $5, $6, $7, 'reserved', $8, $9, $10, $15 from proof",
-        permit.intent_id,
-        permit.permit_id,
-        permit.step_id,
-        permit.client_id,
-        permit.call_id,
-        permit.call_digest,
-        permit.presented,
-        now,
-        permit.expires_at,
-        permit.call,
-        proof.issuer,
-        proof.jti,
-        proof.expires_at,
-        counts,
-        permit.seq
-    )
-    .execute(conn)
-    .await?;
-    Ok(kept.rows_affected() == 1)
 }
 
 /// A call that may have had an effect, as it was kept.

@@ -16,6 +16,7 @@ use marque_core::names::{TOKEN_TYPE_INTENT, TOKEN_TYPE_TXN};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -596,4 +597,33 @@ async fn a_server_that_is_killed_under_load_has_kept_every_permit_that_it_answer
     let next = permit(&at(&server.stack, &work.ask(&call)).await);
     assert_eq!(next["permit"]["seq"], kept + 1, "counts and permits agree");
     assert_eq!(Digest::from_base64(next["permit"]["call_digest"].as_str().unwrap()), Some(call.digest()));
+}
+
+/// Calls hold the intent against its revocation, each for its own transaction: they must not keep it from ever being held.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revocation_gets_through_a_flood_of_calls() {
+    let work = Work::of(|stack| vec![with(step(stack, "s", "rotate_key", "s"), json!({"uses": 5000}))]).await;
+    let (call, given, is_revoked) = (rotation(&work.stack, "s"), AtomicU32::new(0), AtomicBool::new(false));
+    let token = work.stack.access_token().await;
+    let flood = async || loop {
+        let was_revoked = is_revoked.load(SeqCst);
+        let request = work.stack.http.post(work.stack.url(EVALUATION)).bearer_auth(&token).json(&work.ask(&call));
+        let reply = Reply::to("a call of a flood", request).await;
+        if reply.body["decision"] == true {
+            assert!(!was_revoked, "a call that came after the revocation was permitted");
+            given.fetch_add(1, SeqCst);
+        } else {
+            refused(&reply, "intent_revoked");
+            return;
+        }
+    };
+    let revoke = async {
+        crate::support::until("the flood runs", || async { given.load(SeqCst) > 50 }).await;
+        let stranger = Client::with_fresh_dpop(&work.stack.env.clients.agent);
+        let reply = work.stack.poll(&stranger, &work.granted.intent_id).await;
+        reply.because(400, "invalid_grant", "intent_revoked");
+        is_revoked.store(true, SeqCst);
+    };
+    tokio::join!(join_all((0..32).map(|_| flood())), revoke);
+    println!("{} calls were permitted before", given.load(SeqCst));
 }

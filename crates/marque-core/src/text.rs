@@ -26,7 +26,8 @@ pub fn check_free(text: &str) -> Result<(), String> {
 
 fn check(text: &str, allowed: impl Fn(char) -> bool) -> Result<(), String> {
     let printable_ascii = |byte: u8| (0x20..0x7f).contains(&byte);
-    if text.bytes().all(printable_ascii) {
+    // No byte ends the look, so that the machine looks at many at once.
+    if text.bytes().fold(true, |all, byte| all & printable_ascii(byte)) {
         return Ok(());
     }
     if let Some(bad) = text.chars().find(|&c| !allowed(c) && is_deceptive(c)) {
@@ -70,9 +71,13 @@ pub fn has_link(text: &str) -> bool {
 /// stands around it: programs differ in what they skip before and behind one.
 pub(crate) fn links(text: &str) -> Vec<Range<usize>> {
     let dotted = Dotted::of(text);
+    let may_hold_address = may_hold_address(&dotted.text);
+    if !may_hold_address && memchr::memchr(b':', text.as_bytes()).is_none() {
+        return Vec::new();
+    }
     let mut whole: Vec<Range<usize>> = opaque_schemes(text).collect();
     let mut leads = whole.clone();
-    if may_hold_address(&dotted.text) {
+    if may_hold_address {
         let mut finder = linkify::LinkFinder::new();
         finder.url_must_have_scheme(false);
         for link in finder.links(&dotted.text) {
@@ -177,22 +182,42 @@ fn word_start(text: &str, at: usize) -> usize {
 
 /// Where the word at a place ends: at the next space, without the punctuation before it.
 fn word_end(text: &str, at: usize) -> usize {
-    let word = text.get(at..).and_then(|after| after.split(char::is_whitespace).next());
-    at + word.map_or(0, |word| word.trim_end_matches(['.', ',', ';', ':', '!', '?', ')', '\'', '"']).len())
+    at + word_from(text, at).trim_end_matches(['.', ',', ';', ':', '!', '?', ')', '\'', '"']).len()
+}
+
+/// What of the word at a place stands there and behind: up to the next space.
+fn word_from(text: &str, at: usize) -> &str {
+    text.get(at..).and_then(|after| after.split(char::is_whitespace).next()).unwrap_or("")
 }
 
 /// Characters that [`links`] may look at in a text. For each one that may stand within an address it looks at what
 /// stands around it, as far as the next space, and a second time at bare names.
 pub(crate) fn link_steps(text: &str) -> u64 {
-    let of_word = |word: &str| (word.len() as u64).saturating_mul(word.matches(LINK_MARKS).count() as u64);
-    let once = text.split(char::is_whitespace).map(of_word).fold(text.len() as u64, u64::saturating_add);
-    once.saturating_mul(2)
+    let mut steps = text.len() as u64;
+    let mut word = 0..0;
+    let mut look_around = |at: usize| {
+        if at >= word.end {
+            word = word_start(text, at)..at + word_from(text, at).len();
+        }
+        steps = steps.saturating_add(word.len() as u64);
+    };
+    if text.is_ascii() {
+        memchr::memchr3_iter(b'.', b':', b'@', text.as_bytes()).for_each(look_around);
+    } else {
+        text.match_indices(LINK_MARKS).for_each(|(at, _)| look_around(at));
+    }
+    steps.saturating_mul(2)
 }
 
 /// Whether something is joined by a dot or an @ sign, without which there is no address: most text is told by this.
 fn may_hold_address(text: &str) -> bool {
-    let joins = |pair: &[u8]| matches!(pair, [b'.', after] if !after.is_ascii_whitespace() && *after != b'.');
-    text.as_bytes().windows(2).any(joins) || text.contains('@')
+    let bytes = text.as_bytes();
+    let joins = |at: usize| match bytes.get(at..) {
+        Some([b'.', after, ..]) => !after.is_ascii_whitespace() && *after != b'.',
+        Some([mark, ..]) => *mark == b'@',
+        _ => false,
+    };
+    memchr::memchr2_iter(b'.', b'@', bytes).any(joins)
 }
 
 /// `javascript:x`, `data:x`, `tel:x`: a scheme that is followed at once by its address.
@@ -335,6 +360,14 @@ mod tests {
         #[test]
         fn a_number_is_no_link(number in "-?(0|[1-9][0-9]{0,12}|[1-9][0-9]{0,2})([.][0-9]{1,15}|[.][0-9])?") {
             prop_assert!(!has_link(&number), "{}", number);
+        }
+
+        /// The plain count: each word as long as it is for each mark in it.
+        #[test]
+        fn the_steps_of_a_look_are_those_of_its_words(text in "([a-c .:@/]|[ ]|\t|\u{2003}|\u{2024}|\u{e4}){0,40}") {
+            let of_word = |word: &str| word.len() * word.matches(LINK_MARKS).count();
+            let words: usize = text.split(char::is_whitespace).map(of_word).sum();
+            prop_assert_eq!(link_steps(&text), 2 * (text.len() + words) as u64);
         }
 
         #[test]

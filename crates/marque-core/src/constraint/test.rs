@@ -311,14 +311,18 @@ pub fn arguments_test<'a>(
     world.work.spend(work::of_entries(wanted.len()));
     let named = || wanted.iter().filter(|(name, _)| *name != "*");
     // The names first: they cost nothing beside the values.
-    let present = named().filter(|(name, _)| given.contains_key(*name)).count();
+    let (mut present, mut missing) = (0, None);
+    for (name, constraint) in named() {
+        if given.contains_key(name) {
+            present += 1;
+        } else if !matches!(constraint, Constraint::Optional(_)) {
+            missing = missing.or(Some(name));
+        }
+    }
     if present < given.len() && !wanted.contains_key("*") {
         return Err(ArgumentFault::NotNamed);
     }
-    let is_missing = |(name, constraint): &(&String, &Constraint)| {
-        !matches!(constraint, Constraint::Optional(_)) && !given.contains_key(*name)
-    };
-    if let Some((name, _)) = named().find(is_missing) {
+    if let Some(name) = missing {
         return Err(ArgumentFault::Missing(name));
     }
     let mut unknown = None;
