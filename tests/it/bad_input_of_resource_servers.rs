@@ -1,5 +1,6 @@
 //! Bad input of resource servers: an error that names the place, never a 500, and nothing half-stored.
 
+use crate::support::jose::attacks;
 use crate::support::keys::Key;
 use crate::support::plans::{PUBLISHED, rotation, shared};
 use crate::support::reply::Reply;
@@ -199,6 +200,9 @@ async fn a_bad_catalog_is_refused_with_its_path_and_leaves_nothing() {
     };
     for (what, status, error, place, body) in bad_catalogs(stack, &key) {
         publish(what, body.into_bytes()).await.refused(status, error).naming(place);
+    }
+    for (what, body) in attacks(&signed(&right), Some(&key), false) {
+        publish(what, body.into_bytes()).await.refused(400, "invalid_request");
     }
     publish("no UTF-8", vec![0xff; 10]).await.refused(400, "invalid_request");
     publish("too long", vec![b'a'; 600_000]).await.refused(413, "invalid_request");

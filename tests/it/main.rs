@@ -20,6 +20,7 @@ mod faults;
 mod feed;
 mod gates;
 mod grant;
+mod jose;
 mod keycloak_away;
 mod keys;
 mod language;

@@ -2,6 +2,7 @@
 
 use crate::evaluation::{EVALUATION, fresh, permit, refused, request};
 use crate::exchange::{exchange_all, token_of};
+use crate::support::jose::attacks;
 use crate::support::keys::{Client, Key, now};
 use crate::support::plans::{Granted, call, grant, plan, rotation, step, with};
 use crate::support::realm::Admin;
@@ -150,6 +151,9 @@ async fn a_challenge_that_is_not_the_resource_servers_own_right_one_is_refused()
         ("another client's name", site.sign(&changed(right(), "/iss", json!(env.clients.worker.client_id)))),
     ];
     for (what, challenge) in wrong {
+        site.hand_in(what, &challenge).await.because(400, "invalid_request", "challenge_invalid");
+    }
+    for (what, challenge) in attacks(&site.sign(&right()), Some(&site.rs), false) {
         site.hand_in(what, &challenge).await.because(400, "invalid_request", "challenge_invalid");
     }
     site.ask("the right one", "su-bad", &call).await.success(201);

@@ -65,6 +65,7 @@ pub struct Granted {
 
 /// One rotation of the wide plan below for each test that uses a step up: the step's id is also its account's name.
 pub const ROTATIONS: &[(&str, u64)] = &[
+    ("jose", 1),
     ("race", 1),
     ("repeat", 1),
     ("at-once", 5),
