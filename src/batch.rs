@@ -1,15 +1,16 @@
 //! Requests that share a transaction: a commit takes as long for one as for a hundred.
 //!
-//! A worker takes all that wait, works on them together, and answers each after the commit. Meanwhile others gather for the
-//! next one: batches grow with the load, and a request that comes alone waits for nobody.
+//! A worker takes all that wait for it, works on them together, and answers each after the commit. Meanwhile others gather for
+//! the next one: batches grow with the load, and a request that comes alone waits for nobody. Requests about the same intent go
+//! to the same worker: the transactions of a server do not keep each other from what they lock.
 
 use std::fmt::Display;
 use std::future::Future;
-use std::sync::Arc;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
 
-/// Requests that may wait. More than a few batches of them would only wait in vain: they are told to come back.
-const WAITING: usize = 1_024;
+/// Requests that may wait for a worker. More than a few batches of them would only wait in vain: they are told to come back.
+const WAITING: usize = 512;
 /// Requests that one transaction takes: beyond it, each costs as much as before.
 const TOGETHER: usize = 128;
 /// Transactions at once: while one waits for the disk, another is prepared.
@@ -28,7 +29,7 @@ pub enum BatchError {
 
 /// Takes requests in, and answers them in batches.
 pub struct Batch<Q, A> {
-    waiting: mpsc::Sender<Waiting<Q, A>>,
+    workers: [mpsc::Sender<Waiting<Q, A>>; WORKERS],
 }
 
 struct Waiting<Q, A> {
@@ -44,28 +45,28 @@ impl<Q: Send + 'static, A: Send + 'static> Batch<Q, A> {
         F: Future<Output = Result<Vec<A>, E>> + Send + 'static,
         E: Display + Send + 'static,
     {
-        let (waiting, queue) = mpsc::channel(WAITING);
-        let queue = Arc::new(Mutex::new(queue));
-        for _ in 0..WORKERS {
-            tokio::spawn(answer_all(queue.clone(), work.clone()));
-        }
-        Self { waiting }
+        let start = |_| {
+            let (waiting, queue) = mpsc::channel(WAITING);
+            tokio::spawn(answer_all(queue, work.clone()));
+            waiting
+        };
+        Self { workers: std::array::from_fn(start) }
     }
 
-    /// Asks one question. Whether one that goes away before the answer was still worked on is not known.
+    /// Asks one question about an intent. Whether one that goes away before the answer was still worked on is not known.
     ///
     /// # Errors
     /// When too many wait, or the transaction failed.
-    pub async fn ask(&self, question: Q) -> Result<A, BatchError> {
+    pub async fn ask(&self, intent_id: Uuid, question: Q) -> Result<A, BatchError> {
         let (answer, answered) = oneshot::channel();
-        self.waiting.try_send(Waiting { question, answer }).map_err(|_| BatchError::Full)?;
+        let [even, odd] = &self.workers;
+        let worker = if intent_id.as_u128().is_multiple_of(2) { even } else { odd };
+        worker.try_send(Waiting { question, answer }).map_err(|_| BatchError::Full)?;
         answered.await.unwrap_or_else(|_| Err(BatchError::Failed("the worker is gone".into())))
     }
 }
 
-type Queue<Q, A> = Arc<Mutex<mpsc::Receiver<Waiting<Q, A>>>>;
-
-async fn answer_all<Q, A, W, F, E>(queue: Queue<Q, A>, work: W)
+async fn answer_all<Q, A, W, F, E>(mut queue: mpsc::Receiver<Waiting<Q, A>>, work: W)
 where
     A: Send + 'static,
     W: Fn(Vec<Q>) -> F,
@@ -73,7 +74,7 @@ where
     E: Display + Send + 'static,
 {
     let mut taken = Vec::with_capacity(TOGETHER);
-    while queue.lock().await.recv_many(&mut taken, TOGETHER).await > 0 {
+    while queue.recv_many(&mut taken, TOGETHER).await > 0 {
         // Whoever has gone away already is not worked for.
         let (questions, answers): (Vec<_>, Vec<_>) = taken
             .drain(..)
@@ -95,6 +96,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use tokio::sync::Semaphore;
 
@@ -116,7 +118,7 @@ mod tests {
         let ask = |question| {
             tokio::spawn({
                 let batch = batch.clone();
-                async move { batch.ask(question).await }
+                async move { batch.ask(about(question), question).await }
             })
         };
         let asked: Vec<_> = (0..100).map(ask).collect();
@@ -131,18 +133,18 @@ mod tests {
     #[tokio::test]
     async fn who_finds_the_queue_full_is_told_at_once_and_a_failure_reaches_all() {
         let batch = Arc::new(Batch::<(), ()>::start(|_| std::future::pending::<Result<_, String>>()));
-        let more_than_room = WAITING + WORKERS * TOGETHER + 1;
+        let more_than_room = WAITING + TOGETHER + 1;
         let mut asked = tokio::task::JoinSet::new();
         for _ in 0..more_than_room {
             asked.spawn({
                 let batch = batch.clone();
-                async move { batch.ask(()).await }
+                async move { batch.ask(about(0), ()).await }
             });
         }
         assert_eq!(asked.join_next().await.unwrap().unwrap(), Err(BatchError::Full));
         let failing = Batch::<u8, u8>::start(|_| async { Err("the database is away") });
         let failed = Err(BatchError::Failed("the database is away".into()));
-        assert_eq!((failing.ask(1).await, failing.ask(2).await), (failed.clone(), failed));
+        assert_eq!((failing.ask(about(1), 1).await, failing.ask(about(2), 2).await), (failed.clone(), failed));
     }
 
     #[tokio::test]
@@ -151,9 +153,35 @@ mod tests {
             assert!(!questions.contains(&0), "broken");
             Ok::<_, String>(questions)
         });
-        for _ in 0..WORKERS * 2 {
-            assert!(matches!(batch.ask(0).await, Err(BatchError::Failed(_))));
+        for intent in 0..4 {
+            assert!(matches!(batch.ask(about(intent), 0).await, Err(BatchError::Failed(_))));
+            assert_eq!(batch.ask(about(intent), 7).await, Ok(7));
         }
-        assert_eq!(batch.ask(7).await, Ok(7));
+    }
+
+    #[tokio::test]
+    async fn what_is_about_one_intent_is_never_worked_on_twice_at_once() {
+        let at_work = Arc::new(AtomicUsize::new(0));
+        let batch = Arc::new(Batch::start(move |questions: Vec<u32>| {
+            let at_work = at_work.clone();
+            async move {
+                let others = at_work.fetch_add(1, Ordering::SeqCst);
+                tokio::task::yield_now().await;
+                at_work.fetch_sub(1, Ordering::SeqCst);
+                Ok::<_, String>(questions.iter().map(|_| others).collect())
+            }
+        }));
+        for asked in 0..20 {
+            let first = batch.ask(about(1), asked);
+            let (one, other) = tokio::join!(first, async {
+                tokio::task::yield_now().await;
+                batch.ask(about(1), asked).await
+            });
+            assert_eq!((one, other), (Ok(0), Ok(0)));
+        }
+    }
+
+    fn about(intent: u32) -> Uuid {
+        Uuid::from_u128(intent.into())
     }
 }

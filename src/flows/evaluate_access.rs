@@ -237,7 +237,7 @@ async fn decide_about(cx: Context<'_>, asked: &Asked<'_>) -> Result<Evaluated, F
     if let Offline::Permit(step) = offline
         && asked.is_proven(step)
     {
-        return match cx.app.uncounted_permits.ask(asked.uncounted(cx)?).await? {
+        return match cx.app.uncounted_permits.ask(asked.intent_id, asked.uncounted(cx)?).await? {
             Standing::Permit(permit_id) => Ok(Evaluated::Permit(asked.uncounted_permit(permit_id, step))),
             Standing::ProofReplayed => Ok(asked.refused(Reason::ProofReplayed)),
             // A repeat of a counted call, or another call under its id.

@@ -59,7 +59,7 @@ async fn together(cx: Context<'_>, asked: &Asked<'_>, envelope: &Envelope) -> Re
         proven: asked.proof.call_digest,
         blocked: cx.realm.config.blocked.clone(),
     };
-    match cx.app.reservations.ask(counted).await {
+    match cx.app.reservations.ask(asked.intent_id, counted).await {
         Ok(permit) => Ok(permit),
         Err(full @ BatchError::Full) => Err(full.into()),
         // Whoever else was in the batch may be at fault: each is asked again by itself.
