@@ -114,10 +114,11 @@ pub async fn evaluate_access(
         Ok(proof) => proof,
         Err(reason) => return Ok(refused(reason, intent)),
     };
-    let Some(intent_id) = parse_intent_id(&claims.tctx.intent.id) else {
+    let ids = parse_intent_id(&claims.tctx.intent.id).zip(parse_intent_id(&claims.jti));
+    let Some(ids) = ids else {
         return Ok(refused(Reason::TokenInvalid, None));
     };
-    decide_about(cx, &Asked::new(resource_server, evaluation, &claims, &proof, intent_id)).await
+    decide_about(cx, &Asked::new(resource_server, evaluation, &claims, &proof, ids)).await
 }
 
 /// A call whose token and proof were verified. Its digests are computed here, once.
@@ -128,6 +129,7 @@ pub(super) struct Asked<'a> {
     pub(super) claims: &'a Arc<TxnClaims>,
     pub(super) proof: &'a Proof,
     pub(super) intent_id: Uuid,
+    pub(super) token_id: Uuid,
     pub(super) call_digest: Digest,
     /// Of what the call came with: who asks and by which id, the very token, key and proof, for the call at its place. Only
     /// the same again is a repeat.
@@ -140,7 +142,7 @@ impl<'a> Asked<'a> {
         evaluation: &'a Evaluation,
         claims: &'a Arc<TxnClaims>,
         proof: &'a Proof,
-        intent_id: Uuid,
+        (intent_id, token_id): (Uuid, Uuid),
     ) -> Self {
         let (call, call_digest) = (&evaluation.call, evaluation.call.digest());
         let presented = Digest::of_canonical(&json!([
@@ -156,7 +158,7 @@ impl<'a> Asked<'a> {
             call.records
         ]));
         let client_id = resource_server.client_id();
-        Self { client_id, evaluation, claims, proof, intent_id, call_digest, presented }
+        Self { client_id, evaluation, claims, proof, intent_id, token_id, call_digest, presented }
     }
 
     pub(super) fn refused(&self, reason: Reason) -> Evaluated {
@@ -175,6 +177,7 @@ impl<'a> Asked<'a> {
             intent_id: self.intent_id,
             client_id: self.client_id.to_owned(),
             call_id: self.evaluation.call_id.clone(),
+            token_id: self.token_id,
         }
     }
 
@@ -230,8 +233,13 @@ async fn decide_about(cx: Context<'_>, asked: &Asked<'_>) -> Result<Evaluated, F
             Standing::Counted => reserve_permit(cx, asked, &envelope).await,
             Standing::NotActive => {
                 let mut conn = cx.app.pool.acquire().await?;
-                let reason = cx.why_not_active(&mut conn, asked.intent_id).await?;
-                Ok(asked.refused(reason.unwrap_or(Reason::IntentRevoked)))
+                let reason = match cx.why_not_active(&mut conn, asked.intent_id).await? {
+                    None if store::tokens::is_revoked(&mut conn, asked.intent_id, asked.token_id).await? => {
+                        Reason::TokenRevoked
+                    }
+                    reason => reason.unwrap_or(Reason::IntentRevoked),
+                };
+                Ok(asked.refused(reason))
             }
         };
     }

@@ -70,6 +70,7 @@ pub struct Exchanged {
 
 /// What a verified subject token says, whichever kind it is.
 struct Parent {
+    jti: Uuid,
     intent: IntentRef,
     sub: String,
     exp: i64,
@@ -85,6 +86,8 @@ struct Minted<'a> {
     claims: &'a TxnClaims,
     envelope: &'a Envelope,
     txn: Uuid,
+    /// The id of the token that it was exchanged for.
+    parent: Uuid,
 }
 
 /// Exchanges a token.
@@ -107,7 +110,8 @@ pub async fn exchange_token(
     let envelope = narrow(&parent, held, client, &plan, exchange)?;
     let (claims, txn) = claims(cx, client, &parent, &plan, act, &envelope)?;
     let token = cx.realm.keyring.sign(Purpose::TxnToken, &claims)?;
-    keep(cx, client, intent_id, subject, &Minted { token: &token, claims: &claims, envelope: &envelope, txn }).await?;
+    let minted = Minted { token: &token, claims: &claims, envelope: &envelope, txn, parent: parent.jti };
+    keep(cx, client, intent_id, subject, &minted).await?;
     Ok(Exchanged {
         token,
         expires_in: claims.exp - claims.iat,
@@ -170,9 +174,16 @@ fn intent_parent(payload: &[u8], cx: Context<'_>) -> Result<Parent, Refusal> {
         return Err(malformed("subject_token is of another issuer").because(Reason::TokenInvalid));
     }
     let envelope = claims.envelope().map_err(|refused| not_ours(&refused))?;
+    let jti = drawn_id(&claims.jti)?;
     let intent = IntentRef { id: claims.intent.id, digest: claims.intent.digest, version: claims.intent.version };
     let carried = Carried::Inline(envelope);
-    Ok(Parent { intent, sub: claims.sub, exp: claims.exp, jkt: claims.cnf.jkt, act: claims.act, txn: None, carried })
+    let IntentClaims { sub, exp, cnf, act, .. } = claims;
+    Ok(Parent { jti, intent, sub, exp, jkt: cnf.jkt, act, txn: None, carried })
+}
+
+/// An id that Marque drew for a token.
+fn drawn_id(jti: &str) -> Result<Uuid, Refusal> {
+    parse_intent_id(jti).ok_or_else(|| malformed("subject_token has another kind of jti").because(Reason::TokenInvalid))
 }
 
 fn txn_parent(payload: &[u8], cx: Context<'_>) -> Result<Parent, Refusal> {
@@ -182,6 +193,7 @@ fn txn_parent(payload: &[u8], cx: Context<'_>) -> Result<Parent, Refusal> {
         return Err(malformed("subject_token is of another issuer or trust domain").because(Reason::TokenInvalid));
     }
     Ok(Parent {
+        jti: drawn_id(&claims.jti)?,
         intent: claims.tctx.intent,
         sub: claims.sub,
         exp: claims.exp,
@@ -311,7 +323,7 @@ async fn keep(
     subject: &str,
     minted: &Minted<'_>,
 ) -> Result<(), FlowError> {
-    let Minted { token, claims, envelope, txn } = *minted;
+    let Minted { token, claims, envelope, txn, parent } = *minted;
     let instant = |secs| OffsetDateTime::from_unix_timestamp(secs).map_err(FlowError::internal);
     let (hash, parent_hash) = (token_hash(token), token_hash(subject));
     let row = NewToken {
@@ -335,12 +347,17 @@ async fn keep(
             return Err(refuse(Reason::TurnsExhausted, &intent_id.to_string()).into());
         }
     }
+    // A revocation of the parent is before this, or waits for it and ends this token, too.
+    store::intents::share(&mut conn, intent_id).await?;
     envelopes::keep(cx, &mut conn, (&claims.tctx.carried, envelope), row.expires_at).await?;
     if store::tokens::insert_if_active(&mut conn, cx.realm_name(), &row).await? {
         conn.commit().await?;
         tracing::info!(intent = %intent_id, token = %hash, client = client.client_id(), "token.exchanged");
         return Ok(());
     }
-    let reason = cx.why_not_active(&mut conn, intent_id).await?.unwrap_or(Reason::TokenInvalid);
+    let reason = match cx.why_not_active(&mut conn, intent_id).await? {
+        None if store::tokens::is_revoked(&mut conn, intent_id, parent).await? => Reason::TokenRevoked,
+        reason => reason.unwrap_or(Reason::TokenInvalid),
+    };
     Err(refuse(reason, &intent_id.to_string()).into())
 }

@@ -259,5 +259,6 @@ fn claims(
         },
         authorization_details: IntentClaims::details(envelope),
         bounds: envelope.bounds.clone(),
+        status: None,
     }
 }

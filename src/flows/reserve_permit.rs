@@ -83,6 +83,9 @@ async fn charge(cx: Context<'_>, asked: &Asked<'_>, envelope: &Envelope) -> Resu
         let reason = cx.why_not_active(&mut tx, asked.intent_id).await?.unwrap_or(Reason::IntentRevoked);
         return Ok(asked.refused(reason));
     }
+    if store::tokens::is_revoked(&mut tx, asked.intent_id, asked.token_id).await? {
+        return Ok(asked.refused(Reason::TokenRevoked));
+    }
     let mut ledger = match counts {
         true => cx.lock_ledger(&mut tx, asked.intent_id).await?,
         false => cx.ledger(&mut tx, asked.intent_id).await?,

@@ -6,7 +6,7 @@ use crate::support::realm::{Mood, Realm};
 use crate::support::reply::Reply;
 use crate::support::server::Copy;
 use crate::support::stack::{Form, Stack};
-use marque::http::router::{Caller, ROUTES};
+use marque::http::router::{Caller, ROUTES, Route};
 use marque_core::canonical::Digest;
 use marque_core::names::{ASSERTION_TYPE_JWT, GRANT_INTENT, TYP_JWT, TYP_PLAN_REQUEST, TYP_STEP_UP_REQUEST};
 use serde_json::{Value, json};
@@ -22,6 +22,8 @@ const GOLDEN: &[(&str, &str, Caller)] = &[
     ("/plans", "POST", Caller::Client),
     ("/token", "POST", Caller::Client),
     ("/transaction-authorization", "POST", Caller::Client),
+    ("/introspect", "POST", Caller::ClientOrResourceServer),
+    ("/revoke", "POST", Caller::Client),
     ("/catalogs", "POST", Caller::ResourceServer),
     ("/catalogs", "GET", Caller::Administrator),
     ("/catalogs/decision", "POST", Caller::Administrator),
@@ -56,9 +58,13 @@ fn the_list_of_who_may_call_what_is_complete() {
     assert_eq!(golden, table, "a route without its row here, or a row without its route");
 }
 
-/// The paths of one kind of caller, about one intent.
+/// The paths of one kind of caller, about one intent; those of clients or resource servers are of both kinds.
 fn paths(caller: Caller, intent_id: &str) -> Vec<(&'static str, String)> {
-    let of_caller = ROUTES.iter().filter(|route| route.caller == caller);
+    let is_of = |route: &&Route| match route.caller {
+        Caller::ClientOrResourceServer => matches!(caller, Caller::Client | Caller::ResourceServer),
+        own => own == caller,
+    };
+    let of_caller = ROUTES.iter().filter(is_of);
     let about = |path: &str| {
         let path = path.replace("{intent_id}", intent_id).replace("{step_up_id}", intent_id);
         path.replace("{digest}", &Digest::of(b"no envelope").to_base64())
@@ -128,6 +134,7 @@ fn body_of(path: &str) -> Form<'static> {
     match path {
         "/plans" => vec![("authorization_details", "[]".to_owned())],
         "/token" => vec![("grant_type", GRANT_INTENT.to_owned()), ("intent_id", Uuid::nil().to_string())],
+        "/revoke" | "/introspect" => Vec::new(),
         "/transaction-authorization" => vec![("transaction_authorization_id", Uuid::nil().to_string())],
         path => panic!("write what a client sends to {path}"),
     }
@@ -307,7 +314,9 @@ async fn resource_server_routes_refuse_whatever_is_no_access_token_of_theirs() {
     cut.truncate(right.len() - 4);
     for (method, path) in paths(Caller::ResourceServer, "") {
         let at = (method, path.as_str());
-        ask(&stack, "no token", at, None).await.refused(401, "invalid_token");
+        if path != "/introspect" {
+            ask(&stack, "no token", at, None).await.refused(401, "invalid_token");
+        }
         for (what, token) in [
             ("no JWS", "abc"),
             ("a token by an unknown key", &unknown),

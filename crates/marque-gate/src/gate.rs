@@ -37,8 +37,8 @@ use std::sync::Arc;
 /// 3. exactly one `DPoP` proof that holds for method, URL, token hash and time: `proof_missing`,
 ///    `proof_invalid`; by the token's key: `proof_key_mismatch`; first use: `proof_replayed`;
 /// 4. the call digest in the proof, if there is one: `call_digest_mismatch`;
-/// 5. revocations are known freshly, and the intent is not among them: `intent_revoked`,
-///    `revocation_state_stale`;
+/// 5. revocations are known freshly, and neither the intent nor the token is among them: `intent_revoked`,
+///    `revocation_state_stale`, `token_revoked`;
 /// 6. [`decide_offline`]: the steps of the token permit this call here; else its reason with `nearest`;
 /// 7. for every class but read the proof has a call digest: `call_digest_mismatch`;
 /// 8. for everything but uncounted reads without history the ledger reserves a use: its reason, or
@@ -261,10 +261,10 @@ impl Gate {
         }
     }
 
-    /// Step 5 alone: whether the caller's intent is known not to be revoked, freshly enough.
+    /// Step 5 alone: whether the caller's intent and token are known not to be revoked, freshly enough.
     ///
     /// # Errors
-    /// [`Reason::IntentRevoked`] or [`Reason::RevocationStateStale`].
+    /// [`Reason::IntentRevoked`], [`Reason::TokenRevoked`] or [`Reason::RevocationStateStale`].
     pub fn check_revocation(&self, caller: &Caller, now: i64) -> Result<(), Refusal> {
         let limit = self.config.max_staleness;
         let refusal = |reason| match reason {
@@ -272,6 +272,10 @@ impl Gate {
             reason => Refusal::new(reason),
         };
         let known = self.revocations.check(caller.intent_id(), now, limit);
+        let known = known.and_then(|()| match self.revocations.is_token_revoked(&caller.verified.claims.jti) {
+            true => Err(Reason::TokenRevoked),
+            false => Ok(()),
+        });
         known.map_err(|reason| refusal(reason).of_intent(caller.intent_id()))
     }
 
