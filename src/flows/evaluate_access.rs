@@ -17,6 +17,7 @@ use super::uncounted_permits::Standing;
 use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id};
 use crate::store::reservations::{CallKey, UncountedCall, UsedProof};
 use crate::{random, store};
+use marque_core::access_token::AccessClaims;
 use marque_core::call::Call;
 use marque_core::canonical::Digest;
 use marque_core::claims::{Carried, TxnClaims, token_hash};
@@ -39,8 +40,8 @@ pub struct Evaluation {
     pub client_id: String,
     /// The concrete call.
     pub call: Call,
-    /// `context.txn_token`.
-    pub txn_token: String,
+    /// `context.txn_token` or `context.access_token`.
+    pub token: PresentedToken,
     /// `context.dpop`.
     pub dpop: String,
     /// `context.method`.
@@ -49,6 +50,23 @@ pub struct Evaluation {
     pub url: String,
     /// `context.call_id`.
     pub call_id: String,
+}
+
+/// The token that a call came with, by where it was.
+#[derive(Clone, Debug)]
+pub enum PresentedToken {
+    /// In `Txn-Token`.
+    Transaction(String),
+    /// In `Authorization: DPoP`.
+    Access(String),
+}
+
+impl PresentedToken {
+    fn compact(&self) -> &str {
+        match self {
+            Self::Transaction(token) | Self::Access(token) => token,
+        }
+    }
 }
 
 /// The answer.
@@ -105,7 +123,12 @@ pub async fn evaluate_access(
         let text = "context.location: the client does not answer for it (attribute marque.locations)";
         return Err(Refusal::new(OAuthError::InvalidTarget, text).into());
     }
-    let claims = match verify_token(cx, &evaluation.txn_token, Some(&evaluation.client_id)) {
+    let actor = Some(evaluation.client_id.as_str());
+    let claims = match &evaluation.token {
+        PresentedToken::Transaction(token) => verify_token(cx, token, actor),
+        PresentedToken::Access(token) => verify_access_token(cx, token, (&evaluation.call.location, actor)),
+    };
+    let claims = match claims {
         Ok(claims) => claims,
         Err(reason) => return Ok(refused(reason, None)),
     };
@@ -149,7 +172,7 @@ impl<'a> Asked<'a> {
             resource_server.client_id(),
             evaluation.call_id,
             evaluation.client_id,
-            token_hash(&evaluation.txn_token),
+            token_hash(evaluation.token.compact()),
             proof.jkt,
             proof.jti,
             call.location,
@@ -285,9 +308,26 @@ fn refused(reason: Reason, intent: Option<String>) -> Evaluated {
 pub(super) fn verify_token(cx: Context<'_>, token: &str, actor: Option<&str>) -> Result<Arc<TxnClaims>, Reason> {
     let read = |verified: &Verified| TxnClaims::parse(&verified.payload).map_err(|_| Malformed);
     let claims = cx.realm.txn_tokens.read(token, &cx.realm.keyring.public(), read);
-    let claims = claims.map_err(|Malformed| Reason::TokenInvalid)?;
+    check_token(cx, claims.map_err(|Malformed| Reason::TokenInvalid)?, (&cx.realm.config.trust_domain, actor))
+}
+
+/// An access token of Marque's own for a location that is not over; of this actor, where one is named.
+fn verify_access_token(cx: Context<'_>, token: &str, expected: (&str, Option<&str>)) -> Result<Arc<TxnClaims>, Reason> {
+    let read = |verified: &Verified| {
+        let claims = AccessClaims::parse(&verified.payload).map_err(|_| Malformed)?;
+        claims.into_transaction().map_err(|_| Malformed)
+    };
+    let claims = cx.realm.own_access_tokens.read(token, &cx.realm.keyring.public(), read);
+    check_token(cx, claims.map_err(|Malformed| Reason::TokenInvalid)?, expected)
+}
+
+fn check_token(
+    cx: Context<'_>,
+    claims: Arc<TxnClaims>,
+    (audience, actor): (&str, Option<&str>),
+) -> Result<Arc<TxnClaims>, Reason> {
     let is_actor = actor.is_none_or(|actor| actor == claims.act.sub);
-    if claims.iss != cx.issuer() || claims.aud != cx.realm.config.trust_domain || !is_actor {
+    if claims.iss != cx.issuer() || claims.aud != audience || !is_actor {
         return Err(Reason::TokenInvalid);
     }
     if claims.exp <= cx.now_secs() {
@@ -307,7 +347,7 @@ impl From<JwsError> for Malformed {
 
 fn verify_proof(cx: Context<'_>, evaluation: &Evaluation, claims: &TxnClaims) -> Result<Proof, Reason> {
     let expected =
-        dpop::Expected { method: &evaluation.method, uri: &evaluation.url, token: Some(&evaluation.txn_token) };
+        dpop::Expected { method: &evaluation.method, uri: &evaluation.url, token: Some(evaluation.token.compact()) };
     let proof = dpop::verify(&evaluation.dpop, &expected, cx.now_secs()).map_err(|_| Reason::ProofInvalid)?;
     if proof.jkt == claims.cnf.jkt { Ok(proof) } else { Err(Reason::ProofKeyMismatch) }
 }

@@ -54,7 +54,7 @@ pub fn decision_point(cx: Context<'_>) -> Result<Value, FlowError> {
         ("search_resource_endpoint", json!(format!("{issuer}/access/v1/search/resource"))),
         ("search_action_endpoint", json!(format!("{issuer}/access/v1/search/action"))),
         ("jwks_uri", json!(format!("{issuer}/jwks"))),
-        ("capabilities", json!([CAPABILITY_TXN_TOKEN, CAPABILITY_BY_SUBJECT])),
+        ("capabilities", json!([CAPABILITY_TXN_TOKEN, CAPABILITY_ACCESS_TOKEN, CAPABILITY_BY_SUBJECT])),
     ];
     let mut metadata: Map<String, Value> = plain.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
     let mut claims = metadata.clone();
@@ -65,6 +65,8 @@ pub fn decision_point(cx: Context<'_>) -> Result<Value, FlowError> {
 
 /// Decides about an agent that presents a transaction token and a proof, in `context`.
 const CAPABILITY_TXN_TOKEN: &str = "urn:marque:authzen:capability:txn-token";
+/// The same with an access token of Marque's for the resource server.
+const CAPABILITY_ACCESS_TOKEN: &str = "urn:marque:authzen:capability:access-token";
 /// Decides about a user by her name, for resource servers that are switched to it.
 const CAPABILITY_BY_SUBJECT: &str = "urn:marque:authzen:capability:resolve-by-subject";
 

@@ -1,6 +1,7 @@
 //! Use cases: one per file, each owning its transaction and the order of its steps.
 
 pub mod access_request;
+mod access_token;
 pub mod approve_plan;
 pub mod approve_step_up;
 pub mod authenticate_administrator;
@@ -40,6 +41,7 @@ pub mod revoke_intent;
 pub mod revoke_token;
 pub mod search_access;
 pub mod settle_permit;
+pub mod status_list;
 mod steps_left;
 pub mod submit_plan;
 pub mod uncounted_permits;

@@ -19,6 +19,7 @@ mod revocations;
 mod revoke;
 pub mod router;
 mod search;
+mod status;
 mod token;
 mod transaction_authorization;
 

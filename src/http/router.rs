@@ -3,7 +3,7 @@
 use self::Caller::{Administrator, Anyone, Browser, Client, ClientOrResourceServer, Extension, ResourceServer};
 use super::{
     access, approve, catalogs, envelopes, error, health, internal, introspect, metadata, plans, receipt, results,
-    revocations, revoke, search, token, transaction_authorization,
+    revocations, revoke, search, status, token, transaction_authorization,
 };
 use crate::app::App;
 use axum::Router;
@@ -71,6 +71,7 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/plans", Client, || post(plans::submit)),
     route("POST", "/token", Client, || post(token::answer)),
     route("POST", "/transaction-authorization", Client, || post(transaction_authorization::answer)),
+    route("GET", "/status/{list}", Anyone, || get(status::show)),
     route("POST", "/introspect", ClientOrResourceServer, || post(introspect::answer)),
     route("POST", "/revoke", Client, || post(revoke::answer)),
     route("POST", "/catalogs", ResourceServer, || post(catalogs::publish)),

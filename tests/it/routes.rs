@@ -22,6 +22,7 @@ const GOLDEN: &[(&str, &str, Caller)] = &[
     ("/plans", "POST", Caller::Client),
     ("/token", "POST", Caller::Client),
     ("/transaction-authorization", "POST", Caller::Client),
+    ("/status/{list}", "GET", Caller::Anyone),
     ("/introspect", "POST", Caller::ClientOrResourceServer),
     ("/revoke", "POST", Caller::Client),
     ("/catalogs", "POST", Caller::ResourceServer),
@@ -67,6 +68,7 @@ fn paths(caller: Caller, intent_id: &str) -> Vec<(&'static str, String)> {
     let of_caller = ROUTES.iter().filter(is_of);
     let about = |path: &str| {
         let path = path.replace("{intent_id}", intent_id).replace("{step_up_id}", intent_id);
+        let path = path.replace("{list}", "0");
         path.replace("{digest}", &Digest::of(b"no envelope").to_base64())
     };
     of_caller.map(|route| (route.method, about(route.path))).collect()
@@ -77,7 +79,9 @@ async fn anyone_reads_metadata_keys_and_the_schema_of_plans() {
     let stack = Stack::open().await;
     for (_, path) in paths(Caller::Anyone, "") {
         let reply = Reply::to(&path, stack.http.get(stack.url(&path))).await;
-        assert_eq!((reply.status, reply.header("cache-control")), (200, "public, max-age=300"), "{path}");
+        let max_age = if path.starts_with("/status/") { 30 } else { 300 };
+        let cached = format!("public, max-age={max_age}");
+        assert_eq!((reply.status, reply.header("cache-control")), (200, cached.as_str()), "{path}");
         assert!(!reply.text.contains("\"d\""), "{path}: a private key");
     }
     let issuer = stack.issuer();
