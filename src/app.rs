@@ -59,6 +59,10 @@ pub struct Realm {
     pub txn_tokens: VerifiedTokens<TxnClaims>,
     /// The realm's access tokens that were verified.
     pub access_tokens: VerifiedTokens<Map<String, Value>>,
+    /// Status lists that were computed a moment ago.
+    pub status_lists: flows::status_list::StatusLists,
+    /// Access tokens of Marque's own that were verified, as far as they are alike transaction tokens.
+    pub own_access_tokens: VerifiedTokens<TxnClaims>,
     /// Where calls wait that count uses of the same plan.
     pub queues: flows::ledger::Queues,
     /// Messages of the revocation feed, signed, as they arise.
@@ -94,6 +98,8 @@ impl App {
                     verified: flows::live_intents::Verified::default(),
                     txn_tokens: VerifiedTokens::of(names::TYP_TXN),
                     access_tokens: VerifiedTokens::of(names::TYP_JWT),
+                    status_lists: flows::status_list::StatusLists::default(),
+                    own_access_tokens: VerifiedTokens::of(names::TYP_ACCESS),
                     queues: flows::ledger::Queues::default(),
                     feed: broadcast::channel(FEED_BACKLOG).0,
                 }),

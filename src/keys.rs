@@ -29,6 +29,8 @@ pub enum Purpose {
     IntentToken,
     /// Transaction tokens.
     TxnToken,
+    /// Access tokens for one resource server.
+    AccessToken,
     /// Answers to the extension's plan requests.
     PlanAnswer,
     /// Evidence files.
@@ -45,13 +47,18 @@ pub enum Purpose {
     PdpMetadata,
     /// Marque's own statements that a catalog counts.
     CatalogAdmission,
+    /// Answers to introspection that are asked for as a JWT.
+    Introspection,
+    /// Status lists.
+    StatusList,
 }
 
 impl Purpose {
     /// All purposes.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::IntentToken,
         Self::TxnToken,
+        Self::AccessToken,
         Self::PlanAnswer,
         Self::Evidence,
         Self::StepUpAnswer,
@@ -60,6 +67,8 @@ impl Purpose {
         Self::ClientAssertion,
         Self::PdpMetadata,
         Self::CatalogAdmission,
+        Self::Introspection,
+        Self::StatusList,
     ];
 
     /// The JWS `typ` it signs, which is published with the key.
@@ -67,6 +76,7 @@ impl Purpose {
         match self {
             Self::IntentToken => names::TYP_INTENT,
             Self::TxnToken => names::TYP_TXN,
+            Self::AccessToken => names::TYP_ACCESS,
             Self::PlanAnswer => names::TYP_PLAN,
             Self::Evidence => names::TYP_EVIDENCE,
             Self::StepUpAnswer => names::TYP_STEP_UP,
@@ -75,6 +85,8 @@ impl Purpose {
             Self::ClientAssertion => names::TYP_CLIENT_ASSERTION,
             Self::PdpMetadata => names::TYP_PDP_METADATA,
             Self::CatalogAdmission => names::TYP_CATALOG_ADMISSION,
+            Self::Introspection => names::TYP_INTROSPECTION,
+            Self::StatusList => names::TYP_STATUS_LIST,
         }
     }
 }

@@ -18,6 +18,7 @@ use super::uncounted_permits::Standing;
 use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id};
 use crate::store::reservations::{CallKey, UncountedCall, UsedProof};
 use crate::{random, store};
+use marque_core::access_token::AccessClaims;
 use marque_core::call::Call;
 use marque_core::canonical::Digest;
 use marque_core::claims::{Carried, TxnClaims, token_hash};
@@ -41,8 +42,8 @@ pub struct Evaluation {
     pub client_id: String,
     /// The concrete call.
     pub call: Call,
-    /// `context.txn_token`.
-    pub txn_token: String,
+    /// `context.txn_token` or `context.access_token`.
+    pub token: PresentedToken,
     /// `context.dpop`.
     pub dpop: String,
     /// `context.method`.
@@ -51,6 +52,23 @@ pub struct Evaluation {
     pub url: String,
     /// `context.call_id`.
     pub call_id: String,
+}
+
+/// The token that a call came with, by where it was.
+#[derive(Clone, Debug)]
+pub enum PresentedToken {
+    /// In `Txn-Token`.
+    Transaction(String),
+    /// In `Authorization: DPoP`.
+    Access(String),
+}
+
+impl PresentedToken {
+    fn compact(&self) -> &str {
+        match self {
+            Self::Transaction(token) | Self::Access(token) => token,
+        }
+    }
 }
 
 /// The answer.
@@ -107,7 +125,12 @@ pub async fn evaluate_access(
         let text = "context.location: the client does not answer for it (attribute marque.locations)";
         return Err(Refusal::new(OAuthError::InvalidTarget, text).into());
     }
-    let claims = match verify_token(cx, &evaluation.txn_token, Some(&evaluation.client_id)) {
+    let actor = Some(evaluation.client_id.as_str());
+    let claims = match &evaluation.token {
+        PresentedToken::Transaction(token) => verify_token(cx, token, actor),
+        PresentedToken::Access(token) => verify_access_token(cx, token, (&evaluation.call.location, actor)),
+    };
+    let claims = match claims {
         Ok(claims) => claims,
         Err(reason) => return Ok(refused(reason, None)),
     };
@@ -116,10 +139,11 @@ pub async fn evaluate_access(
         Ok(proof) => proof,
         Err(reason) => return Ok(refused(reason, intent)),
     };
-    let Some(intent_id) = parse_intent_id(&claims.tctx.intent.id) else {
+    let ids = parse_intent_id(&claims.tctx.intent.id).zip(parse_intent_id(&claims.jti));
+    let Some(ids) = ids else {
         return Ok(refused(Reason::TokenInvalid, None));
     };
-    decide_about(cx, &Asked::new(resource_server, evaluation, &claims, &proof, intent_id)).await
+    decide_about(cx, &Asked::new(resource_server, evaluation, &claims, &proof, ids)).await
 }
 
 /// A call whose token and proof were verified. Its digests are computed here, once.
@@ -130,6 +154,7 @@ pub(super) struct Asked<'a> {
     pub(super) claims: &'a Arc<TxnClaims>,
     pub(super) proof: &'a Proof,
     pub(super) intent_id: Uuid,
+    pub(super) token_id: Uuid,
     pub(super) call_digest: Digest,
     /// Of what the call came with: who asks and by which id, the very token, key and proof, for the call at its place. Only
     /// the same again is a repeat.
@@ -142,14 +167,14 @@ impl<'a> Asked<'a> {
         evaluation: &'a Evaluation,
         claims: &'a Arc<TxnClaims>,
         proof: &'a Proof,
-        intent_id: Uuid,
+        (intent_id, token_id): (Uuid, Uuid),
     ) -> Self {
         let (call, call_digest) = (&evaluation.call, evaluation.call.digest());
         let presented = Digest::of_canonical(&json!([
             resource_server.client_id(),
             evaluation.call_id,
             evaluation.client_id,
-            token_hash(&evaluation.txn_token),
+            token_hash(evaluation.token.compact()),
             proof.jkt,
             proof.jti,
             call.location,
@@ -158,17 +183,20 @@ impl<'a> Asked<'a> {
             call.records
         ]));
         let client_id = resource_server.client_id();
-        Self { client_id, evaluation, claims, proof, intent_id, call_digest, presented }
+        Self { client_id, evaluation, claims, proof, intent_id, token_id, call_digest, presented }
     }
 
     pub(super) fn refused(&self, reason: Reason) -> Evaluated {
         refused(reason, Some(self.intent_id.to_string()))
     }
 
-    /// The refusal of a call whose intent is not active, with the reason that its row gives.
+    /// The refusal of a call whose intent or token is not active, with the reason that the rows give.
     pub(super) async fn inactive(&self, cx: Context<'_>, conn: &mut PgConnection) -> Result<Evaluated, FlowError> {
-        let reason = cx.why_not_active(conn, self.intent_id).await?;
-        Ok(self.refused(reason.unwrap_or(Reason::IntentRevoked)))
+        let reason = match cx.why_not_active(conn, self.intent_id).await? {
+            None if store::tokens::is_revoked(conn, self.intent_id, self.token_id).await? => Reason::TokenRevoked,
+            reason => reason.unwrap_or(Reason::IntentRevoked),
+        };
+        Ok(self.refused(reason))
     }
 
     /// Whether the proof covers this very call, if a step's effect asks for it.
@@ -183,6 +211,7 @@ impl<'a> Asked<'a> {
             intent_id: self.intent_id,
             client_id: self.client_id.to_owned(),
             call_id: self.evaluation.call_id.clone(),
+            token_id: self.token_id,
         }
     }
 
@@ -286,9 +315,26 @@ fn refused(reason: Reason, intent: Option<String>) -> Evaluated {
 pub(super) fn verify_token(cx: Context<'_>, token: &str, actor: Option<&str>) -> Result<Arc<TxnClaims>, Reason> {
     let read = |verified: &Verified| TxnClaims::parse(&verified.payload).map_err(|_| Malformed);
     let claims = cx.realm.txn_tokens.read(token, &cx.realm.keyring.public(), read);
-    let claims = claims.map_err(|Malformed| Reason::TokenInvalid)?;
+    check_token(cx, claims.map_err(|Malformed| Reason::TokenInvalid)?, (&cx.realm.config.trust_domain, actor))
+}
+
+/// An access token of Marque's own for a location that is not over; of this actor, where one is named.
+fn verify_access_token(cx: Context<'_>, token: &str, expected: (&str, Option<&str>)) -> Result<Arc<TxnClaims>, Reason> {
+    let read = |verified: &Verified| {
+        let claims = AccessClaims::parse(&verified.payload).map_err(|_| Malformed)?;
+        claims.into_transaction().map_err(|_| Malformed)
+    };
+    let claims = cx.realm.own_access_tokens.read(token, &cx.realm.keyring.public(), read);
+    check_token(cx, claims.map_err(|Malformed| Reason::TokenInvalid)?, expected)
+}
+
+fn check_token(
+    cx: Context<'_>,
+    claims: Arc<TxnClaims>,
+    (audience, actor): (&str, Option<&str>),
+) -> Result<Arc<TxnClaims>, Reason> {
     let is_actor = actor.is_none_or(|actor| actor == claims.act.sub);
-    if claims.iss != cx.issuer() || claims.aud != cx.realm.config.trust_domain || !is_actor {
+    if claims.iss != cx.issuer() || claims.aud != audience || !is_actor {
         return Err(Reason::TokenInvalid);
     }
     if claims.exp <= cx.now_secs() {
@@ -308,7 +354,7 @@ impl From<JwsError> for Malformed {
 
 fn verify_proof(cx: Context<'_>, evaluation: &Evaluation, claims: &TxnClaims) -> Result<Proof, Reason> {
     let expected =
-        dpop::Expected { method: &evaluation.method, uri: &evaluation.url, token: Some(&evaluation.txn_token) };
+        dpop::Expected { method: &evaluation.method, uri: &evaluation.url, token: Some(evaluation.token.compact()) };
     let proof = dpop::verify(&evaluation.dpop, &expected, cx.now_secs()).map_err(|_| Reason::ProofInvalid)?;
     if proof.jkt == claims.cnf.jkt { Ok(proof) } else { Err(Reason::ProofKeyMismatch) }
 }

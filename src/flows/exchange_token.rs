@@ -1,6 +1,7 @@
-//! Token exchange (RFC 8693) for a transaction token (draft-ietf-oauth-transaction-tokens).
+//! Token exchange (RFC 8693) for a transaction token (draft-ietf-oauth-transaction-tokens), or for an access token for one
+//! resource server (RFC 9068).
 //!
-//! 1. The request is one that this endpoint profiles.
+//! 1. The request is one that this endpoint profiles; an access token is for a place where each call is decided on.
 //! 2. The subject token is Marque's own, not over.
 //! 3. Who exchanges it: its holder, with the key it is bound to, or a delegate of the signed plan. The plan
 //!    comes from the evidence, never from a row.
@@ -11,10 +12,12 @@
 //!    transaction, under the digest that it carries.
 //! 8. Answer.
 
+use super::access_token::{self, expect_gate};
 use super::authenticate_client::AuthenticatedClient;
 use super::envelopes;
 use super::error::bad_input;
 use super::grant_intent::load_evidence;
+use super::own_tokens::Kind;
 use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id};
 use crate::keys::Purpose;
 use crate::store::tokens::NewToken;
@@ -55,11 +58,23 @@ pub struct Exchange<'a> {
     pub has_actor_token: bool,
 }
 
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted<'a> {
+    Transaction,
+    /// An access token for one location.
+    Access(&'a str),
+}
+
 /// The answer to an exchange.
 #[derive(Clone, Debug)]
 pub struct Exchanged {
-    /// The transaction token.
+    /// The token.
     pub token: String,
+    /// Its identifier (RFC 8693 §3).
+    pub issued_token_type: &'static str,
+    /// How it is used: `DPoP`, or `N_A` for what is no access token.
+    pub token_type: &'static str,
     /// Seconds that it lives.
     pub expires_in: i64,
     /// Its distinct actions.
@@ -70,6 +85,7 @@ pub struct Exchanged {
 
 /// What a verified subject token says, whichever kind it is.
 struct Parent {
+    jti: Uuid,
     intent: IntentRef,
     sub: String,
     exp: i64,
@@ -81,10 +97,13 @@ struct Parent {
 
 /// A token that is signed and not yet answered.
 struct Minted<'a> {
+    kind: &'static str,
     token: &'a str,
     claims: &'a TxnClaims,
     envelope: &'a Envelope,
     txn: Uuid,
+    /// The id of the token that it was exchanged for.
+    parent: Uuid,
 }
 
 /// Exchanges a token.
@@ -96,7 +115,10 @@ pub async fn exchange_token(
     client: &AuthenticatedClient,
     exchange: &Exchange<'_>,
 ) -> Result<Exchanged, FlowError> {
-    check_profile(cx, exchange)?;
+    let wanted = wanted(cx, exchange)?;
+    if let Wanted::Access(location) = wanted {
+        expect_gate(cx, location).await?;
+    }
     let subject = exchange.subject_token.ok_or_else(|| malformed("subject_token is missing"))?;
     let parent = verify_subject(cx, subject, exchange.subject_token_type)?;
     let intent_id = parse_intent_id(&parent.intent.id).ok_or_else(|| malformed("subject_token names no intent"))?;
@@ -106,10 +128,19 @@ pub async fn exchange_token(
     let held = held.ok_or_else(|| refuse(Reason::TokenInvalid, &parent.intent.id))?.into_owned();
     let envelope = narrow(&parent, held, client, &plan, exchange)?;
     let (claims, txn) = claims(cx, client, &parent, &plan, act, &envelope)?;
-    let token = cx.realm.keyring.sign(Purpose::TxnToken, &claims)?;
-    keep(cx, client, intent_id, subject, &Minted { token: &token, claims: &claims, envelope: &envelope, txn }).await?;
+    let (token, kind, answered) = match wanted {
+        Wanted::Transaction => (cx.realm.keyring.sign(Purpose::TxnToken, &claims)?, "txn", Kind::Txn),
+        Wanted::Access(location) => {
+            let ids = (intent_id, drawn_id(&claims.jti)?);
+            (access_token::sign(cx, &claims, ids, location).await?, "access", Kind::Access)
+        }
+    };
+    let minted = Minted { kind, token: &token, claims: &claims, envelope: &envelope, txn, parent: parent.jti };
+    keep(cx, client, intent_id, subject, &minted).await?;
     Ok(Exchanged {
         token,
+        issued_token_type: answered.identifier(),
+        token_type: answered.token_type(),
         expires_in: claims.exp - claims.iat,
         scope: claims.scope,
         authorization_details: IntentClaims::details(&envelope),
@@ -124,13 +155,33 @@ fn refuse(reason: Reason, intent_id: &str) -> Refusal {
     malformed(reason.meaning()).because(reason).about(intent_id)
 }
 
-fn check_profile(cx: Context<'_>, exchange: &Exchange<'_>) -> Result<(), Refusal> {
-    if exchange.requested_token_type != Some(names::TOKEN_TYPE_TXN) {
-        return Err(malformed(format!("requested_token_type must be {}", names::TOKEN_TYPE_TXN)));
-    }
+fn wanted<'a>(cx: Context<'_>, exchange: &Exchange<'a>) -> Result<Wanted<'a>, Refusal> {
     if exchange.has_actor_token {
         return Err(malformed("actor_token is not used here: the actor is the authenticated client"));
     }
+    match exchange.requested_token_type {
+        Some(names::TOKEN_TYPE_TXN) => expect_trust_domain(cx, exchange).map(|()| Wanted::Transaction),
+        Some(names::TOKEN_TYPE_ACCESS) => only_resource(exchange).map(Wanted::Access),
+        _ => {
+            let (txn, access) = (names::TOKEN_TYPE_TXN, names::TOKEN_TYPE_ACCESS);
+            Err(malformed(format!("requested_token_type must be {txn} or {access}")))
+        }
+    }
+}
+
+/// An access token is for one resource server, which is named by its location alone.
+fn only_resource<'a>(exchange: &Exchange<'a>) -> Result<&'a str, Refusal> {
+    match (exchange.resource, exchange.audience) {
+        ([location], []) => Ok(location),
+        _ => {
+            let text =
+                "an access token is for one resource server: name its location in resource, once, and no audience";
+            Err(Refusal::new(OAuthError::InvalidTarget, text))
+        }
+    }
+}
+
+fn expect_trust_domain(cx: Context<'_>, exchange: &Exchange<'_>) -> Result<(), Refusal> {
     if exchange.audience != [cx.realm.config.trust_domain.as_str()] {
         let text = format!("audience must be the trust domain {} alone", cx.realm.config.trust_domain);
         return Err(Refusal::new(OAuthError::InvalidTarget, text));
@@ -170,9 +221,16 @@ fn intent_parent(payload: &[u8], cx: Context<'_>) -> Result<Parent, Refusal> {
         return Err(malformed("subject_token is of another issuer").because(Reason::TokenInvalid));
     }
     let envelope = claims.envelope().map_err(|refused| not_ours(&refused))?;
+    let jti = drawn_id(&claims.jti)?;
     let intent = IntentRef { id: claims.intent.id, digest: claims.intent.digest, version: claims.intent.version };
     let carried = Carried::Inline(envelope);
-    Ok(Parent { intent, sub: claims.sub, exp: claims.exp, jkt: claims.cnf.jkt, act: claims.act, txn: None, carried })
+    let IntentClaims { sub, exp, cnf, act, .. } = claims;
+    Ok(Parent { jti, intent, sub, exp, jkt: cnf.jkt, act, txn: None, carried })
+}
+
+/// An id that Marque drew for a token.
+fn drawn_id(jti: &str) -> Result<Uuid, Refusal> {
+    parse_intent_id(jti).ok_or_else(|| malformed("subject_token has another kind of jti").because(Reason::TokenInvalid))
 }
 
 fn txn_parent(payload: &[u8], cx: Context<'_>) -> Result<Parent, Refusal> {
@@ -182,6 +240,7 @@ fn txn_parent(payload: &[u8], cx: Context<'_>) -> Result<Parent, Refusal> {
         return Err(malformed("subject_token is of another issuer or trust domain").because(Reason::TokenInvalid));
     }
     Ok(Parent {
+        jti: drawn_id(&claims.jti)?,
         intent: claims.tctx.intent,
         sub: claims.sub,
         exp: claims.exp,
@@ -311,13 +370,13 @@ async fn keep(
     subject: &str,
     minted: &Minted<'_>,
 ) -> Result<(), FlowError> {
-    let Minted { token, claims, envelope, txn } = *minted;
+    let Minted { kind, token, claims, envelope, txn, parent } = *minted;
     let instant = |secs| OffsetDateTime::from_unix_timestamp(secs).map_err(FlowError::internal);
     let (hash, parent_hash) = (token_hash(token), token_hash(subject));
     let row = NewToken {
         intent_id,
         jti: parse_intent_id(&claims.jti).ok_or_else(|| FlowError::internal("a drawn id does not parse"))?,
-        kind: "txn",
+        kind,
         token_sha256: hash.as_bytes(),
         parent_sha256: Some(parent_hash.as_bytes()),
         client_id: client.client_id(),
@@ -335,12 +394,17 @@ async fn keep(
             return Err(refuse(Reason::TurnsExhausted, &intent_id.to_string()).into());
         }
     }
+    // A revocation of the parent is before this, or waits for it and ends this token, too.
+    store::intents::share(&mut conn, intent_id).await?;
     envelopes::keep(cx, &mut conn, (&claims.tctx.carried, envelope), row.expires_at).await?;
     if store::tokens::insert_if_active(&mut conn, cx.realm_name(), &row).await? {
         conn.commit().await?;
         tracing::info!(intent = %intent_id, token = %hash, client = client.client_id(), "token.exchanged");
         return Ok(());
     }
-    let reason = cx.why_not_active(&mut conn, intent_id).await?.unwrap_or(Reason::TokenInvalid);
+    let reason = match cx.why_not_active(&mut conn, intent_id).await? {
+        None if store::tokens::is_revoked(&mut conn, intent_id, parent).await? => Reason::TokenRevoked,
+        reason => reason.unwrap_or(Reason::TokenInvalid),
+    };
     Err(refuse(reason, &intent_id.to_string()).into())
 }

@@ -16,18 +16,21 @@ use crate::{random, store};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
+use time::OffsetDateTime;
 use tokio::sync::{broadcast, watch};
+use uuid::Uuid;
 
 /// Silence longer than this says that something is wrong.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// Revoked intents on one page of a snapshot: a page is then some 200 KiB, well below what a gate reads as one message.
+/// Revoked intents, and revoked tokens, on one page of a snapshot: a page is then at most some 400 KiB, below what a gate
+/// reads as one message.
 const PAGE: usize = 1500;
 
 /// One signed message of the feed.
 #[derive(Clone, Debug)]
 pub struct Message {
-    /// `snapshot`, `revocation`, `key_withdrawal` or `heartbeat`.
+    /// `snapshot`, `revocation`, `token_revocation`, `key_withdrawal` or `heartbeat`.
     pub kind: &'static str,
     /// `EPOCH.SEQ`.
     pub id: String,
@@ -75,17 +78,19 @@ fn expect_signer(realm: &Realm, entries: &[Entry]) -> Result<(), FlowError> {
 }
 
 fn snapshot(cx: Context<'_>, position: Position, live: &[Entry]) -> Result<Vec<Message>, FlowError> {
-    let revoked = |entry: &Entry| {
-        let (intent_id, until) = (entry.intent_id?, entry.until?);
-        Some(json!({"intent": intent_id, "until": until.unix_timestamp()}))
+    let listed = |name: &str, id: fn(&Entry) -> Option<Uuid>| -> Vec<Value> {
+        let entry = |entry: &Entry| Some(json!({name: id(entry)?, "until": entry.until?.unix_timestamp()}));
+        live.iter().filter_map(entry).collect()
     };
-    let revoked: Vec<Value> = live.iter().filter_map(revoked).collect();
+    let intents = listed("intent", |entry| entry.intent_id);
+    let tokens = listed("token", |entry| entry.token_id);
     let withdrawn: Vec<&str> = live.iter().filter_map(|entry| entry.kid.as_deref()).collect();
-    let pages = revoked.len().div_ceil(PAGE).max(1);
+    let pages = intents.len().max(tokens.len()).div_ceil(PAGE).max(1);
     let page = |index: usize| {
-        let intents: Vec<&Value> = revoked.iter().skip(index * PAGE).take(PAGE).collect();
+        let part = |all: &[Value]| all.iter().skip(index * PAGE).take(PAGE).cloned().collect::<Vec<_>>();
+        let (intents, tokens) = (part(&intents), part(&tokens));
         let keys = if index == 0 { withdrawn.as_slice() } else { &[] };
-        let more = json!({"page": index + 1, "pages": pages, "intents": intents, "keys": keys});
+        let more = json!({"page": index + 1, "pages": pages, "intents": intents, "tokens": tokens, "keys": keys});
         sign(cx.realm, "snapshot", position, cx.now_secs(), more)
     };
     (0..pages).map(page).collect()
@@ -161,13 +166,16 @@ async fn publish(cx: Context<'_>, mut position: Position) -> Result<Position, Fl
     Ok(position)
 }
 
-/// The message of an entry; none of one that is neither.
+/// The message of an entry; none of one that is of no kind.
 fn told(realm: &Realm, position: Position, entry: &Entry) -> Result<Option<Message>, FlowError> {
     let prev = entry.seq - 1;
-    let (kind, more) = match (entry.intent_id, entry.until, &entry.kid) {
-        (Some(intent_id), Some(until), None) => {
-            let until = until.unix_timestamp();
+    let until = entry.until.map(OffsetDateTime::unix_timestamp);
+    let (kind, more) = match (entry.intent_id, entry.token_id, &entry.kid) {
+        (Some(intent_id), None, None) => {
             ("revocation", json!({"prev": prev, "intent": intent_id, "state": "revoked", "until": until}))
+        }
+        (None, Some(token_id), None) => {
+            ("token_revocation", json!({"prev": prev, "token": token_id, "state": "revoked", "until": until}))
         }
         (None, None, Some(kid)) => ("key_withdrawal", json!({"prev": prev, "key": kid, "state": "withdrawn"})),
         _ => return Ok(None),

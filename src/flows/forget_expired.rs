@@ -1,4 +1,4 @@
-//! Housekeeping: forgets single-use ids, long envelopes, sign-ins and browser sessions whose time is over, and says of reservations that
+//! Housekeeping: forgets single-use ids, long envelopes, places in status lists, sign-ins and browser sessions whose time is over, and says of reservations that
 //! nobody settled in time that what became of them is unknown.
 
 use crate::app::App;
@@ -32,6 +32,7 @@ async fn forget(app: &App) -> Result<(), store::StoreError> {
     }
     store::replays::forget_expired(&mut conn, now).await?;
     store::envelopes::forget_expired(&mut conn, now).await?;
+    store::status_places::forget_expired(&mut conn, now).await?;
     store::logins::forget_expired(&mut conn, now).await?;
     store::receipt_sessions::forget_expired(&mut conn, now).await
 }

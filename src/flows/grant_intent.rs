@@ -11,10 +11,12 @@
 use super::authenticate_client::AuthenticatedClient;
 use super::check_passkey::expect_current_passkey;
 use super::revoke_intent::revoke_locked;
+use super::status_list::place;
 use super::verify_evidence::{Proven, verify_payload};
 use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id};
 use crate::keys::Purpose;
 use crate::store::intents::Intent;
+use crate::store::status_places::PlacedToken;
 use crate::store::tokens::NewToken;
 use crate::{random, store};
 use marque_core::canonical::{Digest, decode};
@@ -201,7 +203,11 @@ async fn mint(
     }
     let jti = random::opaque_id();
     let envelope = Envelope::of(&proven.plan).map_err(FlowError::internal)?;
+    let expires_at = OffsetDateTime::from_unix_timestamp(exp).map_err(FlowError::internal)?;
+    let placed = PlacedToken { realm: cx.realm_name(), intent_id: intent.intent_id, jti, expires_at };
+    let status = Some(place(cx, tx, &placed).await?);
     let claims = claims(cx, client, evidence, proven, &envelope, (jti, now.unix_timestamp(), exp));
+    let claims = IntentClaims { status, ..claims };
     let token = cx.realm.keyring.sign(Purpose::IntentToken, &claims)?;
     let hash = token_hash(&token);
     if intent.state() == IntentState::Approved {
@@ -219,7 +225,7 @@ async fn mint(
         txn: None,
         hops: 0,
         issued_at: now,
-        expires_at: OffsetDateTime::from_unix_timestamp(exp).map_err(FlowError::internal)?,
+        expires_at,
     };
     if !store::tokens::insert_if_active(tx, cx.realm_name(), &row).await? {
         return Err(over(intent).into());
@@ -259,5 +265,6 @@ fn claims(
         },
         authorization_details: IntentClaims::details(envelope),
         bounds: envelope.bounds.clone(),
+        status: None,
     }
 }

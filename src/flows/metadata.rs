@@ -19,6 +19,13 @@ pub fn describe(cx: Context<'_>) -> Value {
         "token_endpoint_auth_methods_supported": ["private_key_jwt"],
         "token_endpoint_auth_signing_alg_values_supported": ["ES256", "ES384", "EdDSA", "RS256", "PS256"],
         "dpop_signing_alg_values_supported": ["ES256", "ES384", "EdDSA", "RS256", "PS256"],
+        "introspection_endpoint": format!("{issuer}/introspect"),
+        "introspection_endpoint_auth_methods_supported": ["private_key_jwt", "Bearer"],
+        "introspection_endpoint_auth_signing_alg_values_supported": ["ES256", "ES384", "EdDSA", "RS256", "PS256"],
+        "introspection_signing_alg_values_supported": ["ES256"],
+        "revocation_endpoint": format!("{issuer}/revoke"),
+        "revocation_endpoint_auth_methods_supported": ["private_key_jwt"],
+        "revocation_endpoint_auth_signing_alg_values_supported": ["ES256", "ES384", "EdDSA", "RS256", "PS256"],
         "authorization_details_types_supported": [names::DETAIL_PLAN, names::DETAIL_STEP, names::DETAIL_CALL],
         "transaction_authorization_endpoint": format!("{issuer}/transaction-authorization"),
         "marque_plan_endpoint": format!("{issuer}/plans"),
@@ -47,7 +54,7 @@ pub fn decision_point(cx: Context<'_>) -> Result<Value, FlowError> {
         ("search_resource_endpoint", json!(format!("{issuer}/access/v1/search/resource"))),
         ("search_action_endpoint", json!(format!("{issuer}/access/v1/search/action"))),
         ("jwks_uri", json!(format!("{issuer}/jwks"))),
-        ("capabilities", json!([CAPABILITY_TXN_TOKEN, CAPABILITY_BY_SUBJECT])),
+        ("capabilities", json!([CAPABILITY_TXN_TOKEN, CAPABILITY_ACCESS_TOKEN, CAPABILITY_BY_SUBJECT])),
     ];
     let mut metadata: Map<String, Value> = plain.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
     let mut claims = metadata.clone();
@@ -58,6 +65,8 @@ pub fn decision_point(cx: Context<'_>) -> Result<Value, FlowError> {
 
 /// Decides about an agent that presents a transaction token and a proof, in `context`.
 const CAPABILITY_TXN_TOKEN: &str = "urn:marque:authzen:capability:txn-token";
+/// The same with an access token of Marque's for the resource server.
+const CAPABILITY_ACCESS_TOKEN: &str = "urn:marque:authzen:capability:access-token";
 /// Decides about a user by her name, for resource servers that are switched to it.
 const CAPABILITY_BY_SUBJECT: &str = "urn:marque:authzen:capability:resolve-by-subject";
 

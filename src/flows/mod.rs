@@ -1,6 +1,7 @@
 //! Use cases: one per file, each owning its transaction and the order of its steps.
 
 pub mod access_request;
+mod access_token;
 pub mod approve_plan;
 pub mod approve_step_up;
 pub mod authenticate_administrator;
@@ -19,6 +20,7 @@ pub mod follow_revocations;
 pub mod forget_expired;
 pub mod grant_intent;
 mod id_token;
+pub mod introspect_token;
 pub mod ledger;
 pub mod list_catalogs;
 pub mod list_keys;
@@ -26,6 +28,7 @@ pub mod list_open_permits;
 pub mod live_intents;
 pub mod metadata;
 pub mod open_keyring;
+mod own_tokens;
 pub mod properties;
 pub mod publish_catalog;
 pub mod realm_login;
@@ -35,8 +38,10 @@ mod reserve_permit;
 pub mod reserve_together;
 pub mod resolve_by_subject;
 pub mod revoke_intent;
+pub mod revoke_token;
 pub mod search_access;
 pub mod settle_permit;
+pub mod status_list;
 mod steps_left;
 pub mod submit_plan;
 pub mod uncounted_permits;

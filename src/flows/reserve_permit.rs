@@ -80,6 +80,9 @@ async fn charge(cx: Context<'_>, asked: &Asked<'_>, envelope: &Envelope) -> Resu
     if !store::intents::lock_active(&mut tx, cx.realm_name(), asked.intent_id, now).await? {
         return asked.inactive(cx, &mut tx).await;
     }
+    if store::tokens::is_revoked(&mut tx, asked.intent_id, asked.token_id).await? {
+        return Ok(asked.refused(Reason::TokenRevoked));
+    }
     let mut ledger = match counts {
         true => cx.lock_ledger(&mut tx, asked.intent_id).await?,
         false => cx.ledger(&mut tx, asked.intent_id).await?,

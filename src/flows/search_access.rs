@@ -14,6 +14,7 @@ use super::properties::Properties;
 use super::resolve_by_subject::USER;
 use super::steps_left::{Left, StepsLeft};
 use super::{Context, FlowError, parse_intent_id};
+use crate::store;
 use marque_core::call::{Call, CallResource};
 use marque_core::constraint::{Constraint, True};
 use marque_core::decide::{Decision, decide};
@@ -133,6 +134,10 @@ async fn look_at_token(cx: Context<'_>, looking: &mut Looking<'_>) -> Result<(),
     };
     let mut conn = cx.app.pool.acquire().await?;
     looking.found.reason = cx.why_not_active(&mut conn, intent_id).await?;
+    let token_id = parse_intent_id(&claims.jti).ok_or_else(|| FlowError::internal("a token's id does not parse"))?;
+    if store::tokens::is_revoked(&mut conn, intent_id, token_id).await? {
+        looking.found.reason.get_or_insert(Reason::TokenRevoked);
+    }
     if looking.found.reason.is_none() {
         let Some(envelope) = carried(cx, &mut conn, &claims.tctx.carried).await? else {
             looking.found.reason = Some(Reason::TokenInvalid);

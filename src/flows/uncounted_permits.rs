@@ -90,7 +90,13 @@ mod tests {
     use crate::store::reservations::{CallKey, UsedProof};
 
     fn call(permit: u128, presented: &[u8]) -> UncountedCall {
-        let key = CallKey { realm: "r".into(), intent_id: Uuid::nil(), client_id: "rs".into(), call_id: "c".into() };
+        let key = CallKey {
+            realm: "r".into(),
+            intent_id: Uuid::nil(),
+            client_id: "rs".into(),
+            call_id: "c".into(),
+            token_id: Uuid::nil(),
+        };
         let proof = UsedProof { issuer: "i".into(), jti: "j".into(), expires_at: OffsetDateTime::UNIX_EPOCH };
         UncountedCall { key, proof, permit_id: Uuid::from_u128(permit), presented: presented.into() }
     }

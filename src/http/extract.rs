@@ -88,6 +88,17 @@ impl FromRequestParts<Arc<App>> for EnvelopeDigest {
     }
 }
 
+/// The number of a list in the path, as it came.
+pub struct ListNumber(pub String);
+
+impl FromRequestParts<Arc<App>> for ListNumber {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
+        Ok(Self(path_text(parts, app, "list").await))
+    }
+}
+
 async fn path_text(parts: &mut Parts, app: &Arc<App>, name: &str) -> String {
     let params = RawPathParams::from_request_parts(parts, app).await.ok();
     let text = params.iter().flatten().find(|(key, _)| *key == name).map(|(_, value)| value.to_owned());

@@ -8,6 +8,7 @@ mod error;
 mod extract;
 mod health;
 mod internal;
+mod introspect;
 mod metadata;
 mod pages;
 mod plans;
@@ -15,8 +16,10 @@ mod questions;
 mod receipt;
 mod results;
 mod revocations;
+mod revoke;
 pub mod router;
 mod search;
+mod status;
 mod token;
 mod transaction_authorization;
 

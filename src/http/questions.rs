@@ -1,6 +1,6 @@
 //! What AuthZEN requests are made of. Members that are not known are let be; the arguments are strict all the same.
 
-use crate::flows::evaluate_access::Evaluation;
+use crate::flows::evaluate_access::{Evaluation, PresentedToken};
 use crate::flows::evaluate_batch::{self, Question, Semantic};
 use crate::flows::properties::Properties;
 use crate::flows::resolve_by_subject::Named;
@@ -60,7 +60,8 @@ struct Presented {
 #[derive(Deserialize)]
 struct Proven {
     location: String,
-    txn_token: String,
+    txn_token: Option<String>,
+    access_token: Option<String>,
     dpop: String,
     method: String,
     url: String,
@@ -142,10 +143,18 @@ fn presented(body: Presented) -> Result<Question, Refusal> {
         let text = "$.context.call_id: must be 1 to 512 printable ASCII characters";
         return Err(Refusal::new(OAuthError::InvalidRequest, text));
     }
-    let Proven { location, txn_token, dpop, method, url, call_id, environment, records } = body.context;
+    let Proven { location, txn_token, access_token, dpop, method, url, call_id, environment, records } = body.context;
+    let token = match (txn_token, access_token) {
+        (Some(token), None) => PresentedToken::Transaction(token),
+        (None, Some(token)) => PresentedToken::Access(token),
+        _ => {
+            let text = "$.context: needs either txn_token or access_token, the one that the call came with";
+            return Err(Refusal::new(OAuthError::InvalidRequest, text));
+        }
+    };
     let client_id = body.subject.id;
     let call = call(location, body.subject.properties, body.action, body.resource, environment, records);
-    Ok(Question::Presented(Box::new(Evaluation { client_id, call, txn_token, dpop, method, url, call_id })))
+    Ok(Question::Presented(Box::new(Evaluation { client_id, call, token, dpop, method, url, call_id })))
 }
 
 fn named(body: Plain) -> Result<Question, Refusal> {

@@ -30,7 +30,7 @@ pub async fn follow(
 /// A message that the snapshot does not have already; a heartbeat from before it would look like a step back.
 fn is_news(message: &Message, known: i64) -> bool {
     match message.kind {
-        "revocation" | "key_withdrawal" => message.seq > known,
+        "revocation" | "token_revocation" | "key_withdrawal" => message.seq > known,
         _ => message.seq >= known,
     }
 }

@@ -1,9 +1,9 @@
 //! The one table of routes. `tests/it/routes.rs` holds the list of who may call each.
 
-use self::Caller::{Administrator, Anyone, Browser, Client, Extension, ResourceServer};
+use self::Caller::{Administrator, Anyone, Browser, Client, ClientOrResourceServer, Extension, ResourceServer};
 use super::{
-    access, approve, catalogs, envelopes, error, health, internal, metadata, plans, receipt, results, revocations,
-    search, token, transaction_authorization,
+    access, approve, catalogs, envelopes, error, health, internal, introspect, metadata, plans, receipt, results,
+    revocations, revoke, search, status, token, transaction_authorization,
 };
 use crate::app::App;
 use axum::Router;
@@ -32,6 +32,8 @@ pub enum Caller {
     Client,
     /// A resource server by an access token of the realm for Marque alone.
     ResourceServer,
+    /// A client, or a resource server, each in its own way.
+    ClientOrResourceServer,
     /// An administrator by an access token of the realm for Marque alone, with the role for it.
     Administrator,
     /// The realm's extension by a message that the realm signed.
@@ -69,6 +71,9 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/plans", Client, || post(plans::submit)),
     route("POST", "/token", Client, || post(token::answer)),
     route("POST", "/transaction-authorization", Client, || post(transaction_authorization::answer)),
+    route("GET", "/status/{list}", Anyone, || get(status::show)),
+    route("POST", "/introspect", ClientOrResourceServer, || post(introspect::answer)),
+    route("POST", "/revoke", Client, || post(revoke::answer)),
     route("POST", "/catalogs", ResourceServer, || post(catalogs::publish)),
     route("GET", "/catalogs", Administrator, || get(catalogs::list)),
     route("POST", "/catalogs/decision", Administrator, || post(catalogs::decide)),

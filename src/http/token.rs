@@ -52,8 +52,8 @@ async fn exchange(realm: &InRealm, client: &AuthenticatedClient, form: &Form) ->
     let exchanged = exchange_token(realm.context(), client, &exchange).await?;
     Ok(Json(json!({
         "access_token": exchanged.token,
-        "issued_token_type": names::TOKEN_TYPE_TXN,
-        "token_type": "N_A",
+        "issued_token_type": exchanged.issued_token_type,
+        "token_type": exchanged.token_type,
         "expires_in": exchanged.expires_in,
         "scope": exchanged.scope,
         "authorization_details": exchanged.authorization_details,

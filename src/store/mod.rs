@@ -15,6 +15,7 @@ pub mod reservations;
 pub mod results;
 pub mod revocations;
 pub mod signing_keys;
+pub mod status_places;
 pub mod step_ups;
 pub mod tokens;
 pub mod waiting_catalogs;

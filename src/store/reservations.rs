@@ -31,6 +31,8 @@ pub struct CallKey {
     pub client_id: String,
     /// Its id of the call.
     pub call_id: String,
+    /// The id of the token that the call came with.
+    pub token_id: Uuid,
 }
 
 /// A call that nothing counts.
@@ -49,7 +51,7 @@ pub struct UncountedCall {
 /// What came of an [`UncountedCall`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Uncounted {
-    /// The intent is active. If it is not, nothing was used.
+    /// The intent is active and the token not revoked. If not, nothing was used.
     pub is_active: bool,
     /// The call id has a counted permit. If it has, nothing was used.
     pub has_permit: bool,
@@ -67,16 +69,18 @@ pub async fn use_proofs(
     now: OffsetDateTime,
 ) -> Result<Vec<Uncounted>, StoreError> {
     let (realms, intents, clients, ids) = columns(calls.iter().map(|call| &call.key));
+    let tokens: Vec<Uuid> = calls.iter().map(|call| call.key.token_id).collect();
     let (issuers, jtis, ends) = proof_columns(calls.iter().map(|call| &call.proof));
     let permits: Vec<Uuid> = calls.iter().map(|call| call.permit_id).collect();
     let presented: Vec<Vec<u8>> = calls.iter().map(|call| call.presented.clone()).collect();
     let rows = sqlx::query!(
         r#"with asked as (
              select * from unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[],
-                 $7::timestamptz[], $8::uuid[], $9::bytea[])
-                 with ordinality as a(realm, intent_id, client_id, call_id, issuer, jti, expires_at, permit_id, presented, place)
+                 $7::timestamptz[], $8::uuid[], $9::bytea[], $11::uuid[])
+                 with ordinality as a(realm, intent_id, client_id, call_id, issuer, jti, expires_at, permit_id, presented,
+                     token_id, place)
          ), standing as (
-             select a.*, i.is_active is not null and r.is_revoked is null as is_active, p.has_permit is not null as has_permit
+             select a.*, i.is_active is not null and r.is_revoked is null and t.is_revoked is null as is_active, p.has_permit is not null as has_permit
              from asked a
              left join lateral (
                  select true as is_active from intents i where i.intent_id = a.intent_id and i.realm = a.realm
@@ -85,6 +89,10 @@ pub async fn use_proofs(
              left join lateral (
                  select true as is_revoked from revocations r where r.intent_id = a.intent_id limit 1
              ) r on true
+             left join lateral (
+                 select true as is_revoked from token_revocations t
+                 where t.intent_id = a.intent_id and t.jti = a.token_id limit 1
+             ) t on true
              left join lateral (
                  select true as has_permit from permits p
                  where p.intent_id = a.intent_id and p.client_id = a.client_id and p.call_id = a.call_id limit 1
@@ -111,7 +119,8 @@ pub async fn use_proofs(
         &ends,
         &permits,
         &presented,
-        now
+        now,
+        &tokens
     )
     .fetch_all(conn)
     .await?;
@@ -156,7 +165,7 @@ fn in_order<T: Clone + Default>(count: usize, answers: impl Iterator<Item = (i64
 
 fn columns<'c>(keys: impl Iterator<Item = &'c CallKey>) -> (Vec<String>, Vec<Uuid>, Vec<String>, Vec<String>) {
     let mut columns = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for CallKey { realm, intent_id, client_id, call_id } in keys {
+    for CallKey { realm, intent_id, client_id, call_id, .. } in keys {
         columns.0.push(realm.clone());
         columns.1.push(*intent_id);
         columns.2.push(client_id.clone());
@@ -218,19 +227,24 @@ pub async fn hold_counts(conn: &mut PgConnection, intents: &[Uuid]) -> Result<BT
     Ok(rows.into_iter().map(|row| (row.intent_id, row.counts)).collect())
 }
 
-/// Which of these calls have a permit already, by their place.
+/// Which of these calls have a permit already, or came with a token that was revoked, by their place.
 pub async fn permitted_before(conn: &mut PgConnection, calls: &[&CallKey]) -> Result<Vec<bool>, StoreError> {
     let (_, intents, clients, ids) = columns(calls.iter().copied());
+    let tokens: Vec<Uuid> = calls.iter().map(|call| call.token_id).collect();
     let rows = sqlx::query_scalar!(
-        r#"select a.place as "place!" from unnest($1::uuid[], $2::text[], $3::text[])
-             with ordinality as a(intent_id, client_id, call_id, place)
+        r#"select a.place as "place!" from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[])
+             with ordinality as a(intent_id, client_id, call_id, token_id, place)
          cross join lateral (
-             select true from permits p
-             where p.intent_id = a.intent_id and p.client_id = a.client_id and p.call_id = a.call_id limit 1
+             (select true from permits p
+              where p.intent_id = a.intent_id and p.client_id = a.client_id and p.call_id = a.call_id limit 1)
+             union all
+             (select true from token_revocations t where t.intent_id = a.intent_id and t.jti = a.token_id limit 1)
+             limit 1
          ) p"#,
         &intents,
         &clients,
-        &ids
+        &ids,
+        &tokens
     )
     .fetch_all(conn)
     .await?;

@@ -1,6 +1,7 @@
-//! The revocation feed's rows: revoked intents and withdrawn keys, numbered in one row.
+//! The revocation feed's rows: revoked intents, revoked tokens and withdrawn keys, numbered in one row.
 
 use super::StoreError;
+use super::tokens::Open;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -24,9 +25,11 @@ pub struct Entry {
     pub seq: i64,
     /// When it was appended.
     pub at: OffsetDateTime,
-    /// The intent that was revoked, if it is a revocation.
+    /// The intent that was revoked, if it is a revocation of one.
     pub intent_id: Option<Uuid>,
-    /// When the intent's tokens would have ended by themselves.
+    /// The id of the token that was revoked, if it is a revocation of one.
+    pub token_id: Option<Uuid>,
+    /// When the intent's tokens, or the one, would have ended by themselves.
     pub until: Option<OffsetDateTime>,
     /// The id of the key that was withdrawn, if it is a withdrawal.
     pub kid: Option<String>,
@@ -90,6 +93,35 @@ pub async fn append_withdrawal(
     notify(conn, realm).await
 }
 
+/// Appends the revocations of tokens of one intent, each with a number of its own.
+pub async fn append_tokens(
+    conn: &mut PgConnection,
+    realm: &str,
+    intent_id: Uuid,
+    tokens: &[Open],
+    cause: &str,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    let (ids, ends): (Vec<Uuid>, Vec<OffsetDateTime>) = tokens.iter().map(|one| (one.jti, one.expires_at)).unzip();
+    sqlx::query!(
+        "with numbered as (
+             update feeds set seq = seq + cardinality($3::uuid[]) where realm = $1 returning seq - cardinality($3::uuid[]) as before
+         )
+         insert into token_revocations (realm, seq, intent_id, jti, cause, revoked_at, until)
+         select $1, numbered.before + a.place, $2, a.jti, $5, $6, a.until
+         from numbered, unnest($3::uuid[], $4::timestamptz[]) with ordinality as a(jti, until, place)",
+        realm,
+        intent_id,
+        &ids,
+        &ends,
+        cause,
+        now
+    )
+    .execute(&mut *conn)
+    .await?;
+    notify(conn, realm).await
+}
+
 /// Takes the next number.
 async fn next(conn: &mut PgConnection, realm: &str) -> Result<i64, StoreError> {
     sqlx::query_scalar!("update feeds set seq = seq + 1 where realm = $1 returning seq", realm).fetch_one(conn).await
@@ -104,10 +136,13 @@ async fn notify(conn: &mut PgConnection, realm: &str) -> Result<(), StoreError> 
 pub async fn after(conn: &mut PgConnection, realm: &str, seq: i64) -> Result<Vec<Entry>, StoreError> {
     sqlx::query_as!(
         Entry,
-        r#"select seq as "seq!", revoked_at as "at!", intent_id as "intent_id?", until as "until?", null::text as "kid?"
+        r#"select seq as "seq!", revoked_at as "at!", intent_id as "intent_id?", null::uuid as "token_id?", until as "until?",
+             null::text as "kid?"
            from revocations where realm = $1 and seq > $2
            union all
-           select seq, withdrawn_at, null, null, kid from key_withdrawals where realm = $1 and seq > $2
+           select seq, revoked_at, null, jti, until, null from token_revocations where realm = $1 and seq > $2
+           union all
+           select seq, withdrawn_at, null, null, null, kid from key_withdrawals where realm = $1 and seq > $2
            order by 1"#,
         realm,
         seq
@@ -120,10 +155,13 @@ pub async fn after(conn: &mut PgConnection, realm: &str, seq: i64) -> Result<Vec
 pub async fn live(conn: &mut PgConnection, realm: &str, now: OffsetDateTime) -> Result<Vec<Entry>, StoreError> {
     sqlx::query_as!(
         Entry,
-        r#"select seq as "seq!", revoked_at as "at!", intent_id as "intent_id?", until as "until?", null::text as "kid?"
+        r#"select seq as "seq!", revoked_at as "at!", intent_id as "intent_id?", null::uuid as "token_id?", until as "until?",
+             null::text as "kid?"
            from revocations where realm = $1 and until > $2
            union all
-           select seq, withdrawn_at, null, null, kid from key_withdrawals where realm = $1
+           select seq, revoked_at, null, jti, until, null from token_revocations where realm = $1 and until > $2
+           union all
+           select seq, withdrawn_at, null, null, null, kid from key_withdrawals where realm = $1
            order by 1"#,
         realm,
         now

@@ -11,7 +11,7 @@ pub struct NewToken<'a> {
     pub intent_id: Uuid,
     /// Its id.
     pub jti: Uuid,
-    /// `intent` or `txn`.
+    /// `intent`, `txn` or `access`.
     pub kind: &'a str,
     /// SHA-256 of the token.
     pub token_sha256: &'a [u8],
@@ -31,7 +31,7 @@ pub struct NewToken<'a> {
     pub expires_at: OffsetDateTime,
 }
 
-/// Keeps a token if its intent is still active and its parent was answered by this server: one
+/// Keeps a token if its intent is still active and its parent was answered by this server and not revoked: one
 /// statement, which holds the intent against its revocation. False is a refusal: the token is thrown away.
 pub async fn insert_if_active(conn: &mut PgConnection, realm: &str, token: &NewToken<'_>) -> Result<bool, StoreError> {
     let inserted = sqlx::query!(
@@ -44,7 +44,12 @@ pub async fn insert_if_active(conn: &mut PgConnection, realm: &str, token: &NewT
          insert into tokens (intent_id, jti, kind, token_sha256, parent_sha256, client_id, jkt, txn, hops, issued_at, expires_at)
          select live.intent_id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 from live
          where $5::bytea is null
-            or exists (select 1 from tokens parent where parent.intent_id = $1 and parent.token_sha256 = $5)",
+            or exists (
+                select 1 from tokens parent where parent.intent_id = $1 and parent.token_sha256 = $5
+                    and not exists (
+                        select 1 from token_revocations r where r.intent_id = $1 and r.jti = parent.jti
+                    )
+            )",
         token.intent_id,
         token.jti,
         token.kind,
@@ -63,7 +68,7 @@ pub async fn insert_if_active(conn: &mut PgConnection, realm: &str, token: &NewT
     Ok(inserted.rows_affected() == 1)
 }
 
-/// Whether a client was answered a token of a call chain that is bound to this key.
+/// Whether a client was answered a token of a call chain that is bound to this key and was not revoked.
 pub async fn holds(
     conn: &mut PgConnection,
     intent_id: Uuid,
@@ -73,7 +78,8 @@ pub async fn holds(
 ) -> Result<bool, StoreError> {
     sqlx::query_scalar!(
         r#"select exists (
-             select 1 from tokens where intent_id = $1 and txn = $2 and client_id = $3 and jkt = $4
+             select 1 from tokens t where intent_id = $1 and txn = $2 and client_id = $3 and jkt = $4
+                 and not exists (select 1 from token_revocations r where r.intent_id = $1 and r.jti = t.jti)
          ) as "holds!""#,
         intent_id,
         txn,
@@ -112,5 +118,76 @@ pub async fn is_redeemed(conn: &mut PgConnection, intent_id: Uuid) -> Result<boo
         intent_id
     )
     .fetch_one(conn)
+    .await
+}
+
+/// Whether a token was answered here, was not revoked, and its intent is active.
+pub async fn is_live(
+    conn: &mut PgConnection,
+    realm: &str,
+    intent_id: Uuid,
+    token_sha256: &[u8],
+    now: OffsetDateTime,
+) -> Result<bool, StoreError> {
+    sqlx::query_scalar!(
+        r#"select exists (
+             select 1 from tokens t join intents i using (intent_id)
+             where t.intent_id = $2 and t.token_sha256 = $3 and i.realm = $1 and i.state = 'active' and i.expires_at > $4
+                 and not exists (select 1 from revocations r where r.intent_id = $2)
+                 and not exists (select 1 from token_revocations r where r.intent_id = $2 and r.jti = t.jti)
+         ) as "live!""#,
+        realm,
+        intent_id,
+        token_sha256,
+        now
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// Whether a token of an intent was revoked by itself.
+pub async fn is_revoked(conn: &mut PgConnection, intent_id: Uuid, jti: Uuid) -> Result<bool, StoreError> {
+    sqlx::query_scalar!(
+        r#"select exists (select 1 from token_revocations where intent_id = $1 and jti = $2) as "revoked!""#,
+        intent_id,
+        jti
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// A token that may still be used.
+#[derive(Clone, Copy, Debug)]
+pub struct Open {
+    /// Its id.
+    pub jti: Uuid,
+    /// When it ends by itself.
+    pub expires_at: OffsetDateTime,
+}
+
+/// A token and all that was exchanged for it, hop after hop, as far as none of them is over or revoked already. One that is
+/// over may have had children that are not.
+pub async fn subtree(
+    conn: &mut PgConnection,
+    intent_id: Uuid,
+    jti: Uuid,
+    now: OffsetDateTime,
+) -> Result<Vec<Open>, StoreError> {
+    sqlx::query_as!(
+        Open,
+        r#"with recursive below as (
+             select jti, token_sha256, expires_at from tokens where intent_id = $1 and jti = $2
+             union all
+             select t.jti, t.token_sha256, t.expires_at
+             from below b join tokens t on t.intent_id = $1 and t.parent_sha256 = b.token_sha256
+         )
+         select jti as "jti!", expires_at as "expires_at!" from below b
+         where expires_at > $3
+             and not exists (select 1 from token_revocations r where r.intent_id = $1 and r.jti = b.jti)"#,
+        intent_id,
+        jti,
+        now
+    )
+    .fetch_all(conn)
     .await
 }

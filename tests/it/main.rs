@@ -9,6 +9,7 @@
     reason = "outside parties have clocks and ids of their own"
 )]
 
+mod access_tokens;
 mod authzen;
 mod bad_input;
 mod bad_input_of_resource_servers;
@@ -20,15 +21,18 @@ mod faults;
 mod feed;
 mod gates;
 mod grant;
+mod introspection;
 mod jose;
 mod keycloak_away;
 mod keys;
 mod language;
 mod ledger;
 mod results;
+mod revocation;
 mod routes;
 mod rows;
 mod scenarios;
+mod status_list;
 mod step_up;
 mod support;
 mod withdrawn_keys;

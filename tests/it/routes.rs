@@ -6,7 +6,7 @@ use crate::support::realm::{Mood, Realm};
 use crate::support::reply::Reply;
 use crate::support::server::Copy;
 use crate::support::stack::{Form, Stack};
-use marque::http::router::{Caller, ROUTES};
+use marque::http::router::{Caller, ROUTES, Route};
 use marque_core::canonical::Digest;
 use marque_core::names::{ASSERTION_TYPE_JWT, GRANT_INTENT, TYP_JWT, TYP_PLAN_REQUEST, TYP_STEP_UP_REQUEST};
 use serde_json::{Value, json};
@@ -22,6 +22,9 @@ const GOLDEN: &[(&str, &str, Caller)] = &[
     ("/plans", "POST", Caller::Client),
     ("/token", "POST", Caller::Client),
     ("/transaction-authorization", "POST", Caller::Client),
+    ("/status/{list}", "GET", Caller::Anyone),
+    ("/introspect", "POST", Caller::ClientOrResourceServer),
+    ("/revoke", "POST", Caller::Client),
     ("/catalogs", "POST", Caller::ResourceServer),
     ("/catalogs", "GET", Caller::Administrator),
     ("/catalogs/decision", "POST", Caller::Administrator),
@@ -56,11 +59,16 @@ fn the_list_of_who_may_call_what_is_complete() {
     assert_eq!(golden, table, "a route without its row here, or a row without its route");
 }
 
-/// The paths of one kind of caller, about one intent.
+/// The paths of one kind of caller, about one intent; those of clients or resource servers are of both kinds.
 fn paths(caller: Caller, intent_id: &str) -> Vec<(&'static str, String)> {
-    let of_caller = ROUTES.iter().filter(|route| route.caller == caller);
+    let is_of = |route: &&Route| match route.caller {
+        Caller::ClientOrResourceServer => matches!(caller, Caller::Client | Caller::ResourceServer),
+        own => own == caller,
+    };
+    let of_caller = ROUTES.iter().filter(is_of);
     let about = |path: &str| {
         let path = path.replace("{intent_id}", intent_id).replace("{step_up_id}", intent_id);
+        let path = path.replace("{list}", "0");
         path.replace("{digest}", &Digest::of(b"no envelope").to_base64())
     };
     of_caller.map(|route| (route.method, about(route.path))).collect()
@@ -71,7 +79,9 @@ async fn anyone_reads_metadata_keys_and_the_schema_of_plans() {
     let stack = Stack::open().await;
     for (_, path) in paths(Caller::Anyone, "") {
         let reply = Reply::to(&path, stack.http.get(stack.url(&path))).await;
-        assert_eq!((reply.status, reply.header("cache-control")), (200, "public, max-age=300"), "{path}");
+        let max_age = if path.starts_with("/status/") { 30 } else { 300 };
+        let cached = format!("public, max-age={max_age}");
+        assert_eq!((reply.status, reply.header("cache-control")), (200, cached.as_str()), "{path}");
         assert!(!reply.text.contains("\"d\""), "{path}: a private key");
     }
     let issuer = stack.issuer();
@@ -128,6 +138,7 @@ fn body_of(path: &str) -> Form<'static> {
     match path {
         "/plans" => vec![("authorization_details", "[]".to_owned())],
         "/token" => vec![("grant_type", GRANT_INTENT.to_owned()), ("intent_id", Uuid::nil().to_string())],
+        "/revoke" | "/introspect" => Vec::new(),
         "/transaction-authorization" => vec![("transaction_authorization_id", Uuid::nil().to_string())],
         path => panic!("write what a client sends to {path}"),
     }
@@ -307,7 +318,9 @@ async fn resource_server_routes_refuse_whatever_is_no_access_token_of_theirs() {
     cut.truncate(right.len() - 4);
     for (method, path) in paths(Caller::ResourceServer, "") {
         let at = (method, path.as_str());
-        ask(&stack, "no token", at, None).await.refused(401, "invalid_token");
+        if path != "/introspect" {
+            ask(&stack, "no token", at, None).await.refused(401, "invalid_token");
+        }
         for (what, token) in [
             ("no JWS", "abc"),
             ("a token by an unknown key", &unknown),

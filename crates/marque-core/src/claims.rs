@@ -97,6 +97,27 @@ pub struct IntentClaims {
     pub authorization_details: Vec<Value>,
     /// What holds for all steps together.
     pub bounds: Bounds,
+    /// Where verifiers that are no gates learn whether it was revoked.
+    #[serde(default, deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
+    pub status: Option<StatusClaim>,
+}
+
+/// Claim `status` (Token Status List): the token's place in a published list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StatusClaim {
+    /// The one mechanism that is used.
+    pub status_list: StatusPlace,
+}
+
+/// A place in a status list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StatusPlace {
+    /// The index, from 0.
+    pub idx: u32,
+    /// Where the list is.
+    pub uri: String,
 }
 
 /// Member `intent` of an intent token.
@@ -241,19 +262,21 @@ impl IntentClaims {
     /// # Errors
     /// When an entry is not an `agent_intent_step`.
     pub fn envelope(&self) -> Result<Envelope, Refused> {
-        let mut steps = self.authorization_details.clone();
-        for (index, step) in steps.iter_mut().enumerate() {
-            let kind = step.as_object_mut().and_then(|members| members.remove("type"));
-            if kind.as_ref().and_then(Value::as_str) != Some(DETAIL_STEP) {
-                return Err(Refused::at(
-                    format!("$.authorization_details[{index}].type"),
-                    format!("is not {DETAIL_STEP}"),
-                ));
-            }
-        }
-        let steps = json::typed(Value::Array(steps)).map_err(|refused| refused.under("$.authorization_details"))?;
-        Ok(Envelope { steps, bounds: self.bounds.clone() })
+        envelope_of(&self.authorization_details, &self.bounds)
     }
+}
+
+/// The envelope that `authorization_details` carry.
+pub(crate) fn envelope_of(details: &[Value], bounds: &Bounds) -> Result<Envelope, Refused> {
+    let mut steps = details.to_vec();
+    for (index, step) in steps.iter_mut().enumerate() {
+        let kind = step.as_object_mut().and_then(|members| members.remove("type"));
+        if kind.as_ref().and_then(Value::as_str) != Some(DETAIL_STEP) {
+            return Err(Refused::at(format!("$.authorization_details[{index}].type"), format!("is not {DETAIL_STEP}")));
+        }
+    }
+    let steps = json::typed(Value::Array(steps)).map_err(|refused| refused.under("$.authorization_details"))?;
+    Ok(Envelope { steps, bounds: bounds.clone() })
 }
 
 impl TxnClaims {

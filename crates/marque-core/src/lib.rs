@@ -10,6 +10,7 @@
 #![deny(missing_docs)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
+pub mod access_token;
 pub mod attenuate;
 pub mod call;
 pub mod canonical;
@@ -39,6 +40,7 @@ pub mod receipt;
 pub mod resolve;
 #[cfg(feature = "schema")]
 pub mod schema;
+pub mod status_list;
 pub mod step_up;
 pub mod taint;
 pub mod text;

@@ -8,6 +8,8 @@ pub const GRANT_TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-e
 pub const TOKEN_TYPE_INTENT: &str = "urn:marque:oauth:token-type:intent";
 /// Identifier of a transaction token (draft-ietf-oauth-transaction-tokens §"Txn-Token Request").
 pub const TOKEN_TYPE_TXN: &str = "urn:ietf:params:oauth:token-type:txn_token";
+/// RFC 8693 §3: an access token, for one resource server.
+pub const TOKEN_TYPE_ACCESS: &str = "urn:ietf:params:oauth:token-type:access_token";
 /// RFC 7523 §2.2.
 pub const ASSERTION_TYPE_JWT: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -22,6 +24,12 @@ pub const DETAIL_CALL: &str = "agent_intent_call";
 pub const TYP_INTENT: &str = "intent+jwt";
 /// JWS `typ` of a transaction token.
 pub const TYP_TXN: &str = "txntoken+jwt";
+/// JWS `typ` of an access token (RFC 9068 §2.1).
+pub const TYP_ACCESS: &str = "at+jwt";
+/// JWS `typ` of a signed introspection answer (RFC 9701 §5).
+pub const TYP_INTROSPECTION: &str = "token-introspection+jwt";
+/// JWS `typ` of a status list (Token Status List).
+pub const TYP_STATUS_LIST: &str = "statuslist+jwt";
 /// JWS `typ` of a DPoP proof (RFC 9449 §4.2).
 pub const TYP_DPOP: &str = "dpop+jwt";
 /// JWS `typ` of a catalog.

@@ -49,6 +49,8 @@ reasons! {
     CallMalformed = "call_malformed",
     /// How things stand with revocations is not known freshly enough to permit anything.
     RevocationStateStale = "revocation_state_stale",
+    /// The token was revoked, or one that it was exchanged for: exchange the intent token for another.
+    TokenRevoked = "token_revoked",
     /// The intent was revoked: submit a new plan.
     IntentRevoked = "intent_revoked",
     /// The intent's time is over: submit a new plan.

@@ -4,6 +4,7 @@ use crate::token::VerifiedToken;
 use marque_core::canonical::Digest;
 use marque_core::claims::IntentRef;
 use marque_core::envelope::{Envelope, EnvelopeStep};
+use marque_core::names::TYP_ACCESS;
 use std::sync::Arc;
 
 /// A caller whose token and proof hold. It says who calls and what the token carries; it permits
@@ -62,10 +63,15 @@ impl Caller {
         self.verified.claims.exp
     }
 
-    /// The token as it came: a subject token for the holder of its key, or for a delegate of the
-    /// signed plan.
+    /// The token as it came. A transaction token is a subject token for the holder of its key, or for a delegate of the
+    /// signed plan; an access token is for this resource server alone.
     pub fn token(&self) -> &str {
         &self.token
+    }
+
+    /// Whether the token is an access token, and no transaction token.
+    pub fn has_access_token(&self) -> bool {
+        self.verified.claims.typ() == TYP_ACCESS
     }
 
     /// The proof as it came.

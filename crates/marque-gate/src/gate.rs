@@ -11,7 +11,7 @@ use crate::ledger::{Ledger, NoLedger, Outcome, Reservation, Reserved};
 use crate::permit::Permit;
 use crate::refusal::Refusal;
 use crate::replay::{NotTaken, ProofStore, ReplayMemory};
-use crate::request::Presented;
+use crate::request::{Presented, PresentedToken};
 use crate::revocations::Revocations;
 use crate::signer::Signer;
 use crate::step_up;
@@ -23,6 +23,7 @@ use marque_core::decide::{Offline, decide_offline};
 use marque_core::dpop::{self, Expected, Proof};
 use marque_core::envelope::{Envelope, EnvelopeStep};
 use marque_core::jws::{self, KeySet};
+use marque_core::names::{TYP_ACCESS, TYP_TXN};
 use marque_core::plan::{Class, Uses};
 use marque_core::reason::Reason;
 use std::sync::Arc;
@@ -30,15 +31,16 @@ use std::sync::Arc;
 /// Checks each concrete action of one resource server.
 ///
 /// The order of the checks, and of the reasons where several hold:
-/// 1. exactly one `Txn-Token`, no token in `Authorization`: `token_missing`, `token_invalid`;
+/// 1. exactly one token: a transaction token in `Txn-Token`, or an access token in `Authorization: DPoP`, never `Bearer`:
+///    `token_missing`, `token_invalid`;
 /// 2. the token's signature, by a key that is not withdrawn, `typ`, claims, `iss`, `aud`: `token_invalid`; `exp`:
 ///    `token_expired`; where no key is known freshly enough, or the token carries its steps by digest and these cannot be
 ///    had: `state_unavailable`;
 /// 3. exactly one `DPoP` proof that holds for method, URL, token hash and time: `proof_missing`,
 ///    `proof_invalid`; by the token's key: `proof_key_mismatch`; first use: `proof_replayed`;
 /// 4. the call digest in the proof, if there is one: `call_digest_mismatch`;
-/// 5. revocations are known freshly, and the intent is not among them: `intent_revoked`,
-///    `revocation_state_stale`;
+/// 5. revocations are known freshly, and neither the intent nor the token is among them: `intent_revoked`,
+///    `revocation_state_stale`, `token_revoked`;
 /// 6. [`decide_offline`]: the steps of the token permit this call here; else its reason with `nearest`;
 /// 7. for every class but read the proof has a call digest: `call_digest_mismatch`;
 /// 8. for everything but uncounted reads without history the ledger reserves a use: its reason, or
@@ -140,8 +142,10 @@ impl Gate {
     /// # Errors
     /// The first check that failed.
     pub async fn verify_caller(&self, request: &Presented, now: i64) -> Result<Caller, Refusal> {
-        let token = request.token()?;
-        let verified = self.verify_token(token, now).await?;
+        let (token, verified) = match request.token()? {
+            PresentedToken::Transaction(token) => (token, self.verify_token(token, now).await?),
+            PresentedToken::Access(token) => (token, self.verify_access_token(token, now).await?),
+        };
         self.verify_proof(request, token, verified, now).await
     }
 
@@ -185,8 +189,21 @@ impl Gate {
     /// [`Reason::TokenInvalid`] or [`Reason::TokenExpired`]; [`Reason::StateUnavailable`] where the steps that it names by
     /// digest cannot be had.
     pub async fn verify_token(&self, token: &str, now: i64) -> Result<Arc<VerifiedToken>, Refusal> {
+        self.verify_typed(token, TYP_TXN, now).await
+    }
+
+    /// As [`Gate::verify_token`], for an access token (RFC 9068) whose one audience is this gate's location.
+    ///
+    /// # Errors
+    /// As [`Gate::verify_token`].
+    pub async fn verify_access_token(&self, token: &str, now: i64) -> Result<Arc<VerifiedToken>, Refusal> {
+        self.verify_typed(token, TYP_ACCESS, now).await
+    }
+
+    async fn verify_typed(&self, token: &str, typ: &'static str, now: i64) -> Result<Arc<VerifiedToken>, Refusal> {
         let (hash, keys) = (token_hash(token), self.keys.current());
-        if let Some(verified) = self.tokens.find(&hash, &keys, &self.revocations) {
+        let known = self.tokens.find(&hash, &keys, &self.revocations).filter(|known| known.claims.typ() == typ);
+        if let Some(verified) = known {
             return match verified.claims.check_time(now) {
                 Ok(()) => Ok(verified),
                 Err(refusal) => {
@@ -195,7 +212,7 @@ impl Gate {
                 }
             };
         }
-        let (claims, carried) = self.verify_signature(token, &keys).await?;
+        let (claims, carried) = self.verify_signature(token, typ, &keys).await?;
         if self.revocations.is_withdrawn(claims.signed_by()) {
             return Err(Refusal::new(Reason::TokenInvalid).because("the key that signed the token was withdrawn"));
         }
@@ -206,19 +223,24 @@ impl Gate {
         Ok(verified)
     }
 
-    async fn verify_signature(&self, token: &str, keys: &KeySet) -> Result<(Claims, Carried), Refusal> {
+    async fn verify_signature(
+        &self,
+        token: &str,
+        typ: &'static str,
+        keys: &KeySet,
+    ) -> Result<(Claims, Carried), Refusal> {
         let unknown = |keys: &KeySet| match keys.keys() {
             [] => Refusal::new(Reason::StateUnavailable)
                 .because("Marque's keys are not known here, or were not read for too long: call again"),
             _ => Refusal::new(Reason::TokenInvalid).because("the token is signed by no known key for this purpose"),
         };
-        match token::verify(token, keys, &self.config) {
+        match token::verify(token, typ, keys, &self.config) {
             Ok(verified) => Ok(verified),
             Err(TokenError::Refused(refusal)) => Err(refusal),
             Err(TokenError::UnknownKey) => {
                 let kid = jws::unverified_kid(token).ok_or_else(|| unknown(keys))?;
                 let keys = self.keys.refreshed(&kid).await;
-                token::verify(token, &keys, &self.config).map_err(|error| match error {
+                token::verify(token, typ, &keys, &self.config).map_err(|error| match error {
                     TokenError::Refused(refusal) => refusal,
                     TokenError::UnknownKey => unknown(&keys),
                 })
@@ -261,10 +283,10 @@ impl Gate {
         }
     }
 
-    /// Step 5 alone: whether the caller's intent is known not to be revoked, freshly enough.
+    /// Step 5 alone: whether the caller's intent and token are known not to be revoked, freshly enough.
     ///
     /// # Errors
-    /// [`Reason::IntentRevoked`] or [`Reason::RevocationStateStale`].
+    /// [`Reason::IntentRevoked`], [`Reason::TokenRevoked`] or [`Reason::RevocationStateStale`].
     pub fn check_revocation(&self, caller: &Caller, now: i64) -> Result<(), Refusal> {
         let limit = self.config.max_staleness;
         let refusal = |reason| match reason {
@@ -272,6 +294,10 @@ impl Gate {
             reason => Refusal::new(reason),
         };
         let known = self.revocations.check(caller.intent_id(), now, limit);
+        let known = known.and_then(|()| match self.revocations.is_token_revoked(&caller.verified.claims.jti) {
+            true => Err(Reason::TokenRevoked),
+            false => Ok(()),
+        });
         known.map_err(|reason| refusal(reason).of_intent(caller.intent_id()))
     }
 

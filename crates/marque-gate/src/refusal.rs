@@ -167,7 +167,12 @@ impl Refusal {
     fn kind(&self) -> Kind {
         use Reason as R;
         match self.reason {
-            R::TokenMissing | R::TokenInvalid | R::TokenExpired | R::IntentRevoked | R::IntentExpired => Kind::Token,
+            R::TokenMissing
+            | R::TokenInvalid
+            | R::TokenExpired
+            | R::TokenRevoked
+            | R::IntentRevoked
+            | R::IntentExpired => Kind::Token,
             R::ProofMissing | R::ProofInvalid | R::ProofReplayed | R::ProofKeyMismatch | R::CallDigestMismatch => {
                 Kind::Proof
             }

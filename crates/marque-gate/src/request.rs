@@ -12,7 +12,16 @@ pub struct Presented {
     tokens: Vec<String>,
     proofs: Vec<String>,
     accepts: Vec<String>,
-    has_authorization: bool,
+    authorizations: Vec<String>,
+}
+
+/// The one token of a request, by where it came.
+#[derive(Clone, Copy)]
+pub(crate) enum PresentedToken<'p> {
+    /// A transaction token, in `Txn-Token`.
+    Transaction(&'p str),
+    /// An access token, in `Authorization: DPoP`.
+    Access(&'p str),
 }
 
 /// Says what was asked, never the token or the proof.
@@ -26,8 +35,8 @@ impl Presented {
     /// A request with its method (as sent, upper case) and its absolute URL as its caller wrote it.
     /// Build the URL from configuration and path, never from the `Host` field.
     pub fn new(method: &str, url: &str) -> Self {
-        let (tokens, proofs, accepts) = Default::default();
-        Self { method: method.into(), url: url.into(), tokens, proofs, accepts, has_authorization: false }
+        let (tokens, proofs, accepts, authorizations) = Default::default();
+        Self { method: method.into(), url: url.into(), tokens, proofs, accepts, authorizations }
     }
 
     /// Adds a header field. Hand in every field of the request, repeated ones repeatedly: whether a
@@ -41,7 +50,7 @@ impl Presented {
         } else if name.eq_ignore_ascii_case(HEADER_ACCEPT_CHALLENGE) {
             self.accepts.push(value.into());
         } else if name.eq_ignore_ascii_case("authorization") {
-            self.has_authorization |= carries_token(value);
+            self.authorizations.extend(carries_token(value).then(|| value.to_owned()));
         }
         self
     }
@@ -63,16 +72,19 @@ impl Presented {
         }
     }
 
-    /// The one transaction token.
-    pub(crate) fn token(&self) -> Result<&str, Refusal> {
+    /// The one token.
+    pub(crate) fn token(&self) -> Result<PresentedToken<'_>, Refusal> {
         let invalid = |what: &str| Err(Refusal::new(Reason::TokenInvalid).because(what));
-        if self.has_authorization {
-            return invalid("a transaction token travels in Txn-Token alone: send no token in Authorization");
-        }
-        match self.tokens.as_slice() {
-            [token] => Ok(token),
-            [] => Err(Refusal::new(Reason::TokenMissing)),
-            _ => invalid("there is more than one Txn-Token field: send exactly one"),
+        match (self.tokens.as_slice(), self.authorizations.as_slice()) {
+            ([token], []) => Ok(PresentedToken::Transaction(token)),
+            ([], [value]) => match bound_token(value) {
+                Some(token) => Ok(PresentedToken::Access(token)),
+                None => invalid("the token is bound to a key: send Authorization: DPoP with a proof, never Bearer"),
+            },
+            ([], []) => Err(Refusal::new(Reason::TokenMissing)),
+            (_, []) => invalid("there is more than one Txn-Token field: send exactly one"),
+            ([], _) => invalid("there is more than one token in Authorization: send exactly one"),
+            _ => invalid("a transaction token travels in Txn-Token alone: send no token in Authorization beside it"),
         }
     }
 
@@ -84,6 +96,13 @@ impl Presented {
             _ => Err(Refusal::new(Reason::ProofInvalid).because("there is more than one DPoP field: send exactly one")),
         }
     }
+}
+
+/// The token of `Authorization: DPoP` (RFC 9449 §7.1).
+fn bound_token(value: &str) -> Option<&str> {
+    let (scheme, token) = value.trim_matches([' ', '\t']).split_once(' ')?;
+    let is_one = !token.is_empty() && !token.contains([' ', '\t', ',']);
+    (scheme.eq_ignore_ascii_case("dpop") && is_one).then_some(token)
 }
 
 /// Whether an `Authorization` value is a token (RFC 6750 §2.1, RFC 9449 §7.1). One request has one

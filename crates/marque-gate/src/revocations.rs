@@ -16,7 +16,7 @@
 
 mod message;
 
-pub use message::{FeedMessage, Revoked, RevokedState, WithdrawnState};
+pub use message::{FeedMessage, Revoked, RevokedState, RevokedToken, WithdrawnState};
 
 use marque_core::limits;
 use marque_core::reason::Reason;
@@ -47,6 +47,8 @@ pub struct Revocations(Arc<RwLock<State>>);
 struct State {
     /// Revoked intents with the instant after which they need not be remembered.
     revoked: HashMap<String, i64>,
+    /// Tokens that were revoked by themselves, likewise.
+    tokens: HashMap<String, i64>,
     /// Thumbprints of Marque's withdrawn keys. There are few, and they are never forgotten.
     withdrawn: HashSet<String>,
     /// Seconds that the last message was ahead of this gate's clock when it was heard.
@@ -120,6 +122,12 @@ impl Revocations {
         if is_fresh { Ok(()) } else { Err(Reason::RevocationStateStale) }
     }
 
+    /// Whether the feed said that a token (claim `jti`) was revoked by itself. How fresh that is says [`Self::check`]. A
+    /// state that cannot be read says so of every token.
+    pub fn is_token_revoked(&self, token_id: &str) -> bool {
+        self.0.read().map_or(true, |state| state.tokens.contains_key(token_id))
+    }
+
     /// Whether the feed said that the key of a thumbprint is withdrawn. A state that cannot be read says so of every key.
     pub fn is_withdrawn(&self, thumbprint: &str) -> bool {
         self.0.read().map_or(true, |state| state.withdrawn.contains(thumbprint))
@@ -156,13 +164,22 @@ impl Revocations {
     }
 }
 
+/// No later message makes an intent or a token be forgotten sooner.
+fn remember(revoked: &mut HashMap<String, i64>, id: String, until: i64) {
+    let known = revoked.entry(id).or_insert(until);
+    *known = until.max(*known);
+}
+
 impl State {
     fn apply(&mut self, message: FeedMessage, now: i64) -> Applied {
-        self.revoked.retain(|_, until| until.saturating_add(limits::CLOCK_LEEWAY_SECS) >= now);
+        let is_needed = |until: &i64| until.saturating_add(limits::CLOCK_LEEWAY_SECS) >= now;
+        self.revoked.retain(|_, until| is_needed(until));
+        self.tokens.retain(|_, until| is_needed(until));
         self.ahead_secs = message.at().saturating_sub(now);
         match message {
-            FeedMessage::Snapshot { epoch, seq, at, page, pages, intents, keys, .. } => {
-                intents.into_iter().for_each(|entry| self.revoke(entry.intent, entry.until));
+            FeedMessage::Snapshot { epoch, seq, at, page, pages, intents, tokens, keys, .. } => {
+                intents.into_iter().for_each(|entry| remember(&mut self.revoked, entry.intent, entry.until));
+                tokens.into_iter().for_each(|entry| remember(&mut self.tokens, entry.token, entry.until));
                 let known = self.withdrawn.len();
                 self.withdrawn.extend(keys);
                 if self.withdrawn.len() > known {
@@ -180,7 +197,12 @@ impl State {
                 self.advance(&epoch, seq, (at, now), |known| is_next && known == prev)
             }
             FeedMessage::Revocation { epoch, seq, prev, at, intent, until, .. } => {
-                self.revoke(intent, until);
+                remember(&mut self.revoked, intent, until);
+                let is_next = prev.checked_add(1) == Some(seq);
+                self.advance(&epoch, seq, (at, now), |known| is_next && known == prev)
+            }
+            FeedMessage::TokenRevocation { epoch, seq, prev, at, token, until, .. } => {
+                remember(&mut self.tokens, token, until);
                 let is_next = prev.checked_add(1) == Some(seq);
                 self.advance(&epoch, seq, (at, now), |known| is_next && known == prev)
             }
@@ -192,12 +214,6 @@ impl State {
     /// stays so.
     fn forget_place(&mut self) {
         (self.position, self.high_water) = (None, None);
-    }
-
-    /// No later message makes an intent be forgotten sooner.
-    fn revoke(&mut self, intent: String, until: i64) {
-        let known = self.revoked.entry(intent).or_insert(until);
-        *known = until.max(*known);
     }
 
     /// Pages come in order, without another message between two; only the last one begins anew.

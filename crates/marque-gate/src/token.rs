@@ -1,14 +1,15 @@
-//! A transaction token whose signature and claims hold: verified once, believed for many calls.
+//! A transaction token, or an access token for the gate's own location, whose signature and claims hold: verified once, believed for many calls.
 
 use crate::config::GateConfig;
 use crate::envelopes::CarriedEnvelope;
 use crate::refusal::Refusal;
 use crate::weight;
+use marque_core::access_token::AccessClaims;
 use marque_core::claims::{Actor, Carried, IntentRef, TxnClaims, TxnContext};
 use marque_core::envelope::Envelope;
 use marque_core::jws::{self, JwsError, KeySet};
 use marque_core::limits;
-use marque_core::names::TYP_TXN;
+use marque_core::names::TYP_ACCESS;
 use marque_core::prepared::Prepared;
 use marque_core::reason::Reason;
 
@@ -29,11 +30,13 @@ pub(crate) struct Claims {
     pub issuer: String,
     pub subject: String,
     pub intent: IntentRef,
+    pub jti: String,
     pub txn: String,
     pub act: Actor,
     pub jkt: String,
     pub exp: i64,
     iat: i64,
+    typ: &'static str,
     signed_by: String,
 }
 
@@ -72,7 +75,12 @@ impl VerifiedToken {
 impl Claims {
     /// Whether the key that signed it is among these, and may sign such tokens.
     pub fn is_signed_by_one_of(&self, keys: &KeySet) -> bool {
-        keys.by_thumbprint(&self.signed_by, TYP_TXN).is_some()
+        keys.by_thumbprint(&self.signed_by, self.typ).is_some()
+    }
+
+    /// The `typ` of the token: one kind never passes for the other.
+    pub fn typ(&self) -> &'static str {
+        self.typ
     }
 
     /// The thumbprint of the key that signed it.
@@ -114,33 +122,46 @@ fn invalid(what: String) -> Refusal {
     Refusal::new(Reason::TokenInvalid).because(what)
 }
 
-/// Verifies all of a transaction token but its time: signature, `typ`, claims, `iss`, `aud`, in this order.
-pub(crate) fn verify(token: &str, keys: &KeySet, config: &GateConfig) -> Result<(Claims, Carried), TokenError> {
-    let verified = jws::verify(token, TYP_TXN, keys).map_err(|error| match error {
+/// Verifies all of a token of a `typ` but its time: signature, `typ`, claims, `iss`, `aud`, in this order.
+pub(crate) fn verify(
+    token: &str,
+    typ: &'static str,
+    keys: &KeySet,
+    config: &GateConfig,
+) -> Result<(Claims, Carried), TokenError> {
+    let verified = jws::verify(token, typ, keys).map_err(|error| match error {
         JwsError::UnknownKey => TokenError::UnknownKey,
         JwsError::WrongType(_) => {
             invalid(format!("the token {error}: an intent token is exchanged at Marque and used nowhere else")).into()
         }
         error => invalid(format!("the token {error}")).into(),
     })?;
-    let claims =
-        TxnClaims::parse(&verified.payload).map_err(|refused| invalid(format!("the token's claims: {refused}")))?;
+    let (claims, audience) = match typ {
+        TYP_ACCESS => (
+            AccessClaims::parse(&verified.payload).and_then(AccessClaims::into_transaction),
+            (&config.location, "the token is for another resource server"),
+        ),
+        _ => (TxnClaims::parse(&verified.payload), (&config.trust_domain, "the token is for another trust domain")),
+    };
+    let claims = claims.map_err(|refused| invalid(format!("the token's claims: {refused}")))?;
     if claims.iss != config.issuer {
         return Err(invalid("the token is from another issuer".into()).into());
     }
-    if claims.aud != config.trust_domain {
-        return Err(invalid("the token is for another trust domain".into()).into());
+    if claims.aud != *audience.0 {
+        return Err(invalid(audience.1.into()).into());
     }
     let TxnContext { intent, carried } = claims.tctx;
     let claims = Claims {
         issuer: claims.iss,
         subject: claims.sub,
         intent,
+        jti: claims.jti,
         txn: claims.txn,
         act: claims.act,
         jkt: claims.cnf.jkt,
         exp: claims.exp,
         iat: claims.iat,
+        typ,
         signed_by: verified.thumbprint,
     };
     Ok((claims, carried))

@@ -36,6 +36,10 @@ struct Then {
     intents: BTreeMap<String, Option<Reason>>,
     withdrawn: Vec<String>,
     not_withdrawn: Vec<String>,
+    #[serde(default)]
+    revoked_tokens: Vec<String>,
+    #[serde(default)]
+    other_tokens: Vec<String>,
 }
 
 fn word(applied: Applied) -> &'static str {
@@ -60,6 +64,12 @@ fn run(name: &str, case: &Case) {
     for (intent, expected) in &then.intents {
         let known = revocations.check(intent, then.now, secs(then.limit_secs));
         assert_eq!(known.err(), *expected, "{name}: {intent}");
+    }
+    for token in &then.revoked_tokens {
+        assert!(revocations.is_token_revoked(token), "{name}: {token}");
+    }
+    for token in &then.other_tokens {
+        assert!(!revocations.is_token_revoked(token), "{name}: {token}");
     }
     for key in &then.withdrawn {
         assert!(revocations.is_withdrawn(key), "{name}: {key}");

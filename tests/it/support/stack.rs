@@ -168,6 +168,8 @@ const LASTING: &[&str] = &[
     "ledgers",
     "permits",
     "revocations",
+    "token_revocations",
+    "status_places",
     "step_ups",
     "step_up_uses",
 ];

@@ -1,6 +1,7 @@
 //! The claims of tokens: they read back, and a member that nobody knows is refused.
 
 use crate::support::{MARQUE, NOW, at, objects, resolved};
+use marque_core::access_token::AccessClaims;
 use marque_core::canonical::{Digest, canonical};
 use marque_core::claims::{Actor, Carried, Confirmation, IntentClaims, TxnClaims, token_hash};
 use marque_core::envelope::Envelope;
@@ -35,6 +36,23 @@ fn txn() -> Value {
     })
 }
 
+fn access() -> Value {
+    json!({
+        "iss": MARQUE, "aud": "https://keys.example", "sub": "alice-id", "client_id": "demo-worker", "iat": NOW,
+        "exp": NOW + 60, "jti": "j", "scope": envelope().scope(), "cnf": {"jkt": "k"}, "txn": "t",
+        "act": {"sub": "demo-worker", "act": {"sub": "demo-agent"}},
+        "intent": {"id": "i", "digest": digest(1), "version": 1},
+        "authorization_details": IntentClaims::details(&envelope()), "bounds": envelope().bounds,
+        "status": {"status_list": {"idx": 7, "uri": "https://marque.example/status/0"}},
+    })
+}
+
+fn parse_access(claims: &Value) -> Result<Value, Refused> {
+    let parsed = AccessClaims::parse(claims.to_string().as_bytes())?;
+    parsed.clone().into_transaction()?;
+    Ok(serde_json::to_value(parsed).unwrap())
+}
+
 fn parse_intent(claims: &Value) -> Result<Value, Refused> {
     let parsed = IntentClaims::parse(claims.to_string().as_bytes())?;
     parsed.envelope()?;
@@ -47,8 +65,8 @@ fn parse_txn(claims: &Value) -> Result<Value, Refused> {
 
 type Parse = fn(&Value) -> Result<Value, Refused>;
 
-fn kinds() -> [(Value, Parse); 2] {
-    [(intent(), parse_intent), (txn(), parse_txn)]
+fn kinds() -> [(Value, Parse); 3] {
+    [(intent(), parse_intent), (txn(), parse_txn), (access(), parse_access)]
 }
 
 #[test]
@@ -61,6 +79,13 @@ fn claims_read_back_as_they_were_written() {
     let parsed = TxnClaims::parse(txn().to_string().as_bytes()).unwrap();
     assert_eq!(parsed.tctx.carried, Carried::Inline(envelope()));
     assert_eq!(parsed.act.chain(), ["demo-worker", "demo-agent"]);
+}
+
+#[test]
+fn an_access_token_says_the_same_as_a_transaction_token_but_for_its_audience() {
+    let parsed = AccessClaims::parse(access().to_string().as_bytes()).unwrap().into_transaction().unwrap();
+    let expected = at(&at(&txn(), "/aud", Some(json!("https://keys.example"))), "/rctx", None);
+    assert_eq!(serde_json::to_value(parsed).unwrap(), expected);
 }
 
 #[test]
@@ -110,7 +135,11 @@ fn mistyped_and_duplicate_members_are_refused() {
         assert!(IntentClaims::parse(twice.as_bytes()).is_err() && TxnClaims::parse(twice.as_bytes()).is_err());
         assert!(parse(&json!([])).is_err() && parse(&json!({})).is_err());
     }
-    assert!(parse_txn(&intent()).is_err() && parse_intent(&txn()).is_err(), "one kind is not the other");
+    for (index, (claims, _)) in kinds().iter().enumerate() {
+        for (other, (_, parse)) in kinds().iter().enumerate() {
+            assert_eq!(parse(claims).is_ok(), index == other, "one kind is not the other");
+        }
+    }
 }
 
 #[test]

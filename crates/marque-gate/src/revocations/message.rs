@@ -26,6 +26,9 @@ pub enum FeedMessage {
         pages: u64,
         /// The revoked intents.
         intents: Vec<Revoked>,
+        /// The tokens that were revoked, each by itself.
+        #[serde(default)]
+        tokens: Vec<RevokedToken>,
         /// Every key of Marque's that was ever withdrawn, by its RFC 7638 thumbprint.
         keys: Vec<String>,
     },
@@ -46,6 +49,25 @@ pub enum FeedMessage {
         /// When the intent would have ended by itself; seconds since the Unix epoch.
         until: i64,
         /// What the intent is now.
+        state: RevokedState,
+    },
+    /// One token was revoked; its intent goes on.
+    TokenRevocation {
+        /// The Marque issuer.
+        iss: String,
+        /// The feed's epoch.
+        epoch: String,
+        /// This message's number, in one row with those of intents.
+        seq: u64,
+        /// The number before it.
+        prev: u64,
+        /// When it was signed; seconds since the Unix epoch.
+        at: i64,
+        /// The token's id (claim `jti`).
+        token: String,
+        /// When the token would have ended by itself; seconds since the Unix epoch.
+        until: i64,
+        /// What the token is now.
         state: RevokedState,
     },
     /// One of Marque's keys was withdrawn: whatever it signed holds no longer, and it signs nothing more. Another key
@@ -89,11 +111,21 @@ pub struct Revoked {
     pub until: i64,
 }
 
+/// One token of a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RevokedToken {
+    /// The token's id (claim `jti`).
+    pub token: String,
+    /// When the token would have ended by itself; seconds since the Unix epoch.
+    pub until: i64,
+}
+
 /// The states that the feed announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RevokedState {
-    /// Nothing of the intent may be used any more.
+    /// Nothing of the intent, or the token, may be used any more.
     Revoked,
 }
 
@@ -119,6 +151,7 @@ impl FeedMessage {
         match self {
             Self::Snapshot { iss, .. }
             | Self::Revocation { iss, .. }
+            | Self::TokenRevocation { iss, .. }
             | Self::KeyWithdrawal { iss, .. }
             | Self::Heartbeat { iss, .. } => iss,
         }
@@ -129,6 +162,7 @@ impl FeedMessage {
         match self {
             Self::Snapshot { at, .. }
             | Self::Revocation { at, .. }
+            | Self::TokenRevocation { at, .. }
             | Self::KeyWithdrawal { at, .. }
             | Self::Heartbeat { at, .. } => *at,
         }
@@ -140,7 +174,7 @@ impl FeedMessage {
         match self {
             Self::Snapshot { keys, .. } => keys.iter().any(|key| key == thumbprint),
             Self::KeyWithdrawal { key, .. } => key == thumbprint,
-            Self::Revocation { .. } | Self::Heartbeat { .. } => false,
+            Self::Revocation { .. } | Self::TokenRevocation { .. } | Self::Heartbeat { .. } => false,
         }
     }
 }

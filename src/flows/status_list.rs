@@ -1,0 +1,175 @@
+//! Status lists (Token Status List): where verifiers that are no gates learn that a token was revoked.
+//!
+//! A token is given a place when it is minted: drawn at random, so that neighbours in a list have nothing in common. The
+//! list is computed from what was revoked, signed by a key of its own purpose, and given out again until it is as old as
+//! it says that it may be.
+
+use super::{Context, FlowError, OAuthError, Refusal};
+use crate::keys::Purpose;
+use crate::store::status_places::{self, PlacedToken};
+use crate::{random, store};
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
+use marque_core::canonical::encode;
+use marque_core::claims::{StatusClaim, StatusPlace};
+use marque_core::status_list::{BITS, Status, pack};
+use moka::sync::Cache;
+use serde_json::json;
+use sqlx::PgConnection;
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Places of one list: 32 KiB before compression, and some tens of bytes while little is revoked. A power of two.
+const PLACES: usize = 1 << 17;
+/// A list is computed anew, and asked for again, after so many seconds.
+pub const TTL_SECS: i64 = 30;
+/// A list is believed for so many seconds at most.
+const LIFETIME_SECS: i64 = 300;
+/// Lists that are remembered at once.
+const REMEMBERED: u64 = 64;
+/// Octets of one random place.
+const DRAW: usize = 4;
+
+/// Lists that were computed a moment ago.
+pub struct StatusLists(Cache<i32, Arc<Signed>>);
+
+struct Signed {
+    jws: String,
+    signer: String,
+}
+
+impl Default for StatusLists {
+    fn default() -> Self {
+        let ttl = Duration::from_secs(TTL_SECS.unsigned_abs());
+        Self(Cache::builder().max_capacity(REMEMBERED).time_to_live(ttl).build())
+    }
+}
+
+fn uri(cx: Context<'_>, list: i32) -> String {
+    format!("{}/status/{list}", cx.issuer())
+}
+
+/// Gives a token a place: in the newest list while that has room, else in the next one.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub(super) async fn place(
+    cx: Context<'_>,
+    conn: &mut PgConnection,
+    token: &PlacedToken<'_>,
+) -> Result<StatusClaim, FlowError> {
+    let newest = status_places::newest_list(conn, cx.realm_name()).await?.unwrap_or(0);
+    for list in [newest, newest, newest.saturating_add(1), newest.saturating_add(2)] {
+        if let Some(idx) = status_places::take(conn, token, list, &draws()?).await? {
+            let idx = u32::try_from(idx).map_err(FlowError::internal)?;
+            return Ok(StatusClaim { status_list: StatusPlace { idx, uri: uri(cx, list) } });
+        }
+    }
+    Err(FlowError::Unavailable("no place in a status list is free".into()))
+}
+
+/// Some random places. Where all of them are taken, most of the list is.
+fn draws() -> Result<Vec<i32>, FlowError> {
+    let bytes = random::bytes32()?;
+    let drawn = bytes.chunks_exact(DRAW).filter_map(|chunk| <[u8; DRAW]>::try_from(chunk).ok());
+    let place = |number: u32| i32::try_from(number as usize % PLACES).map_err(FlowError::internal);
+    drawn.map(|chunk| place(u32::from_be_bytes(chunk))).collect()
+}
+
+/// A list, signed.
+///
+/// # Errors
+/// `not_found` for a list that no token has a place in, and that is not the first.
+pub async fn status_list(cx: Context<'_>, list: &str) -> Result<String, FlowError> {
+    let unknown = || Refusal::new(OAuthError::NotFound, "there is no such status list");
+    let number: i32 = list.parse().ok().filter(|number: &i32| number.to_string() == list).ok_or_else(unknown)?;
+    let StatusLists(remembered) = &cx.realm.status_lists;
+    let signer = cx.realm.keyring.key(Purpose::StatusList)?;
+    if let Some(signed) = remembered.get(&number).filter(|signed| signed.signer == signer.kid()) {
+        return Ok(signed.jws.clone());
+    }
+    let mut conn = cx.app.pool.acquire().await?;
+    let newest = status_places::newest_list(&mut conn, cx.realm_name()).await?.unwrap_or(0);
+    if !(0..=newest).contains(&number) {
+        return Err(unknown().into());
+    }
+    let revoked = store::status_places::revoked(&mut conn, cx.realm_name(), number).await?;
+    let now = cx.now_secs();
+    let claims = json!({
+        "iss": cx.issuer(), "sub": uri(cx, number), "iat": now, "exp": now + LIFETIME_SECS, "ttl": TTL_SECS,
+        "status_list": {"bits": BITS, "lst": compressed(&revoked)?},
+    });
+    let jws = cx.realm.keyring.sign(Purpose::StatusList, &claims)?;
+    remembered.insert(number, Arc::new(Signed { jws: jws.clone(), signer: signer.kid().to_owned() }));
+    Ok(jws)
+}
+
+/// The whole list, with these places invalid: octets, zlib (RFC 1950), base64url.
+fn compressed(revoked: &[i32]) -> Result<String, FlowError> {
+    let invalid = revoked.iter().filter_map(|idx| Some((usize::try_from(*idx).ok()?, Status::Invalid.number())));
+    zlib(&pack(PLACES, invalid)).map(|bytes| encode(&bytes))
+}
+
+fn zlib(bytes: &[u8]) -> Result<Vec<u8>, FlowError> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).map_err(FlowError::internal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::read::ZlibDecoder;
+    use marque_core::canonical::decode;
+    use marque_core::status_list::status_at;
+    use serde::Deserialize;
+    use std::fs;
+    use std::io::Read;
+
+    #[derive(Deserialize)]
+    struct Vector {
+        size: usize,
+        set: Vec<(usize, u8)>,
+        lst: String,
+    }
+
+    fn inflated(lst: &str) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        ZlibDecoder::new(decode(lst).unwrap().as_slice()).read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn the_lists_of_the_specification_are_what_is_made_of_their_statuses() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/status-list");
+        let files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(files.len(), 2);
+        for file in files {
+            let vector: Vector = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+            let bytes = pack(vector.size, vector.set.iter().copied());
+            assert!(bytes == inflated(&vector.lst), "{}", file.display());
+            assert!(vector.set.iter().all(|(index, status)| status_at(&bytes, *index) == Some(*status)));
+            assert!(zlib(&bytes).unwrap().starts_with(&[0x78, 0xda]), "zlib, not gzip or bare deflate");
+            assert!(inflated(&encode(&zlib(&bytes).unwrap())) == bytes);
+        }
+    }
+
+    #[test]
+    fn places_are_drawn_all_over_the_list() {
+        let drawn: Vec<i32> = (0..100).flat_map(|_| draws().unwrap()).collect();
+        let size = i32::try_from(PLACES).unwrap();
+        assert!(drawn.iter().all(|place| (0..size).contains(place)));
+        for quarter in 0..4 {
+            assert!(drawn.iter().any(|place| place / (size / 4) == quarter), "none in quarter {quarter}");
+        }
+        let in_order = drawn.windows(2).filter(|pair| pair[1] == pair[0] + 1).count();
+        assert!(in_order < 5, "{in_order} follow each other");
+    }
+
+    #[test]
+    fn a_list_with_little_in_it_is_short() {
+        let bytes = inflated(&compressed(&[5]).unwrap());
+        assert_eq!((bytes.len(), status_at(&bytes, 5), status_at(&bytes, 4)), (PLACES / 4, Some(1), Some(0)));
+        assert!(compressed(&[5, 70_000]).unwrap().len() < 200);
+    }
+}

@@ -1,0 +1,66 @@
+//! Places in the status lists.
+
+use super::StoreError;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// The token that a place is for.
+#[derive(Clone, Copy, Debug)]
+pub struct PlacedToken<'t> {
+    /// The realm.
+    pub realm: &'t str,
+    /// The intent it comes from.
+    pub intent_id: Uuid,
+    /// Its id.
+    pub jti: Uuid,
+    /// When it ends, and the place is free again.
+    pub expires_at: OffsetDateTime,
+}
+
+/// The newest list of a realm; none if no place is taken.
+pub async fn newest_list(conn: &mut PgConnection, realm: &str) -> Result<Option<i32>, StoreError> {
+    sqlx::query_scalar!("select max(list) from status_places where realm = $1", realm).fetch_one(conn).await
+}
+
+/// Takes the first free one of some places of a list; none if all are taken.
+pub async fn take(
+    conn: &mut PgConnection,
+    token: &PlacedToken<'_>,
+    list: i32,
+    candidates: &[i32],
+) -> Result<Option<i32>, StoreError> {
+    sqlx::query_scalar!(
+        r#"insert into status_places (realm, list, idx, intent_id, jti, expires_at)
+         select $1, $2, c.idx, $4, $5, $6 from unnest($3::integer[]) with ordinality as c(idx, place)
+         where not exists (select 1 from status_places p where p.realm = $1 and p.list = $2 and p.idx = c.idx)
+         order by c.place limit 1
+         on conflict on constraint status_places_pkey do nothing returning idx"#,
+        token.realm,
+        list,
+        candidates,
+        token.intent_id,
+        token.jti,
+        token.expires_at
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// The places of a list whose token was revoked, by itself or with its intent.
+pub async fn revoked(conn: &mut PgConnection, realm: &str, list: i32) -> Result<Vec<i32>, StoreError> {
+    sqlx::query_scalar!(
+        "select idx from status_places p where realm = $1 and list = $2
+             and (exists (select 1 from revocations r where r.intent_id = p.intent_id)
+                 or exists (select 1 from token_revocations r where r.intent_id = p.intent_id and r.jti = p.jti))",
+        realm,
+        list
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Frees the places of tokens whose time is over.
+pub async fn forget_expired(conn: &mut PgConnection, now: OffsetDateTime) -> Result<(), StoreError> {
+    sqlx::query!("delete from status_places where expires_at <= $1", now).execute(conn).await.map(drop)
+}
