@@ -6,7 +6,7 @@ use crate::flows::reserve_together::Reservations;
 use crate::flows::uncounted_permits::UncountedPermits;
 use crate::flows::verified_tokens::VerifiedTokens;
 use crate::keycloak::{Directory, Keycloak, RealmKeys};
-use crate::keys::{Keyring, RecordSeal, SealingKey};
+use crate::keys::{Keyring, Nonces, RecordSeal, SealingKey};
 use crate::store;
 use crate::{flows, http};
 use marque_core::claims::TxnClaims;
@@ -35,6 +35,8 @@ pub struct App {
     pub sealing: SealingKey,
     /// What the ledger's records are sealed with.
     pub records: RecordSeal,
+    /// The nonces that DPoP proofs repeat.
+    pub nonces: Arc<Nonces>,
     /// Where calls that nothing counts share transactions.
     pub uncounted_permits: UncountedPermits,
     /// Where counted calls share transactions.
@@ -99,10 +101,10 @@ impl App {
                 }),
             );
         }
-        let records = sealing.records();
+        let (records, nonces) = (sealing.records(), sealing.nonces());
         let uncounted_permits = flows::uncounted_permits::start(pool.clone(), clock.clone());
         let reservations = flows::reserve_together::start(pool.clone(), clock.clone(), records.clone());
-        Ok(Arc::new(Self { realms, pool, clock, sealing, records, uncounted_permits, reservations }))
+        Ok(Arc::new(Self { realms, pool, clock, sealing, records, nonces, uncounted_permits, reservations }))
     }
 }
 

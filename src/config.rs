@@ -64,9 +64,16 @@ pub struct RealmConfig {
     /// What happens to steps whose action no catalog describes: `refuse`, or `show` them as ones that cannot be explained.
     #[serde(default)]
     pub unknown_actions: UnknownActions,
+    /// Whether a DPoP proof must repeat a nonce that the server gave out lately (RFC 9449 §8).
+    #[serde(default = "yes")]
+    pub dpop_nonces: bool,
     /// Octets of catalogs that are kept for one location, all versions together.
     #[serde(default = "catalog_bytes_per_location")]
     pub catalog_bytes_per_location: u64,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// Some hundred versions of a long catalog.
@@ -200,6 +207,7 @@ mod tests {
             assert!(administered(own).is_err_and(|message| message.contains("realms[0].admin_client_id")), "{own}");
         }
         let unknown = |word: &str| check(&format!("{GOOD}\nunknown_actions = \"{word}\""));
+        assert!(toml::from_str::<Config>(GOOD).unwrap().realms[0].dpop_nonces, "unless it is switched off");
         assert_eq!((unknown("refuse"), unknown("show")), (Ok(()), Ok(())));
         assert!(unknown("allow").is_err_and(|message| message.contains("unknown_actions")));
     }

@@ -3,7 +3,7 @@
 //! 1. One assertion of the JWT type.
 //! 2. Its issuer is an enabled client of the realm, whose keys the realm answers for.
 //! 3. Signature; `iss` = `sub`; the sole audience is this issuer; short-lived.
-//! 4. A DPoP proof for this very request.
+//! 4. A DPoP proof for this very request, which repeats a nonce that was given out lately.
 //! 5. Both ids are used once, after everything else holds.
 
 use super::{Context, FlowError, OAuthError, Refusal};
@@ -69,6 +69,7 @@ pub async fn authenticate_client(
     let claims = verify(assertion, &keys)?;
     let (jti, exp) = check_claims(&claims, client_id, cx.issuer(), cx.now_secs())?;
     let proof = check_proof(credentials, cx.now_secs())?;
+    check_nonce(cx, &proof)?;
     if !cx.use_once("assertion", client_id, jti, exp + limits::CLOCK_LEEWAY_SECS).await? {
         return Err(refuse("client_assertion was used before: its jti is single use").into());
     }
@@ -153,6 +154,16 @@ fn check_proof(credentials: &Credentials<'_>, now: i64) -> Result<Proof, Refusal
         .ok_or_else(|| refuse("send one DPoP header (RFC 9449): every token is bound to a key".into()))?;
     let expected = dpop::Expected { method: "POST", uri: credentials.endpoint, token: None };
     dpop::verify(proof, &expected, now).map_err(|error| refuse(error.to_string()))
+}
+
+/// RFC 9449 §8: so that no proof is made long before its use. Nothing is used up by a request that has to be repeated.
+fn check_nonce(cx: Context<'_>, proof: &Proof) -> Result<(), FlowError> {
+    let takes = |nonce: &String| cx.app.nonces.takes(cx.realm_name(), nonce, cx.now_secs());
+    if !cx.realm.config.dpop_nonces || proof.nonce.as_ref().map(takes).transpose()? == Some(true) {
+        return Ok(());
+    }
+    let text = "make a new DPoP proof whose claim nonce is the value of this answer's field DPoP-Nonce";
+    Err(Refusal::new(OAuthError::UseDpopNonce, text).into())
 }
 
 fn text<'c>(claims: &'c Map<String, Value>, name: &str) -> Result<&'c str, Refusal> {

@@ -29,6 +29,8 @@ pub enum OAuthError {
     InvalidAuthorizationDetails,
     /// RFC 9449 §5.
     InvalidDpopProof,
+    /// RFC 9449 §8.
+    UseDpopNonce,
     /// RFC 8628 §3.5, CIBA §11.
     AuthorizationPending,
     /// RFC 8628 §3.5, CIBA §11.
@@ -66,6 +68,7 @@ impl OAuthError {
             Self::InvalidTarget => "invalid_target",
             Self::InvalidAuthorizationDetails => "invalid_authorization_details",
             Self::InvalidDpopProof => "invalid_dpop_proof",
+            Self::UseDpopNonce => "use_dpop_nonce",
             Self::AuthorizationPending => "authorization_pending",
             Self::SlowDown => "slow_down",
             Self::AccessDenied => "access_denied",

@@ -35,6 +35,7 @@ const fn status_of(error: OAuthError) -> StatusCode {
         | OAuthError::InvalidTarget
         | OAuthError::InvalidAuthorizationDetails
         | OAuthError::InvalidDpopProof
+        | OAuthError::UseDpopNonce
         | OAuthError::AuthorizationPending
         | OAuthError::SlowDown
         | OAuthError::AccessDenied

@@ -9,6 +9,7 @@ mod extract;
 mod health;
 mod internal;
 mod metadata;
+mod nonces;
 mod pages;
 mod plans;
 mod questions;

@@ -2,8 +2,8 @@
 
 use self::Caller::{Administrator, Anyone, Browser, Client, Extension, ResourceServer};
 use super::{
-    access, approve, catalogs, envelopes, error, health, internal, metadata, plans, receipt, results, revocations,
-    search, token, transaction_authorization,
+    access, approve, catalogs, envelopes, error, health, internal, metadata, nonces, plans, receipt, results,
+    revocations, search, token, transaction_authorization,
 };
 use crate::app::App;
 use axum::Router;
@@ -96,9 +96,18 @@ fn page<H: Handler<T, Arc<App>>, T: 'static>(handler: H) -> MethodRouter<Arc<App
     get(handler).head(error::no_such_method)
 }
 
+/// What answers for a route. Whoever proves possession of a key is told the nonce for its next proof.
+fn handler(route: &Route, app: &Arc<App>) -> MethodRouter<Arc<App>> {
+    match route.caller {
+        Caller::Client => (route.handler)().layer(middleware::from_fn_with_state(app.clone(), nonces::offer)),
+        _ => (route.handler)(),
+    }
+}
+
 /// The protocol endpoints of every realm.
 pub fn public(app: Arc<App>) -> Router {
-    let below_issuer = ROUTES.iter().fold(Router::new(), |router, route| router.route(route.path, (route.handler)()));
+    let below_issuer =
+        ROUTES.iter().fold(Router::new(), |router, route| router.route(route.path, handler(route, &app)));
     let no_store = SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Router::new()
         .route("/.well-known/oauth-authorization-server/realms/{realm}", get(metadata::show))

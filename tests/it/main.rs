@@ -24,6 +24,7 @@ mod keycloak_away;
 mod keys;
 mod language;
 mod ledger;
+mod nonces;
 mod results;
 mod routes;
 mod rows;
