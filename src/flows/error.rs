@@ -15,6 +15,8 @@ pub enum OAuthError {
     InvalidRequest,
     /// RFC 6749 §5.2.
     InvalidClient,
+    /// RFC 6749 §5.2: the client tried `Authorization`, which the answer has to speak of.
+    BasicRefused,
     /// RFC 6749 §5.2.
     InvalidGrant,
     /// RFC 6749 §5.2.
@@ -60,7 +62,7 @@ impl OAuthError {
     pub const fn code(self) -> &'static str {
         match self {
             Self::InvalidRequest => "invalid_request",
-            Self::InvalidClient => "invalid_client",
+            Self::InvalidClient | Self::BasicRefused => "invalid_client",
             Self::InvalidGrant => "invalid_grant",
             Self::UnauthorizedClient => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",

@@ -140,6 +140,10 @@ impl FromRequest<Arc<App>> for Form {
     type Rejection = HttpError;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, HttpError> {
+        if request.uri().query().is_some() {
+            let text = "send parameters in the body, none in the query: queries are written to logs";
+            return Err(Refusal::new(OAuthError::InvalidRequest, text).into());
+        }
         let body = body_of_type(request, app, "application/x-www-form-urlencoded").await?;
         Ok(Self::parse(&body)?)
     }

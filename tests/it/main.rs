@@ -13,6 +13,7 @@ mod authzen;
 mod bad_input;
 mod bad_input_of_resource_servers;
 mod catalogs;
+mod client_authentication;
 mod envelopes;
 mod evaluation;
 mod exchange;
