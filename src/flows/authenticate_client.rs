@@ -1,16 +1,19 @@
 //! Client authentication: exactly one method, and proof of possession of the key that tokens are bound to.
 //!
-//! 1. One method: an assertion that the client signed (`private_key_jwt`), or one that the realm gave it.
+//! 1. One method: an assertion that the client signed (`private_key_jwt`), one that the realm gave it, or a certificate.
 //! 2. Its client is an enabled one of the realm.
 //! 3. A DPoP proof for this very request, which repeats a nonce that was given out lately.
 //! 4. Both ids are used once, after everything else holds.
 
+mod certificate;
 mod private_key;
 mod proof;
 mod realm_token;
 
 use super::{Context, FlowError, OAuthError, Refusal};
+use crate::certificates::ClientCertificate;
 use crate::keycloak::ClientRecord;
+use marque_core::dpop::Proof;
 use marque_core::{jws, limits, names};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -30,6 +33,8 @@ pub struct Credentials<'a> {
     pub has_authorization: bool,
     /// The `DPoP` header.
     pub proof: Option<&'a str>,
+    /// The certificate that the client proved to be its own.
+    pub certificate: Option<&'a ClientCertificate>,
     /// The endpoint's URL.
     pub endpoint: &'a str,
 }
@@ -50,9 +55,8 @@ impl AuthenticatedClient {
     }
 }
 
-/// An assertion that holds: for whom, and what makes it single use.
+/// What makes an assertion that holds single use.
 struct Asserted {
-    record: Arc<ClientRecord>,
     /// Whose ids its own is one of.
     kind: &'static str,
     jti: String,
@@ -71,39 +75,70 @@ pub async fn authenticate_client(
     cx: Context<'_>,
     credentials: &Credentials<'_>,
 ) -> Result<AuthenticatedClient, FlowError> {
-    let assertion = the_one_method(credentials)?;
-    let claimed = jws::unverified_claims(assertion).map_err(|error| refuse(error.to_string()))?;
-    let asserted = if text(&claimed, "iss")? == cx.realm.config.keycloak_issuer {
-        realm_token::check(cx, assertion).await?
-    } else {
-        private_key::check(cx, assertion, &claimed).await?
+    let (record, asserted) = match the_one_method(credentials)? {
+        Method::Certificate(client_id, certificate) => (certificate::check(cx, client_id, certificate).await?, None),
+        Method::Assertion(assertion) => {
+            let (record, asserted) = check_assertion(cx, assertion).await?;
+            (record, Some(asserted))
+        }
     };
-    if credentials.client_id.is_some_and(|given| given != asserted.record.client_id) {
+    if credentials.client_id.is_some_and(|given| given != record.client_id) {
         return Err(refuse("client_id is not the client that client_assertion is for").into());
     }
     let proof = proof::check(cx, credentials)?;
-    if asserted.jkt.as_ref().is_some_and(|bound| *bound != proof.jkt) {
-        return Err(refuse("client_assertion is bound to another key than the DPoP proof's (cnf.jkt)").into());
-    }
-    let Asserted { record, kind, jti, exp, .. } = asserted;
-    if !cx.use_once(kind, &record.client_id, &jti, exp + limits::CLOCK_LEEWAY_SECS).await? {
-        return Err(refuse("client_assertion was used before: its jti is single use").into());
+    if let Some(asserted) = asserted {
+        asserted.use_up(cx, &record, &proof).await?;
     }
     proof::use_up(cx, &proof).await?;
     Ok(AuthenticatedClient { record, jkt: proof.jkt })
 }
 
-/// The assertion, if it is all that the client authenticates with (RFC 6749 §2.3: one method per request).
-fn the_one_method<'a>(credentials: &Credentials<'a>) -> Result<&'a str, Refusal> {
+/// How a client authenticates.
+enum Method<'a> {
+    Assertion(&'a str),
+    Certificate(&'a str, &'a ClientCertificate),
+}
+
+async fn check_assertion(cx: Context<'_>, assertion: &str) -> Result<(Arc<ClientRecord>, Asserted), FlowError> {
+    let claimed = jws::unverified_claims(assertion).map_err(|error| refuse(error.to_string()))?;
+    if text(&claimed, "iss")? == cx.realm.config.keycloak_issuer {
+        realm_token::check(cx, assertion).await
+    } else {
+        private_key::check(cx, assertion, &claimed).await
+    }
+}
+
+impl Asserted {
+    /// Uses the assertion's id, with the key that it may be bound to.
+    async fn use_up(&self, cx: Context<'_>, record: &ClientRecord, proof: &Proof) -> Result<(), FlowError> {
+        if self.jkt.as_ref().is_some_and(|bound| *bound != proof.jkt) {
+            return Err(refuse("client_assertion is bound to another key than the DPoP proof's (cnf.jkt)").into());
+        }
+        if cx.use_once(self.kind, &record.client_id, &self.jti, self.exp + limits::CLOCK_LEEWAY_SECS).await? {
+            return Ok(());
+        }
+        Err(refuse("client_assertion was used before: its jti is single use").into())
+    }
+}
+
+/// All that the client authenticates with (RFC 6749 §2.3: one method per request). A certificate beside an assertion is the
+/// connection's and no second method.
+fn the_one_method<'a>(credentials: &Credentials<'a>) -> Result<Method<'a>, Refusal> {
     let asserts = credentials.assertion.is_some() || credentials.assertion_type.is_some();
     match (asserts, credentials.has_secret, credentials.has_authorization) {
-        (true, false, false) => assertion(credentials),
+        (true, false, false) => assertion(credentials).map(Method::Assertion),
         (false, true, false) => Err(refuse(format!("client_secret: shared secrets are not taken here: {}", how()))),
         (false, false, true) => {
             let text = format!("Authorization: shared secrets are not taken here: {}", how());
             Err(Refusal::new(OAuthError::BasicRefused, text))
         }
-        (false, false, false) => Err(refuse(how())),
+        (false, false, false) => match (credentials.certificate, credentials.client_id) {
+            (Some(certificate), Some(client_id)) => Ok(Method::Certificate(client_id, certificate)),
+            (Some(_), None) => {
+                Err(refuse("client_id is missing: a certificate alone does not say which client it is of"))
+            }
+            (None, _) => Err(refuse(how())),
+        },
         _ => {
             let text = "authenticate in one way: client_assertion alone, without Authorization header or client_secret";
             Err(Refusal::new(OAuthError::InvalidRequest, text))
@@ -119,7 +154,10 @@ fn assertion<'a>(credentials: &Credentials<'a>) -> Result<&'a str, Refusal> {
 }
 
 fn how() -> String {
-    format!("authenticate with client_assertion_type={} and a client_assertion", names::ASSERTION_TYPE_JWT)
+    format!(
+        "authenticate with client_assertion_type={} and a client_assertion, or with a certificate",
+        names::ASSERTION_TYPE_JWT
+    )
 }
 
 fn refuse(description: impl Into<String>) -> Refusal {

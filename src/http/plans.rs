@@ -41,6 +41,7 @@ pub(super) async fn authenticate(
         has_secret: form.get("client_secret").is_some(),
         has_authorization: headers.contains_key(header::AUTHORIZATION),
         proof: single(headers, "dpop")?,
+        certificate: realm.certificate(),
         endpoint: &realm.url(path),
     };
     Ok(authenticate_client(realm.context(), &credentials).await?)

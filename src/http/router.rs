@@ -28,7 +28,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 pub enum Caller {
     /// Everybody.
     Anyone,
-    /// A client by `private_key_jwt` and DPoP.
+    /// A client by an assertion or a certificate, and DPoP.
     Client,
     /// A resource server by an access token of the realm for Marque alone.
     ResourceServer,

@@ -25,6 +25,7 @@ mod keycloak_away;
 mod keys;
 mod language;
 mod ledger;
+mod mutual_tls;
 mod nonces;
 mod results;
 mod routes;

@@ -8,6 +8,7 @@ use crate::keycloak::ClientRecord;
 use marque_core::jws::{self, JwsError, KeySet};
 use marque_core::{limits, names};
 use serde_json::{Map, Value};
+use std::sync::Arc;
 
 /// Seconds that an assertion may live: longer only helps who copied it.
 const ASSERTION_SECS: i64 = 300;
@@ -17,7 +18,7 @@ pub(super) async fn check(
     cx: Context<'_>,
     assertion: &str,
     claimed: &Map<String, Value>,
-) -> Result<Asserted, FlowError> {
+) -> Result<(Arc<ClientRecord>, Asserted), FlowError> {
     let client_id = text(claimed, "iss")?;
     let record = cx.realm.directory.find_client(&cx.realm.keycloak, client_id).await?;
     // One answer for a client that is not there and for a signature that is not its own: strangers learn no ids.
@@ -32,7 +33,7 @@ pub(super) async fn check(
     if exp > cx.now_secs() + ASSERTION_SECS + limits::CLOCK_LEEWAY_SECS {
         return Err(refuse(format!("client_assertion: exp must be within the next {ASSERTION_SECS} seconds")).into());
     }
-    Ok(Asserted { record, kind: "assertion", jti, exp, jkt: None })
+    Ok((record, Asserted { kind: "assertion", jti, exp, jkt: None }))
 }
 
 /// The issuer alone. Clients that cannot be changed may be allowed what RFC 7523 §3 recommended: the token endpoint, for

@@ -9,14 +9,16 @@
 //!    person's leave. RFC 7523 §3 wants the client id as `sub`, and Keycloak gives the account's; `azp` names the client.
 
 use super::{Asserted, Context, FlowError, Refusal, end, refuse, single_use_id, text};
+use crate::keycloak::ClientRecord;
 use marque_core::{jws, names};
 use serde_json::{Map, Value};
+use std::sync::Arc;
 
 /// What Keycloak puts before a client's id to name its account.
 const SERVICE_ACCOUNT: &str = "service-account-";
 
 /// Checks an assertion that the realm signed.
-pub(super) async fn check(cx: Context<'_>, assertion: &str) -> Result<Asserted, FlowError> {
+pub(super) async fn check(cx: Context<'_>, assertion: &str) -> Result<(Arc<ClientRecord>, Asserted), FlowError> {
     let kid = jws::unverified_kid(assertion);
     let keys = cx.realm.realm_keys.with(&cx.realm.keycloak, kid.as_deref()).await?;
     let verified = jws::verify(assertion, names::TYP_JWT, &keys).and_then(|verified| verified.claims());
@@ -34,7 +36,7 @@ pub(super) async fn check(cx: Context<'_>, assertion: &str) -> Result<Asserted, 
             "client_assertion: its sub is not its client's own account: get it with the grant client_credentials";
         return Err(refuse(text).into());
     }
-    Ok(Asserted { record, kind: "realm-assertion", jti, exp, jkt: Some(bound) })
+    Ok((record, Asserted { kind: "realm-assertion", jti, exp, jkt: Some(bound) }))
 }
 
 /// The key that it is bound to, if it is an access token of the realm for this issuer alone.
