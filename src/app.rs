@@ -1,12 +1,13 @@
 //! The running server: configuration, store, keys, realms, clock and feed, wired once.
 
+use crate::certificates::Authorities;
 use crate::clock::Clock;
-use crate::config::{Config, RealmConfig};
+use crate::config::{Config, RealmConfig, Tls};
 use crate::flows::reserve_together::Reservations;
 use crate::flows::uncounted_permits::UncountedPermits;
 use crate::flows::verified_tokens::VerifiedTokens;
 use crate::keycloak::{Directory, Keycloak, RealmKeys};
-use crate::keys::{Keyring, RecordSeal, SealingKey};
+use crate::keys::{Keyring, Nonces, RecordSeal, SealingKey};
 use crate::store;
 use crate::{flows, http};
 use marque_core::claims::TxnClaims;
@@ -35,6 +36,12 @@ pub struct App {
     pub sealing: SealingKey,
     /// What the ledger's records are sealed with.
     pub records: RecordSeal,
+    /// Where clients come with certificates.
+    pub tls: Tls,
+    /// Who vouches for their certificates.
+    pub authorities: Option<Authorities>,
+    /// The nonces that DPoP proofs repeat.
+    pub nonces: Arc<Nonces>,
     /// Where calls that nothing counts share transactions.
     pub uncounted_permits: UncountedPermits,
     /// Where counted calls share transactions.
@@ -105,10 +112,23 @@ impl App {
                 }),
             );
         }
-        let records = sealing.records();
+        let (records, nonces) = (sealing.records(), sealing.nonces());
         let uncounted_permits = flows::uncounted_permits::start(pool.clone(), clock.clone());
         let reservations = flows::reserve_together::start(pool.clone(), clock.clone(), records.clone());
-        Ok(Arc::new(Self { realms, pool, clock, sealing, records, uncounted_permits, reservations }))
+        let tls = config.tls.clone();
+        let authorities = tls.client_ca.as_deref().map(Authorities::from_file).transpose()?;
+        Ok(Arc::new(Self {
+            realms,
+            pool,
+            clock,
+            sealing,
+            records,
+            tls,
+            authorities,
+            nonces,
+            uncounted_permits,
+            reservations,
+        }))
     }
 }
 
@@ -138,9 +158,11 @@ pub async fn serve(config_file: &Path) -> Result<(), StartError> {
     });
     let follower = tokio::spawn(flows::follow_revocations::follow(app.clone(), stopped.clone()));
     let housekeeper = tokio::spawn(flows::forget_expired::keep_forgetting(app.clone(), stopped.clone()));
-    tracing::info!(listen = %config.listen, management = %config.management, "marque serves");
+    tracing::info!(listen = %config.listen, management = %config.management, tls = ?config.tls.listen, "marque serves");
+    let public = http::router::public(app.clone());
     tokio::try_join!(
-        http::serve(listen, http::router::public(app.clone()), stopped.clone()),
+        http::serve_tls(&config.tls, public.clone(), stopped.clone()),
+        http::serve(listen, public, stopped.clone()),
         http::serve(management, http::router::management(app), stopped),
     )?;
     follower.await?;

@@ -5,7 +5,7 @@ use marque_core::catalog::UnknownActions;
 use marque_core::plan::Blocked;
 use secrecy::SecretString;
 use serde::Deserialize;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use url::Url;
 
@@ -20,6 +20,9 @@ pub struct Config {
     /// The development key file: made on first start where `MARQUE_KEY` is not set.
     #[serde(default)]
     pub key_file: Option<PathBuf>,
+    /// Client certificates (RFC 8705). Without it none is taken.
+    #[serde(default)]
+    pub tls: Tls,
     /// One entry per Keycloak realm.
     pub realms: Vec<RealmConfig>,
     /// From `DATABASE_URL`, else the private server's.
@@ -28,6 +31,52 @@ pub struct Config {
     /// From `MARQUE_KEY`: 32 bytes in base64url that seal the signing keys.
     #[serde(skip)]
     pub sealing_key: Option<SecretString>,
+}
+
+/// Where clients come with certificates: to a listener of this server, or by a proxy that tells their certificate.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// Where the listener for certificates listens, with [`Self::certificate`] and [`Self::key`].
+    #[serde(default)]
+    pub listen: Option<SocketAddr>,
+    /// The server's own certificate chain, PEM.
+    #[serde(default)]
+    pub certificate: Option<PathBuf>,
+    /// Its key, PEM.
+    #[serde(default)]
+    pub key: Option<PathBuf>,
+    /// The authorities that vouch for clients, PEM. Without it `tls_client_auth` is not offered.
+    #[serde(default)]
+    pub client_ca: Option<PathBuf>,
+    /// The origin that clients with certificates know: `mtls_endpoint_aliases` (RFC 8705 §5).
+    #[serde(default)]
+    pub url: Option<String>,
+    /// Addresses of proxies whose field `Client-Cert` (RFC 9440) is believed. From nobody, unless set.
+    #[serde(default)]
+    pub proxies: Vec<IpAddr>,
+}
+
+impl Tls {
+    /// Whether clients can come with certificates.
+    pub fn is_offered(&self) -> bool {
+        self.listen.is_some() || !self.proxies.is_empty()
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.listen.is_some() != self.certificate.is_some() || self.listen.is_some() != self.key.is_some() {
+            return Err("tls: listen, certificate and key belong together".into());
+        }
+        if (self.client_ca.is_some() || self.url.is_some()) && !self.is_offered() {
+            return Err("tls: needs listen or proxies: without them no certificate is taken".into());
+        }
+        let Some(origin) = &self.url else { return Ok(()) };
+        let url = Url::parse(origin).map_err(|error| format!("tls.url: {error}"))?;
+        match url.scheme() == "https" && url.origin().ascii_serialization() == *origin {
+            true => Ok(()),
+            false => Err("tls.url: must be an origin like https://mtls.example.com".into()),
+        }
+    }
 }
 
 /// One Marque issuer for one Keycloak realm.
@@ -64,9 +113,16 @@ pub struct RealmConfig {
     /// What happens to steps whose action no catalog describes: `refuse`, or `show` them as ones that cannot be explained.
     #[serde(default)]
     pub unknown_actions: UnknownActions,
+    /// Whether a DPoP proof must repeat a nonce that the server gave out lately (RFC 9449 §8).
+    #[serde(default = "yes")]
+    pub dpop_nonces: bool,
     /// Octets of catalogs that are kept for one location, all versions together.
     #[serde(default = "catalog_bytes_per_location")]
     pub catalog_bytes_per_location: u64,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// Some hundred versions of a long catalog.
@@ -110,6 +166,7 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), String> {
+        self.tls.check()?;
         if self.realms.is_empty() {
             return Err("realms: needs at least one [[realms]] entry".into());
         }
@@ -200,7 +257,30 @@ mod tests {
             assert!(administered(own).is_err_and(|message| message.contains("realms[0].admin_client_id")), "{own}");
         }
         let unknown = |word: &str| check(&format!("{GOOD}\nunknown_actions = \"{word}\""));
+        assert!(toml::from_str::<Config>(GOOD).unwrap().realms[0].dpop_nonces, "unless it is switched off");
         assert_eq!((unknown("refuse"), unknown("show")), (Ok(()), Ok(())));
         assert!(unknown("allow").is_err_and(|message| message.contains("unknown_actions")));
+    }
+
+    #[test]
+    fn certificates_are_taken_where_a_listener_or_a_proxy_is_named_in_full() {
+        let tls = |text: &str| check(&format!("{GOOD}\n[tls]\n{text}"));
+        let listen = "listen = \"127.0.0.1:7443\"\ncertificate = \"c.pem\"\nkey = \"k.pem\"\n";
+        let proxies = "proxies = [\"10.0.0.1\", \"::1\"]\n";
+        assert_eq!((tls(""), tls(listen), tls(proxies)), (Ok(()), Ok(()), Ok(())));
+        assert_eq!(tls(&format!("{listen}client_ca = \"ca.pem\"\nurl = \"https://mtls.example\"")), Ok(()));
+        for (what, text) in [
+            ("an address alone", "listen = \"127.0.0.1:7443\"".to_owned()),
+            ("a certificate alone", "certificate = \"c.pem\"".to_owned()),
+            ("no key", listen.replace("key = ", "client_ca = ")),
+            ("authorities for nobody", "client_ca = \"ca.pem\"".to_owned()),
+            ("aliases of nothing", "url = \"https://mtls.example\"".to_owned()),
+            ("a path", format!("{listen}url = \"https://mtls.example/x\"")),
+            ("no TLS", format!("{proxies}url = \"http://mtls.example\"")),
+            ("no address", "proxies = [\"proxy.example\"]".to_owned()),
+            ("an unknown member", format!("{proxies}prxies = []")),
+        ] {
+            assert!(tls(&text).is_err_and(|message| message.contains("tls") || message.contains("prox")), "{what}");
+        }
     }
 }

@@ -3,8 +3,10 @@
 //! The private half is sealed with AES-256-GCM; realm, kind, key id and the public half are the
 //! additional data, so that a row whose public half or kind was changed cannot be opened.
 
+mod nonces;
 mod records;
 
+pub use nonces::Nonces;
 pub use records::{IntentSeal, Record, RecordSeal};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
@@ -108,10 +110,11 @@ pub enum KeyError {
     Crypto,
 }
 
-/// The key that seals the others, and what the ledger's records are sealed with.
+/// The key that seals the others, and what is derived from it: the seals of the ledger's records, and nonces.
 pub struct SealingKey {
     key: LessSafeKey,
     records: RecordSeal,
+    nonces: Arc<Nonces>,
 }
 
 impl SealingKey {
@@ -122,7 +125,11 @@ impl SealingKey {
     pub fn from_base64(text: &str) -> Result<Self, KeyError> {
         let bytes = Zeroizing::new(decode(text.trim()).ok_or(KeyError::SealingKey)?);
         let key = UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| KeyError::SealingKey)?;
-        Ok(Self { key: LessSafeKey::new(key), records: RecordSeal::from_secret(&bytes) })
+        Ok(Self {
+            key: LessSafeKey::new(key),
+            records: RecordSeal::from_secret(&bytes),
+            nonces: Arc::new(Nonces::from_secret(&bytes)),
+        })
     }
 
     /// From a file that only this user can read; made on first use.
@@ -143,6 +150,11 @@ impl SealingKey {
     /// What the ledger's records are sealed with.
     pub fn records(&self) -> RecordSeal {
         self.records.clone()
+    }
+
+    /// The nonces that proofs repeat.
+    pub fn nonces(&self) -> Arc<Nonces> {
+        self.nonces.clone()
     }
 
     fn seal(&self, aad: &str, secret: &[u8]) -> Result<Vec<u8>, KeyError> {

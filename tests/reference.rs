@@ -42,7 +42,7 @@ fn the_page_of_endpoints_is_up_to_date() {
     for route in ROUTES {
         let caller = match route.caller {
             Caller::Anyone => "everybody",
-            Caller::Client => "a client of the realm: `private_key_jwt` and a DPoP proof",
+            Caller::Client => "a client of the realm: a client assertion or a certificate, and a DPoP proof",
             Caller::ResourceServer => "a resource server: an access token of the realm whose only audience is Marque",
             Caller::ClientOrResourceServer => {
                 "a client of the realm, about a token of its own: `private_key_jwt` and a DPoP proof; or a resource server: an \

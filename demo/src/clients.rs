@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::{Mutex as Lock, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
@@ -79,24 +80,42 @@ impl SigningKey {
         Ok(jws::sign_es256(typ, Some(&self.kid), payload, &self.private)?)
     }
 
-    /// A DPoP proof (RFC 9449 §4.2) for one request; the query is no part of `htu`.
+    /// A DPoP proof (RFC 9449 §4.2) for one request with a token.
     ///
     /// # Errors
     /// When the key cannot sign.
     pub fn prove(&self, method: &Method, url: &str, token: Option<&str>, call: Option<Digest>) -> Result<String> {
-        let mut claims = json!({
-            "jti": Uuid::new_v4().to_string(), "iat": now(), "htm": method.as_str(),
-            "htu": url.split('?').next().unwrap_or(url),
-        });
+        let mut claims = proof_claims(method, url);
         if let Some(token) = token {
             claims["ath"] = Digest::of(token.as_bytes()).to_base64().into();
         }
         if let Some(digest) = call {
             claims["call_digest"] = digest.to_base64().into();
         }
+        self.sign_proof(&claims)
+    }
+
+    /// A DPoP proof for one request to an authorization server that asks for a nonce (RFC 9449 §8).
+    fn prove_fresh(&self, method: &Method, url: &str, nonce: Option<String>) -> Result<String> {
+        let mut claims = proof_claims(method, url);
+        if let Some(nonce) = nonce {
+            claims["nonce"] = nonce.into();
+        }
+        self.sign_proof(&claims)
+    }
+
+    fn sign_proof(&self, claims: &Value) -> Result<String> {
         let header = json!({"typ": TYP_DPOP, "alg": "ES256", "jwk": self.public});
         Ok(jws::sign_with_header(&header, claims.to_string().as_bytes(), &self.private)?)
     }
+}
+
+/// What every proof says; the query is no part of `htu`.
+fn proof_claims(method: &Method, url: &str) -> Value {
+    json!({
+        "jti": Uuid::new_v4().to_string(), "iat": now(), "htm": method.as_str(),
+        "htu": url.split('?').next().unwrap_or(url),
+    })
 }
 
 impl marque_gate::SigningKey for SigningKey {
@@ -112,6 +131,8 @@ pub struct Answer {
     pub status: u16,
     /// The body; `null` if it is no JSON.
     pub body: Value,
+    /// The nonce for the next proof, if the answer offers one (RFC 9449 §8).
+    pub nonce: Option<String>,
 }
 
 impl Answer {
@@ -122,7 +143,8 @@ impl Answer {
     pub async fn to(request: reqwest::RequestBuilder) -> Result<Self> {
         let answer = request.timeout(ANSWER).send().await?;
         let status = answer.status().as_u16();
-        Ok(Self { status, body: serde_json::from_slice(&answer.bytes().await?).unwrap_or_default() })
+        let nonce = answer.headers().get("dpop-nonce").and_then(|nonce| nonce.to_str().ok()).map(str::to_owned);
+        Ok(Self { status, body: serde_json::from_slice(&answer.bytes().await?).unwrap_or_default(), nonce })
     }
 
     /// A text member of the body.
@@ -160,6 +182,7 @@ pub struct Party {
     issuer: String,
     trust_domain: String,
     http: reqwest::Client,
+    nonce: Lock<Option<String>>,
 }
 
 /// What to exchange a token for.
@@ -184,20 +207,38 @@ impl Party {
             issuer: env.marque.issuer.clone(),
             trust_domain: env.marque.trust_domain.clone(),
             http: http()?,
+            nonce: Lock::default(),
         })
     }
 
-    /// Posts a form to a path below Marque's issuer, with client authentication and a proof.
+    /// Posts a form to a path below Marque's issuer, with client authentication and a proof; once more where Marque asks
+    /// for another nonce in the proof.
     ///
     /// # Errors
     /// When there is no answer.
     pub async fn post(&self, path: &str, form: &[(&str, &str)]) -> Result<Answer> {
+        match self.post_once(path, form).await? {
+            answer if answer.text("error") == Some("use_dpop_nonce") => self.post_once(path, form).await,
+            answer => Ok(answer),
+        }
+    }
+
+    async fn post_once(&self, path: &str, form: &[(&str, &str)]) -> Result<Answer> {
         let url = format!("{}{path}", self.issuer);
         let assertion = assertion(&self.signing, &self.client_id, &self.issuer)?;
         let authentication = [("client_assertion_type", ASSERTION_TYPE_JWT), ("client_assertion", &assertion)];
-        let proof = self.dpop.prove(&Method::POST, &url, None, None)?;
+        let proof = self.dpop.prove_fresh(&Method::POST, &url, self.nonce().clone())?;
         let form: Vec<_> = form.iter().copied().chain(authentication).collect();
-        Answer::to(self.http.post(&url).header(HEADER_DPOP, proof).form(&form)).await
+        let answer = Answer::to(self.http.post(&url).header(HEADER_DPOP, proof).form(&form)).await?;
+        if answer.nonce.is_some() {
+            self.nonce().clone_from(&answer.nonce);
+        }
+        Ok(answer)
+    }
+
+    /// The nonce that Marque offered last.
+    fn nonce(&self) -> MutexGuard<'_, Option<String>> {
+        self.nonce.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Exchanges a token for a transaction token of its own (RFC 8693).

@@ -1,21 +1,22 @@
-//! Client authentication by `private_key_jwt` (RFC 7523 §3 as tightened by rfc7523bis) and proof of possession.
+//! Client authentication: exactly one method, and proof of possession of the key that tokens are bound to.
 //!
-//! 1. One assertion of the JWT type.
-//! 2. Its issuer is an enabled client of the realm, whose keys the realm answers for.
-//! 3. Signature; `iss` = `sub`; the sole audience is this issuer; short-lived.
-//! 4. A DPoP proof for this very request.
-//! 5. Both ids are used once, after everything else holds.
+//! 1. One method: an assertion that the client signed (`private_key_jwt`), one that the realm gave it, or a certificate.
+//! 2. Its client is an enabled one of the realm.
+//! 3. A DPoP proof for this very request, which repeats a nonce that was given out lately.
+//! 4. Both ids are used once, after everything else holds.
+
+mod certificate;
+mod private_key;
+mod proof;
+mod realm_token;
 
 use super::{Context, FlowError, OAuthError, Refusal};
+use crate::certificates::ClientCertificate;
 use crate::keycloak::ClientRecord;
-use marque_core::dpop::{self, Proof};
-use marque_core::jws::{self, JwsError, KeySet};
-use marque_core::{limits, names};
+use marque_core::dpop::Proof;
+use marque_core::{jws, limits, names};
 use serde_json::{Map, Value};
 use std::sync::Arc;
-
-/// Seconds that an assertion may live: longer only helps who copied it.
-const ASSERTION_SECS: i64 = 300;
 
 /// What a client sends to authenticate.
 #[derive(Clone, Copy, Debug)]
@@ -26,8 +27,14 @@ pub struct Credentials<'a> {
     pub assertion_type: Option<&'a str>,
     /// `client_assertion`.
     pub assertion: Option<&'a str>,
+    /// Whether `client_secret` was sent.
+    pub has_secret: bool,
+    /// Whether the header `Authorization` was sent.
+    pub has_authorization: bool,
     /// The `DPoP` header.
     pub proof: Option<&'a str>,
+    /// The certificate that the client proved to be its own.
+    pub certificate: Option<&'a ClientCertificate>,
     /// The endpoint's URL.
     pub endpoint: &'a str,
 }
@@ -48,113 +55,136 @@ impl AuthenticatedClient {
     }
 }
 
+/// What makes an assertion that holds single use.
+struct Asserted {
+    /// Whose ids its own is one of.
+    kind: &'static str,
+    jti: String,
+    /// Seconds since the Unix epoch.
+    exp: i64,
+    /// The key that the assertion itself is bound to, if it is.
+    jkt: Option<String>,
+}
+
 /// Authenticates a client.
 ///
 /// # Errors
-/// `invalid_client` or `invalid_dpop_proof`; unavailable while the realm cannot be asked.
+/// `invalid_request` for two methods at once, `invalid_client`, `invalid_dpop_proof` or `use_dpop_nonce`; unavailable while
+/// the realm cannot be asked.
 pub async fn authenticate_client(
     cx: Context<'_>,
     credentials: &Credentials<'_>,
 ) -> Result<AuthenticatedClient, FlowError> {
-    let assertion = assertion(credentials)?;
-    let claimed = jws::unverified_claims(assertion).map_err(|error| refuse(error.to_string()))?;
-    let client_id = text(&claimed, "iss")?;
-    if credentials.client_id.is_some_and(|given| given != client_id) {
-        return Err(refuse("client_id is not the assertion's iss").into());
+    let (record, asserted) = match the_one_method(credentials)? {
+        Method::Certificate(client_id, certificate) => (certificate::check(cx, client_id, certificate).await?, None),
+        Method::Assertion(assertion) => {
+            let (record, asserted) = check_assertion(cx, assertion).await?;
+            (record, Some(asserted))
+        }
+    };
+    if credentials.client_id.is_some_and(|given| given != record.client_id) {
+        return Err(refuse("client_id is not the client that client_assertion is for").into());
     }
-    let record = cx.realm.directory.find_client(&cx.realm.keycloak, client_id).await?;
-    // One answer for a client that is not there and for a signature that is not its own: strangers learn no ids.
-    let record = record.filter(|record| record.enabled).ok_or_else(not_its_own)?;
-    let keys = KeySet::from_jwks(&record.jwks).unwrap_or_default();
-    let claims = verify(assertion, &keys)?;
-    let (jti, exp) = check_claims(&claims, client_id, cx.issuer(), cx.now_secs())?;
-    let proof = check_proof(credentials, cx.now_secs())?;
-    if !cx.use_once("assertion", client_id, jti, exp + limits::CLOCK_LEEWAY_SECS).await? {
-        return Err(refuse("client_assertion was used before: its jti is single use").into());
+    let proof = proof::check(cx, credentials)?;
+    if let Some(asserted) = asserted {
+        asserted.use_up(cx, &record, &proof).await?;
     }
-    use_proof(cx, &proof).await?;
+    proof::use_up(cx, &proof).await?;
     Ok(AuthenticatedClient { record, jkt: proof.jkt })
 }
 
-/// Uses a proof's id: each proof is for one request.
-///
-/// # Errors
-/// `invalid_dpop_proof` if it was used before.
-async fn use_proof(cx: Context<'_>, proof: &Proof) -> Result<(), FlowError> {
-    if cx.use_once("dpop", &proof.jkt, &proof.jti, proof.over_at()).await? {
-        return Ok(());
+/// How a client authenticates.
+enum Method<'a> {
+    Assertion(&'a str),
+    Certificate(&'a str, &'a ClientCertificate),
+}
+
+async fn check_assertion(cx: Context<'_>, assertion: &str) -> Result<(Arc<ClientRecord>, Asserted), FlowError> {
+    let claimed = jws::unverified_claims(assertion).map_err(|error| refuse(error.to_string()))?;
+    if text(&claimed, "iss")? == cx.realm.config.keycloak_issuer {
+        realm_token::check(cx, assertion).await
+    } else {
+        private_key::check(cx, assertion, &claimed).await
     }
-    let refusal =
-        Refusal::new(OAuthError::InvalidDpopProof, "the DPoP proof was used before: make one for each request");
-    Err(refusal.because(marque_core::reason::Reason::ProofReplayed).into())
+}
+
+impl Asserted {
+    /// Uses the assertion's id, with the key that it may be bound to.
+    async fn use_up(&self, cx: Context<'_>, record: &ClientRecord, proof: &Proof) -> Result<(), FlowError> {
+        if self.jkt.as_ref().is_some_and(|bound| *bound != proof.jkt) {
+            return Err(refuse("client_assertion is bound to another key than the DPoP proof's (cnf.jkt)").into());
+        }
+        if cx.use_once(self.kind, &record.client_id, &self.jti, self.exp + limits::CLOCK_LEEWAY_SECS).await? {
+            return Ok(());
+        }
+        Err(refuse("client_assertion was used before: its jti is single use").into())
+    }
+}
+
+/// All that the client authenticates with (RFC 6749 §2.3: one method per request). A certificate beside an assertion is the
+/// connection's and no second method.
+fn the_one_method<'a>(credentials: &Credentials<'a>) -> Result<Method<'a>, Refusal> {
+    let asserts = credentials.assertion.is_some() || credentials.assertion_type.is_some();
+    match (asserts, credentials.has_secret, credentials.has_authorization) {
+        (true, false, false) => assertion(credentials).map(Method::Assertion),
+        (false, true, false) => Err(refuse(format!("client_secret: shared secrets are not taken here: {}", how()))),
+        (false, false, true) => {
+            let text = format!("Authorization: shared secrets are not taken here: {}", how());
+            Err(Refusal::new(OAuthError::BasicRefused, text))
+        }
+        (false, false, false) => match (credentials.certificate, credentials.client_id) {
+            (Some(certificate), Some(client_id)) => Ok(Method::Certificate(client_id, certificate)),
+            (Some(_), None) => {
+                Err(refuse("client_id is missing: a certificate alone does not say which client it is of"))
+            }
+            (None, _) => Err(refuse(how())),
+        },
+        _ => {
+            let text = "authenticate in one way: client_assertion alone, without Authorization header or client_secret";
+            Err(Refusal::new(OAuthError::InvalidRequest, text))
+        }
+    }
+}
+
+fn assertion<'a>(credentials: &Credentials<'a>) -> Result<&'a str, Refusal> {
+    match (credentials.assertion_type, credentials.assertion) {
+        (Some(names::ASSERTION_TYPE_JWT), Some(assertion)) => Ok(assertion),
+        _ => Err(refuse(how())),
+    }
+}
+
+fn how() -> String {
+    format!(
+        "authenticate with client_assertion_type={} and a client_assertion, or with a certificate",
+        names::ASSERTION_TYPE_JWT
+    )
 }
 
 fn refuse(description: impl Into<String>) -> Refusal {
     Refusal::new(OAuthError::InvalidClient, description)
 }
 
-fn not_its_own() -> Refusal {
-    refuse("client_assertion is not signed by a key of an enabled client of this realm whose id is its iss")
+fn text<'c>(claims: &'c Map<String, Value>, name: &str) -> Result<&'c str, Refusal> {
+    claims.get(name).and_then(Value::as_str).ok_or_else(|| refuse(format!("client_assertion has no {name}")))
 }
 
-fn assertion<'a>(credentials: &Credentials<'a>) -> Result<&'a str, Refusal> {
-    match (credentials.assertion_type, credentials.assertion) {
-        (Some(names::ASSERTION_TYPE_JWT), Some(assertion)) => Ok(assertion),
-        _ => Err(refuse(format!(
-            "authenticate with client_assertion_type={} and a client_assertion (private_key_jwt)",
-            names::ASSERTION_TYPE_JWT
-        ))),
-    }
-}
-
-/// The type that rfc7523bis gives assertions, or a plain JWT: nothing else that the key signs.
-fn verify(assertion: &str, keys: &KeySet) -> Result<Map<String, Value>, Refusal> {
-    let typed = jws::verify(assertion, names::TYP_CLIENT_ASSERTION, keys);
-    let verified = match typed {
-        Err(JwsError::WrongType(_)) => jws::verify(assertion, names::TYP_JWT, keys),
-        other => other,
-    };
-    verified.and_then(|verified| verified.claims()).map_err(|error| match error {
-        JwsError::UnknownKey | JwsError::BadSignature => not_its_own(),
-        error => refuse(format!("client_assertion {error}")),
-    })
-}
-
-fn check_claims<'c>(
-    claims: &'c Map<String, Value>,
-    client_id: &str,
-    issuer: &str,
-    now: i64,
-) -> Result<(&'c str, i64), Refusal> {
-    if text(claims, "sub")? != client_id || text(claims, "iss")? != client_id {
-        return Err(refuse("client_assertion: iss and sub must both be the client_id"));
-    }
-    if claims.get("aud").and_then(Value::as_str) != Some(issuer) {
-        return Err(refuse(format!("client_assertion: aud must be {issuer} alone")));
-    }
-    let instant = |name: &str| claims.get(name).and_then(Value::as_i64);
-    let exp = instant("exp").ok_or_else(|| refuse("client_assertion has no exp"))?;
-    if exp + limits::CLOCK_LEEWAY_SECS <= now || exp > now + ASSERTION_SECS + limits::CLOCK_LEEWAY_SECS {
-        return Err(refuse(format!("client_assertion: exp must be within the next {ASSERTION_SECS} seconds")));
-    }
-    if ["iat", "nbf"].into_iter().filter_map(instant).any(|at| at > now + limits::CLOCK_LEEWAY_SECS) {
-        return Err(refuse("client_assertion is from the future (iat, nbf)"));
-    }
+/// `jti`, as an id that can be used once.
+fn single_use_id(claims: &Map<String, Value>) -> Result<String, Refusal> {
     match text(claims, "jti")? {
-        jti if limits::is_single_use_id(jti) => Ok((jti, exp)),
+        jti if limits::is_single_use_id(jti) => Ok(jti.to_owned()),
         _ => Err(refuse("client_assertion has no usable jti")),
     }
 }
 
-fn check_proof(credentials: &Credentials<'_>, now: i64) -> Result<Proof, Refusal> {
-    let refuse = |description: String| Refusal::new(OAuthError::InvalidDpopProof, description);
-    let proof = credentials
-        .proof
-        .ok_or_else(|| refuse("send one DPoP header (RFC 9449): every token is bound to a key".into()))?;
-    let expected = dpop::Expected { method: "POST", uri: credentials.endpoint, token: None };
-    dpop::verify(proof, &expected, now).map_err(|error| refuse(error.to_string()))
-}
-
-fn text<'c>(claims: &'c Map<String, Value>, name: &str) -> Result<&'c str, Refusal> {
-    claims.get(name).and_then(Value::as_str).ok_or_else(|| refuse(format!("client_assertion has no {name}")))
+/// `exp`, of an assertion that is neither over nor from the future.
+fn end(claims: &Map<String, Value>, now: i64) -> Result<i64, Refusal> {
+    let instant = |name: &str| claims.get(name).and_then(Value::as_i64);
+    let exp = instant("exp").ok_or_else(|| refuse("client_assertion has no exp"))?;
+    if exp + limits::CLOCK_LEEWAY_SECS <= now {
+        return Err(refuse("client_assertion is over (exp)"));
+    }
+    if ["iat", "nbf"].into_iter().filter_map(instant).any(|at| at > now + limits::CLOCK_LEEWAY_SECS) {
+        return Err(refuse("client_assertion is from the future (iat, nbf)"));
+    }
+    Ok(exp)
 }

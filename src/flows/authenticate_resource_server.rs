@@ -119,6 +119,10 @@ pub(super) fn refuse(description: impl Into<String>) -> Refusal {
 
 fn check(claims: &Map<String, Value>, cx: Context<'_>) -> Result<(), Refusal> {
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
+    // RFC 9449 §7.2: sent as Bearer it would be anybody's who copied it. Keycloak's `typ` says it too.
+    if claims.contains_key("cnf") || text("typ") == Some("DPoP") {
+        return Err(refuse("the access token is bound to a key, which is not proven here: use an unbound one"));
+    }
     if text("typ") != Some("Bearer") {
         return Err(refuse("the token is not an access token"));
     }
@@ -132,9 +136,6 @@ fn check(claims: &Map<String, Value>, cx: Context<'_>) -> Result<(), Refusal> {
     };
     if audience != Some(cx.issuer()) {
         return Err(refuse(format!("the access token's only audience must be {}", cx.issuer())));
-    }
-    if claims.contains_key("cnf") {
-        return Err(refuse("the access token is bound to a key, which is not proven here: use an unbound one"));
     }
     match claims.get("exp").and_then(Value::as_i64) {
         Some(exp) if exp + limits::CLOCK_LEEWAY_SECS > cx.now_secs() => Ok(()),

@@ -15,6 +15,8 @@ pub enum OAuthError {
     InvalidRequest,
     /// RFC 6749 §5.2.
     InvalidClient,
+    /// RFC 6749 §5.2: the client tried `Authorization`, which the answer has to speak of.
+    BasicRefused,
     /// RFC 6749 §5.2.
     InvalidGrant,
     /// RFC 6749 §5.2.
@@ -29,6 +31,8 @@ pub enum OAuthError {
     InvalidAuthorizationDetails,
     /// RFC 9449 §5.
     InvalidDpopProof,
+    /// RFC 9449 §8.
+    UseDpopNonce,
     /// RFC 8628 §3.5, CIBA §11.
     AuthorizationPending,
     /// RFC 8628 §3.5, CIBA §11.
@@ -58,7 +62,7 @@ impl OAuthError {
     pub const fn code(self) -> &'static str {
         match self {
             Self::InvalidRequest => "invalid_request",
-            Self::InvalidClient => "invalid_client",
+            Self::InvalidClient | Self::BasicRefused => "invalid_client",
             Self::InvalidGrant => "invalid_grant",
             Self::UnauthorizedClient => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
@@ -66,6 +70,7 @@ impl OAuthError {
             Self::InvalidTarget => "invalid_target",
             Self::InvalidAuthorizationDetails => "invalid_authorization_details",
             Self::InvalidDpopProof => "invalid_dpop_proof",
+            Self::UseDpopNonce => "use_dpop_nonce",
             Self::AuthorizationPending => "authorization_pending",
             Self::SlowDown => "slow_down",
             Self::AccessDenied => "access_denied",

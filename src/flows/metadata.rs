@@ -10,13 +10,13 @@ use std::sync::LazyLock;
 /// list is required and may not be empty (RFC 8414 §2), so it names the one that OAuth has for "none".
 pub fn describe(cx: Context<'_>) -> Value {
     let issuer = cx.issuer();
-    json!({
+    let mut metadata = json!({
         "issuer": issuer,
         "jwks_uri": format!("{issuer}/jwks"),
         "token_endpoint": format!("{issuer}/token"),
         "response_types_supported": ["none"],
         "grant_types_supported": [names::GRANT_INTENT, names::GRANT_TOKEN_EXCHANGE],
-        "token_endpoint_auth_methods_supported": ["private_key_jwt"],
+        "token_endpoint_auth_methods_supported": methods(cx),
         "token_endpoint_auth_signing_alg_values_supported": ["ES256", "ES384", "EdDSA", "RS256", "PS256"],
         "dpop_signing_alg_values_supported": ["ES256", "ES384", "EdDSA", "RS256", "PS256"],
         "introspection_endpoint": format!("{issuer}/introspect"),
@@ -37,7 +37,31 @@ pub fn describe(cx: Context<'_>) -> Value {
         "marque_catalog_endpoint": format!("{issuer}/catalogs"),
         "marque_revocation_feed": format!("{issuer}/revocations"),
         "marque_txn_token_trust_domains_supported": [cx.realm.config.trust_domain],
-    })
+    });
+    if let (Some(members), Some(aliases)) = (metadata.as_object_mut(), aliases(cx)) {
+        members.insert("mtls_endpoint_aliases".to_owned(), aliases);
+    }
+    metadata
+}
+
+/// How clients authenticate here.
+fn methods(cx: Context<'_>) -> Vec<&'static str> {
+    let mut methods = vec!["private_key_jwt"];
+    if cx.app.tls.is_offered() {
+        methods.push("self_signed_tls_client_auth");
+        methods.extend(cx.app.authorities.is_some().then_some("tls_client_auth"));
+    }
+    methods
+}
+
+/// The endpoints as clients with certificates know them (RFC 8705 §5).
+fn aliases(cx: Context<'_>) -> Option<Value> {
+    let base = format!("{}{}", cx.app.tls.url.as_ref()?, cx.realm.config.path());
+    Some(json!({
+        "token_endpoint": format!("{base}/token"),
+        "marque_plan_endpoint": format!("{base}/plans"),
+        "transaction_authorization_endpoint": format!("{base}/transaction-authorization"),
+    }))
 }
 
 /// What the decision point says of itself (AuthZEN Authorization API 1.0 §9), plainly and signed by Marque.

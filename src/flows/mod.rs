@@ -99,6 +99,15 @@ impl Context<'_> {
         })
     }
 
+    /// The nonce that proofs for this realm repeat now; none where they need not.
+    ///
+    /// # Errors
+    /// When the crypto library refuses.
+    pub fn dpop_nonce(&self) -> Result<Option<String>, FlowError> {
+        let asked = self.realm.config.dpop_nonces;
+        asked.then(|| self.app.nonces.fresh(self.realm_name(), self.now_secs())).transpose().map_err(Into::into)
+    }
+
     /// Uses an id once; `kind` keeps ids of different kinds apart.
     async fn use_once(&self, kind: &str, issuer: &str, jti: &str, exp: i64) -> Result<bool, FlowError> {
         self.use_once_in(&mut *self.app.pool.acquire().await?, kind, issuer, jti, exp).await

@@ -21,7 +21,9 @@ pub struct HttpError {
 /// The status of an error code.
 const fn status_of(error: OAuthError) -> StatusCode {
     match error {
-        OAuthError::InvalidClient | OAuthError::MissingToken | OAuthError::InvalidToken => StatusCode::UNAUTHORIZED,
+        OAuthError::InvalidClient | OAuthError::BasicRefused | OAuthError::MissingToken | OAuthError::InvalidToken => {
+            StatusCode::UNAUTHORIZED
+        }
         OAuthError::InsufficientScope => StatusCode::FORBIDDEN,
         OAuthError::NotFound => StatusCode::NOT_FOUND,
         OAuthError::Gone => StatusCode::GONE,
@@ -35,6 +37,7 @@ const fn status_of(error: OAuthError) -> StatusCode {
         | OAuthError::InvalidTarget
         | OAuthError::InvalidAuthorizationDetails
         | OAuthError::InvalidDpopProof
+        | OAuthError::UseDpopNonce
         | OAuthError::AuthorizationPending
         | OAuthError::SlowDown
         | OAuthError::AccessDenied
@@ -87,6 +90,8 @@ impl From<Refusal> for HttpError {
             members.extend(refusal.nearest.map(|nearest| ("nearest".to_owned(), json!(nearest))));
         }
         let challenge = match refusal.error {
+            // RFC 6749 §5.2: matching what was tried, although it is never taken.
+            OAuthError::BasicRefused => Some("Basic realm=\"none\""),
             // RFC 6750 §3.1: without a token the challenge names no error.
             OAuthError::MissingToken => Some("Bearer"),
             OAuthError::InvalidToken => Some("Bearer error=\"invalid_token\""),

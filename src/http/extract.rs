@@ -1,7 +1,9 @@
 //! What requests are made of: the realm, strict forms, single headers, bearer tokens, cookies.
 
 use super::error::HttpError;
+use super::presented::Presented;
 use crate::app::{App, Realm};
+use crate::certificates::ClientCertificate;
 use crate::flows::{Context, OAuthError, Refusal};
 use axum::RequestExt;
 use axum::body::Bytes;
@@ -19,6 +21,7 @@ const REPEATABLE: [&str; 2] = ["resource", "audience"];
 pub struct InRealm {
     app: Arc<App>,
     realm: Arc<Realm>,
+    presented: Presented,
 }
 
 impl InRealm {
@@ -27,9 +30,17 @@ impl InRealm {
         Context { app: &self.app, realm: &self.realm }
     }
 
-    /// An endpoint's public URL: the one that clients prove possession for.
+    /// An endpoint's public URL where the request came to it: the one that clients prove possession for.
     pub fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.realm.config.issuer)
+        match self.app.tls.url.as_ref().filter(|_| self.presented.is_mutual) {
+            Some(origin) => format!("{origin}{}", self.path(path)),
+            None => format!("{}{path}", self.realm.config.issuer),
+        }
+    }
+
+    /// The certificate that the client proved to be its own.
+    pub fn certificate(&self) -> Option<&ClientCertificate> {
+        self.presented.certificate.as_deref()
     }
 
     /// The path below the server's root, for cookies.
@@ -51,7 +62,8 @@ impl FromRequestParts<Arc<App>> for InRealm {
         let params = RawPathParams::from_request_parts(parts, app).await.map_err(|_| unknown())?;
         let name = params.iter().find(|(key, _)| *key == "realm").map(|(_, value)| value);
         let realm = name.and_then(|name| app.realms.get(name)).ok_or_else(unknown)?;
-        Ok(Self { app: app.clone(), realm: realm.clone() })
+        let presented = Presented::of(parts, app)?;
+        Ok(Self { app: app.clone(), realm: realm.clone(), presented })
     }
 }
 
@@ -151,6 +163,10 @@ impl FromRequest<Arc<App>> for Form {
     type Rejection = HttpError;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, HttpError> {
+        if request.uri().query().is_some() {
+            let text = "send parameters in the body, none in the query: queries are written to logs";
+            return Err(Refusal::new(OAuthError::InvalidRequest, text).into());
+        }
         let body = body_of_type(request, app, "application/x-www-form-urlencoded").await?;
         Ok(Self::parse(&body)?)
     }

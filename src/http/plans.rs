@@ -4,7 +4,6 @@ use super::error::HttpError;
 use super::extract::{Form, InRealm, single};
 use crate::flows::authenticate_client::{AuthenticatedClient, Credentials, authenticate_client};
 use crate::flows::submit_plan::{Submission, submit_plan};
-use crate::flows::{OAuthError, Refusal};
 use axum::Json;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
@@ -35,15 +34,14 @@ pub(super) async fn authenticate(
     form: &Form,
     path: &str,
 ) -> Result<AuthenticatedClient, HttpError> {
-    if headers.contains_key(header::AUTHORIZATION) || form.get("client_secret").is_some() {
-        let text = "authenticate in one way: client_assertion alone, without Authorization header or client_secret";
-        return Err(Refusal::new(OAuthError::InvalidRequest, text).into());
-    }
     let credentials = Credentials {
         client_id: form.get("client_id"),
         assertion_type: form.get("client_assertion_type"),
         assertion: form.get("client_assertion"),
+        has_secret: form.get("client_secret").is_some(),
+        has_authorization: headers.contains_key(header::AUTHORIZATION),
         proof: single(headers, "dpop")?,
+        certificate: realm.certificate(),
         endpoint: &realm.url(path),
     };
     Ok(authenticate_client(realm.context(), &credentials).await?)

@@ -2,7 +2,7 @@
 
 use self::Caller::{Administrator, Anyone, Browser, Client, ClientOrResourceServer, Extension, ResourceServer};
 use super::{
-    access, approve, catalogs, envelopes, error, health, internal, introspect, metadata, plans, receipt, results,
+    access, approve, catalogs, envelopes, error, health, internal, introspect, metadata, nonces, plans, receipt, results,
     revocations, revoke, search, status, token, transaction_authorization,
 };
 use crate::app::App;
@@ -28,7 +28,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 pub enum Caller {
     /// Everybody.
     Anyone,
-    /// A client by `private_key_jwt` and DPoP.
+    /// A client by an assertion or a certificate, and DPoP.
     Client,
     /// A resource server by an access token of the realm for Marque alone.
     ResourceServer,
@@ -101,9 +101,18 @@ fn page<H: Handler<T, Arc<App>>, T: 'static>(handler: H) -> MethodRouter<Arc<App
     get(handler).head(error::no_such_method)
 }
 
+/// What answers for a route. Whoever proves possession of a key is told the nonce for its next proof.
+fn handler(route: &Route, app: &Arc<App>) -> MethodRouter<Arc<App>> {
+    match route.caller {
+        Caller::Client => (route.handler)().layer(middleware::from_fn_with_state(app.clone(), nonces::offer)),
+        _ => (route.handler)(),
+    }
+}
+
 /// The protocol endpoints of every realm.
 pub fn public(app: Arc<App>) -> Router {
-    let below_issuer = ROUTES.iter().fold(Router::new(), |router, route| router.route(route.path, (route.handler)()));
+    let below_issuer =
+        ROUTES.iter().fold(Router::new(), |router, route| router.route(route.path, handler(route, &app)));
     let no_store = SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Router::new()
         .route("/.well-known/oauth-authorization-server/realms/{realm}", get(metadata::show))

@@ -72,6 +72,12 @@ impl ClientRecord {
         self.attributes.get(attribute).map(String::as_str).unwrap_or_default().split_ascii_whitespace()
     }
 
+    /// Whether its assertions may name the token endpoint as audience (RFC 7523 §3): the attribute
+    /// `marque.legacy_audience` is `true`.
+    pub fn takes_legacy_audience(&self) -> bool {
+        self.attributes.get("marque.legacy_audience").is_some_and(|given| given == "true")
+    }
+
     /// Whether the attribute `marque.kind` is the given word.
     pub fn is_kind(&self, kind: &str) -> bool {
         self.attributes.get("marque.kind").is_some_and(|given| given == kind)

@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 const KNOWS: &[(&str, &[&str])] = &[
     ("main", &[]),
     ("cli", &["app", "clock", "config", "environment", "flows", "postgres"]),
-    ("app", &["clock", "config", "flows", "http", "keycloak", "keys", "store"]),
-    ("http", &["app", "flows", "random"]),
-    ("flows", &["app", "batch", "clock", "keycloak", "keys", "passkey", "random", "store"]),
+    ("app", &["certificates", "clock", "config", "flows", "http", "keycloak", "keys", "store"]),
+    ("http", &["app", "certificates", "config", "flows", "random"]),
+    ("flows", &["app", "batch", "certificates", "clock", "keycloak", "keys", "passkey", "random", "store"]),
     ("keycloak", &["clock", "config", "keys", "random"]),
     ("config", &["environment", "postgres"]),
     ("store", &[]),
     ("passkey", &[]),
+    ("certificates", &[]),
     ("keys", &[]),
     ("postgres", &["environment"]),
     ("environment", &[]),
@@ -32,6 +33,7 @@ const MUST_NOT: &[(&str, &[&str])] = &[
     ("keycloak", &["store", "flows", "http", "app"]),
     ("passkey", &["store", "flows", "http", "app"]),
     ("keys", &["store", "flows", "http", "app"]),
+    ("certificates", &["store", "flows", "http", "app"]),
     ("config", &["store", "flows", "http", "keycloak", "app"]),
 ];
 
@@ -48,6 +50,9 @@ const BELONGS: &[(&str, &[&str])] = &[
     ("webauthn_rs_core", &["passkey"]),
     ("serde_cbor_2", &["passkey"]),
     ("jsonwebtoken", &["keys"]),
+    ("x509_cert", &["certificates"]),
+    ("rustls", &["certificates", "http"]),
+    ("tokio_rustls", &["http"]),
     ("clap", &["cli", "config"]),
     ("nix", &["postgres"]),
 ];

@@ -106,13 +106,18 @@ impl Agent {
         Ok(Granted { token: text(&answer, "access_token")?.to_owned(), intent_id })
     }
 
+    /// Posts with client authentication and a proof; first asks for the nonce that the proof repeats.
     async fn post(&self, marque: &Marque, path: &str, form: &[(&str, &str)]) -> Result<Value, Failure> {
         let url = format!("{}{path}", marque.issuer);
         let assertion = json!({
             "iss": AGENT, "sub": AGENT, "aud": marque.issuer, "jti": Uuid::new_v4(), "iat": now(), "exp": now() + 60,
         });
         let assertion = self.assertion.sign(TYP_CLIENT_ASSERTION, &assertion)?;
-        let proof = self.proof.prove(&json!({"jti": Uuid::new_v4(), "iat": now(), "htm": "POST", "htu": url}))?;
+        let offer = self.http.post(&url).send().await?;
+        let nonce = offer.headers().get("dpop-nonce").and_then(|nonce| nonce.to_str().ok());
+        let nonce = nonce.ok_or("no nonce is offered")?;
+        let proof = json!({"jti": Uuid::new_v4(), "iat": now(), "htm": "POST", "htu": url, "nonce": nonce});
+        let proof = self.proof.prove(&proof)?;
         let mut form = form.to_vec();
         form.extend([("client_assertion_type", ASSERTION_TYPE_JWT), ("client_assertion", &assertion)]);
         success(self.http.post(&url).header("dpop", proof).form(&form)).await

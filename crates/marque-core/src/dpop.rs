@@ -27,6 +27,9 @@ pub struct Proof {
     pub iat: i64,
     /// The call that the proof covers, if it names one.
     pub call_digest: Option<Digest>,
+    /// The server's nonce that it repeats, if it repeats one (RFC 9449 §8, §9). Whether one is asked for, and which, is
+    /// its caller's to say.
+    pub nonce: Option<String>,
 }
 
 impl Proof {
@@ -45,7 +48,7 @@ fn refuse<T>(message: impl Into<String>) -> Result<T, ProofError> {
     Err(ProofError(message.into()))
 }
 
-/// Checks a proof (RFC 9449 §4.3), all but its single use.
+/// Checks a proof (RFC 9449 §4.3), all but its single use and its nonce.
 ///
 /// # Errors
 /// Says which check failed.
@@ -77,7 +80,16 @@ pub fn verify(proof: &str, expected: &Expected<'_>, now: i64) -> Result<Proof, P
     if !limits::is_single_use_id(jti) {
         return refuse("has no usable jti");
     }
-    Ok(Proof { jkt: verified.thumbprint, jti: jti.to_owned(), iat, call_digest: call_digest(&claims)? })
+    let (call_digest, nonce) = (call_digest(&claims)?, nonce(&claims)?);
+    Ok(Proof { jkt: verified.thumbprint, jti: jti.to_owned(), iat, call_digest, nonce })
+}
+
+fn nonce(claims: &Map<String, Value>) -> Result<Option<String>, ProofError> {
+    match claims.get("nonce") {
+        None => Ok(None),
+        Some(Value::String(nonce)) if limits::is_single_use_id(nonce) => Ok(Some(nonce.clone())),
+        Some(_) => refuse("has a nonce that is none (nonce)"),
+    }
 }
 
 fn call_digest(claims: &Map<String, Value>) -> Result<Option<Digest>, ProofError> {

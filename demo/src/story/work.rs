@@ -70,5 +70,5 @@ impl Story<'_> {
 fn part(report: &Value, list: &str, index: usize) -> Answer {
     let entry = report.get(list).and_then(|list| list.get(index)).cloned().unwrap_or_default();
     let status = entry.get("status").and_then(Value::as_u64).and_then(|status| u16::try_from(status).ok());
-    Answer { status: status.unwrap_or(0), body: entry.get("body").cloned().unwrap_or_default() }
+    Answer { status: status.unwrap_or(0), body: entry.get("body").cloned().unwrap_or_default(), nonce: None }
 }

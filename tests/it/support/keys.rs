@@ -72,9 +72,13 @@ impl Key {
         self.sign_with(&json!({"typ": TYP_DPOP, "alg": "ES256", "jwk": self.public}), claims)
     }
 
-    /// The claims of a right DPoP proof.
+    /// The claims of a right DPoP proof, with the nonce that an answer offered last. Who asks for none ignores it.
     pub fn proof_claims(method: &str, url: &str) -> Value {
-        json!({"jti": Uuid::new_v4().to_string(), "iat": now(), "htm": method, "htu": url})
+        let mut claims = json!({"jti": Uuid::new_v4().to_string(), "iat": now(), "htm": method, "htu": url});
+        if let Some(nonce) = super::reply::offered_nonce() {
+            claims["nonce"] = nonce.into();
+        }
+        claims
     }
 
     /// A right DPoP proof for a call with a token.

@@ -2,6 +2,23 @@
 
 use axum::http::HeaderMap;
 use serde_json::Value;
+use std::sync::{Mutex, PoisonError};
+
+/// The nonce that an answer offered last. Every server of the stack's issuer takes what any of them gave.
+static NONCE: Mutex<Option<String>> = Mutex::new(None);
+
+/// The nonce that an answer offered last.
+pub fn offered_nonce() -> Option<String> {
+    NONCE.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// Remembers the nonce that an answer offers.
+pub fn remember_nonce(headers: &HeaderMap) {
+    if let Some(nonce) = headers.get("dpop-nonce") {
+        let nonce = nonce.to_str().unwrap().to_owned();
+        *NONCE.lock().unwrap_or_else(PoisonError::into_inner) = Some(nonce);
+    }
+}
 
 /// An HTTP answer.
 #[derive(Clone, Debug)]
@@ -19,6 +36,7 @@ impl Reply {
         let answer = request.timeout(super::PATIENCE).send().await;
         let answer = answer.unwrap_or_else(|error| panic!("{what}: no answer: {error:?}"));
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        remember_nonce(&headers);
         let text = answer.text().await.unwrap_or_else(|error| panic!("{what}: the answer breaks off: {error}"));
         let body = serde_json::from_str(&text).unwrap_or_default();
         Self { what: what.to_owned(), status, headers, text, body }

@@ -35,7 +35,7 @@ fn with(change: Value) -> Result<Proof, ProofError> {
 fn a_good_proof_gives_key_id_and_time() {
     let proof = check(&claims()).unwrap();
     let jkt = verify(&ONE.sign(&header(), &claims()), &expected(), NOW).unwrap().jkt;
-    assert_eq!(proof, Proof { jkt: jkt.clone(), jti: "a1".into(), iat: NOW, call_digest: None });
+    assert_eq!(proof, Proof { jkt: jkt.clone(), jti: "a1".into(), iat: NOW, call_digest: None, nonce: None });
     let other = OTHER.sign(&merged(&header(), &json!({"jwk": OTHER.public()})), &claims());
     assert_ne!(verify(&other, &expected(), NOW).unwrap().jkt, jkt);
 }
@@ -172,6 +172,16 @@ fn the_proof_is_signed_by_the_public_key_it_brings() {
 }
 
 #[test]
+fn the_nonce_is_told_as_it_is() {
+    assert_eq!(with(json!({"nonce": "n"})).unwrap().nonce.as_deref(), Some("n"));
+    assert_eq!(check(&claims()).unwrap().nonce, None);
+    for bad in [json!(""), json!(5), json!([]), json!("a\u{0}b"), json!("a".repeat(IDENTIFIER_CHARS + 1))] {
+        assert!(with(json!({"nonce": bad})).unwrap_err().to_string().contains("nonce"), "{bad}");
+    }
+    assert!(check(&at(&claims(), "/nonce", Some(Value::Null))).is_err());
+}
+
+#[test]
 fn further_claims_are_allowed() {
-    assert!(with(json!({"nonce": "n", "exp": NOW, "custom": {"a": 1.5}})).is_ok(), "RFC 9449 §4.2");
+    assert!(with(json!({"exp": NOW, "custom": {"a": 1.5}})).is_ok(), "RFC 9449 §4.2");
 }

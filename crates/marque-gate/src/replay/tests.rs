@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 
 fn proof(jti: &str, iat: i64) -> Proof {
-    Proof { jkt: "key".into(), jti: jti.into(), iat, call_digest: None }
+    Proof { jkt: "key".into(), jti: jti.into(), iat, call_digest: None, nonce: None }
 }
 
 #[test]
