@@ -98,7 +98,7 @@ fn unknown_members_are_refused_in_every_object() {
     }
 }
 
-/// `rctx` alone may be missing, and limits that a plan does not set; the chain of a token may be shorter, which its signature rules out.
+/// `rctx` and `status` alone may be missing, and limits that a plan does not set; the chain of a token may be shorter, which its signature rules out.
 #[test]
 fn missing_members_are_refused_in_every_object() {
     for (claims, parse) in kinds() {
@@ -107,7 +107,7 @@ fn missing_members_are_refused_in_every_object() {
             for name in claims.pointer(&pointer).unwrap().as_object().unwrap().keys() {
                 let place = format!("{pointer}/{}", name.replace('/', "~1"));
                 let optional = constraint_or_names
-                    || ["/rctx", "/act/act"].contains(&place.as_str())
+                    || ["/rctx", "/act/act", "/status"].contains(&place.as_str())
                     || pointer.ends_with("/bounds");
                 assert!(optional || parse(&at(&claims, &place, None)).is_err(), "{place}");
             }
