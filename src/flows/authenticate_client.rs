@@ -28,6 +28,8 @@ pub struct Credentials<'a> {
     pub assertion: Option<&'a str>,
     /// The `DPoP` header.
     pub proof: Option<&'a str>,
+    /// The request's method.
+    pub method: &'a str,
     /// The endpoint's URL.
     pub endpoint: &'a str,
 }
@@ -151,7 +153,7 @@ fn check_proof(credentials: &Credentials<'_>, now: i64) -> Result<Proof, Refusal
     let proof = credentials
         .proof
         .ok_or_else(|| refuse("send one DPoP header (RFC 9449): every token is bound to a key".into()))?;
-    let expected = dpop::Expected { method: "POST", uri: credentials.endpoint, token: None };
+    let expected = dpop::Expected { method: credentials.method, uri: credentials.endpoint, token: None };
     dpop::verify(proof, &expected, now).map_err(|error| refuse(error.to_string()))
 }
 

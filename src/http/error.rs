@@ -35,6 +35,9 @@ const fn status_of(error: OAuthError) -> StatusCode {
         | OAuthError::InvalidTarget
         | OAuthError::InvalidAuthorizationDetails
         | OAuthError::InvalidDpopProof
+        | OAuthError::UnknownUserId
+        | OAuthError::ExpiredLoginHintToken
+        | OAuthError::InvalidBindingMessage
         | OAuthError::AuthorizationPending
         | OAuthError::SlowDown
         | OAuthError::AccessDenied
@@ -58,6 +61,12 @@ impl HttpError {
     /// The status.
     pub const fn status(&self) -> StatusCode {
         self.status
+    }
+
+    /// The same answer under another status.
+    pub const fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
     }
 
     /// The sentence for a person.

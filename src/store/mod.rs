@@ -4,6 +4,7 @@
 //! from something signed. A query that finds nothing is a refusal for its caller.
 
 pub mod approvals;
+pub mod auth_requests;
 pub mod catalogs;
 pub mod envelopes;
 pub mod intents;

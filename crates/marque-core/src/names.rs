@@ -2,6 +2,8 @@
 
 /// The grant that redeems an approved intent.
 pub const GRANT_INTENT: &str = "urn:marque:oauth:grant-type:intent";
+/// OpenID Connect CIBA Core 1.0 §10.1.
+pub const GRANT_CIBA: &str = "urn:openid:params:grant-type:ciba";
 /// RFC 8693 §2.1.
 pub const GRANT_TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 /// RFC 8693 §3 style identifier of an intent token.
@@ -22,6 +24,8 @@ pub const DETAIL_CALL: &str = "agent_intent_call";
 pub const TYP_INTENT: &str = "intent+jwt";
 /// JWS `typ` of a transaction token.
 pub const TYP_TXN: &str = "txntoken+jwt";
+/// JWS `typ` of an identity assertion for an authorization server (draft-ietf-oauth-identity-assertion-authz-grant).
+pub const TYP_ID_JAG: &str = "oauth-id-jag+jwt";
 /// JWS `typ` of a DPoP proof (RFC 9449 §4.2).
 pub const TYP_DPOP: &str = "dpop+jwt";
 /// JWS `typ` of a catalog.
@@ -62,6 +66,8 @@ pub const CLAIM_APPROVAL: &str = "marque_approval";
 pub const JWK_PURPOSE: &str = "marque_typ";
 /// HTTP field that carries a transaction token.
 pub const HEADER_TXN_TOKEN: &str = "txn-token";
+/// HTTP field that carries a client assertion where a request has no form.
+pub const HEADER_CLIENT_ASSERTION: &str = "client-assertion";
 /// HTTP field that carries a DPoP proof.
 pub const HEADER_DPOP: &str = "dpop";
 /// What the key of evidence files is for; evidence is signed JSON and has no `typ` of its own.

@@ -155,6 +155,7 @@ impl Stack {
 const LASTING: &[&str] = &[
     "intents",
     "submissions",
+    "auth_requests",
     "catalogs",
     "waiting_catalogs",
     "catalog_decisions",
