@@ -2,8 +2,8 @@
 //!
 //! 1. The request is one that this endpoint profiles.
 //! 2. The subject token is Marque's own, not over.
-//! 3. Who exchanges it: its holder, with the key it is bound to, or a delegate of the signed plan. The plan
-//!    comes from the evidence, never from a row.
+//! 3. Who exchanges it: its holder, with the key it is bound to, a delegate of the signed plan, or whom the holder
+//!    named. The plan comes from the evidence, never from a row.
 //! 4. No actor twice, no more hops than signed.
 //! 5. Narrow.
 //! 6. Sign.
@@ -14,25 +14,29 @@
 use super::authenticate_client::AuthenticatedClient;
 use super::envelopes;
 use super::error::bad_input;
+use super::exchange_policy::{is_named, name_next, request_context, was_given};
 use super::grant_intent::load_evidence;
+use super::start_workload::start_workload;
 use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id};
 use crate::keys::Purpose;
 use crate::store::tokens::NewToken;
 use crate::{random, store};
 use marque_core::attenuate::{StepRequest, attenuate};
-use marque_core::claims::{Actor, Carried, Confirmation, IntentClaims, IntentRef, TxnClaims, TxnContext, token_hash};
+use marque_core::claims::{
+    Actor, Carried, Confirmation, IntentClaims, IntentRef, MayAct, TxnClaims, TxnContext, token_hash,
+};
 use marque_core::envelope::Envelope;
 use marque_core::jws::{self, JwsError};
 use marque_core::plan::ResolvedPlan;
 use marque_core::reason::Reason;
 use marque_core::{json, limits, names};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 /// A transaction token lives so long at most (draft-ietf-oauth-transaction-tokens: minutes or less).
-const LIFETIME: Duration = Duration::minutes(5);
+pub(super) const LIFETIME: Duration = Duration::minutes(5);
 
 /// The parameters of an exchange.
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,6 +57,12 @@ pub struct Exchange<'a> {
     pub authorization_details: Option<&'a str>,
     /// Whether `actor_token` or `actor_token_type` was sent.
     pub has_actor_token: bool,
+    /// `request_context`: the environment of the request, from clients that may say it.
+    pub request_context: Option<&'a str>,
+    /// Whether `request_details` was sent.
+    pub has_request_details: bool,
+    /// `may_act`: whom the child's holder names as the next actor.
+    pub may_act: Option<&'a str>,
 }
 
 /// The answer to an exchange.
@@ -75,6 +85,8 @@ struct Parent {
     exp: i64,
     jkt: String,
     act: Actor,
+    may_act: Option<MayAct>,
+    rctx: Map<String, Value>,
     txn: Option<Uuid>,
     carried: Carried,
 }
@@ -97,6 +109,9 @@ pub async fn exchange_token(
     exchange: &Exchange<'_>,
 ) -> Result<Exchanged, FlowError> {
     check_profile(cx, exchange)?;
+    if exchange.subject_token_type == Some(names::TOKEN_TYPE_SELF_SIGNED) {
+        return start_workload(cx, client, exchange).await;
+    }
     let subject = exchange.subject_token.ok_or_else(|| malformed("subject_token is missing"))?;
     let parent = verify_subject(cx, subject, exchange.subject_token_type)?;
     let intent_id = parse_intent_id(&parent.intent.id).ok_or_else(|| malformed("subject_token names no intent"))?;
@@ -105,7 +120,10 @@ pub async fn exchange_token(
     let held = envelopes::carried(cx, &mut *cx.app.pool.acquire().await?, &parent.carried).await?;
     let held = held.ok_or_else(|| refuse(Reason::TokenInvalid, &parent.intent.id))?.into_owned();
     let envelope = narrow(&parent, held, client, &plan, exchange)?;
-    let (claims, txn) = claims(cx, client, &parent, &plan, act, &envelope)?;
+    let may_act = name_next(cx, exchange.may_act, &act, &plan).await?;
+    let rctx = request_context(client, exchange.request_context, &parent.rctx)?;
+    let (claims, txn) = claims(cx, client, &parent, &plan, &envelope)?;
+    let claims = TxnClaims { act, may_act, rctx, ..claims };
     let token = cx.realm.keyring.sign(Purpose::TxnToken, &claims)?;
     keep(cx, client, intent_id, subject, &Minted { token: &token, claims: &claims, envelope: &envelope, txn }).await?;
     Ok(Exchanged {
@@ -116,7 +134,7 @@ pub async fn exchange_token(
     })
 }
 
-fn malformed(text: impl Into<String>) -> Refusal {
+pub(super) fn malformed(text: impl Into<String>) -> Refusal {
     Refusal::new(OAuthError::InvalidRequest, text)
 }
 
@@ -130,6 +148,11 @@ fn check_profile(cx: Context<'_>, exchange: &Exchange<'_>) -> Result<(), Refusal
     }
     if exchange.has_actor_token {
         return Err(malformed("actor_token is not used here: the actor is the authenticated client"));
+    }
+    if exchange.has_request_details {
+        let text = "request_details is not taken: what may be done follows from the signed plan; narrow it with \
+                    authorization_details";
+        return Err(malformed(text));
     }
     if exchange.audience != [cx.realm.config.trust_domain.as_str()] {
         let text = format!("audience must be the trust domain {} alone", cx.realm.config.trust_domain);
@@ -150,7 +173,8 @@ fn verify_subject(cx: Context<'_>, token: &str, kind: Option<&str>) -> Result<Pa
             txn_parent(&jws::verify(token, names::TYP_TXN, &keys).map_err(invalid)?.payload, cx)?
         }
         _ => {
-            let text = format!("subject_token_type must be {} or {}", names::TOKEN_TYPE_INTENT, names::TOKEN_TYPE_TXN);
+            let (intent, txn, own) = (names::TOKEN_TYPE_INTENT, names::TOKEN_TYPE_TXN, names::TOKEN_TYPE_SELF_SIGNED);
+            let text = format!("subject_token_type must be {intent}, {txn} or {own}");
             return Err(malformed(text));
         }
     };
@@ -172,7 +196,9 @@ fn intent_parent(payload: &[u8], cx: Context<'_>) -> Result<Parent, Refusal> {
     let envelope = claims.envelope().map_err(|refused| not_ours(&refused))?;
     let intent = IntentRef { id: claims.intent.id, digest: claims.intent.digest, version: claims.intent.version };
     let carried = Carried::Inline(envelope);
-    Ok(Parent { intent, sub: claims.sub, exp: claims.exp, jkt: claims.cnf.jkt, act: claims.act, txn: None, carried })
+    let (jkt, act) = (claims.cnf.jkt, claims.act);
+    let (may_act, rctx) = (None, Map::new());
+    Ok(Parent { intent, sub: claims.sub, exp: claims.exp, jkt, act, may_act, rctx, txn: None, carried })
 }
 
 fn txn_parent(payload: &[u8], cx: Context<'_>) -> Result<Parent, Refusal> {
@@ -187,6 +213,8 @@ fn txn_parent(payload: &[u8], cx: Context<'_>) -> Result<Parent, Refusal> {
         exp: claims.exp,
         jkt: claims.cnf.jkt,
         act: claims.act,
+        may_act: claims.may_act,
+        rctx: claims.rctx,
         txn,
         carried: claims.tctx.carried,
     })
@@ -208,7 +236,7 @@ fn next_actor(parent: &Parent, client: &AuthenticatedClient, plan: &ResolvedPlan
     if parent.act.sub == client_id {
         return if parent.jkt == client.jkt { Ok(parent.act.clone()) } else { refuse(Reason::ProofKeyMismatch) };
     }
-    if !plan.is_delegate(client_id) {
+    if !is_named(plan, client_id, parent.may_act.as_ref()) {
         return refuse(Reason::NotADelegate);
     }
     if parent.act.chain().contains(&client_id) {
@@ -225,8 +253,7 @@ fn narrow(
     plan: &ResolvedPlan,
     exchange: &Exchange<'_>,
 ) -> Result<Envelope, Refusal> {
-    let may = |id: &str| plan.may_carry_out(client.client_id(), id);
-    held.steps.retain(|step| may(&step.id));
+    held.steps.retain(|step| was_given(plan, client.client_id(), &step.id));
     let mut envelope = match exchange.authorization_details {
         None => held,
         Some(details) => {
@@ -277,7 +304,6 @@ fn claims(
     client: &AuthenticatedClient,
     parent: &Parent,
     plan: &ResolvedPlan,
-    act: Actor,
     envelope: &Envelope,
 ) -> Result<(TxnClaims, Uuid), FlowError> {
     let now = cx.app.clock.now();
@@ -294,8 +320,9 @@ fn claims(
         scope: envelope.scope(),
         req_wl: client.client_id().into(),
         tctx: TxnContext { intent: parent.intent.clone(), carried: Carried::of(envelope.clone()) },
-        rctx: serde_json::Map::new(),
-        act,
+        rctx: Map::new(),
+        act: parent.act.clone(),
+        may_act: None,
         cnf: Confirmation { jkt: client.jkt.clone() },
     };
     if claims.exp <= claims.iat {

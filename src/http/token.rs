@@ -54,6 +54,9 @@ async fn exchange(realm: &InRealm, client: &AuthenticatedClient, form: &Form) ->
         scope: form.get("scope"),
         authorization_details: form.get("authorization_details"),
         has_actor_token: form.get("actor_token").or(form.get("actor_token_type")).is_some(),
+        request_context: form.get("request_context"),
+        has_request_details: form.get("request_details").is_some(),
+        may_act: form.get("may_act"),
     };
     let exchanged = exchange_token(realm.context(), client, &exchange).await?;
     Ok(Json(json!({

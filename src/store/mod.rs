@@ -19,6 +19,7 @@ pub mod signing_keys;
 pub mod step_ups;
 pub mod tokens;
 pub mod waiting_catalogs;
+pub mod workload_tokens;
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};

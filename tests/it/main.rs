@@ -17,6 +17,7 @@ mod ciba;
 mod envelopes;
 mod evaluation;
 mod exchange;
+mod exchange_policy;
 mod faults;
 mod feed;
 mod gates;

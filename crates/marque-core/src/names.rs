@@ -10,6 +10,8 @@ pub const GRANT_TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-e
 pub const TOKEN_TYPE_INTENT: &str = "urn:marque:oauth:token-type:intent";
 /// Identifier of a transaction token (draft-ietf-oauth-transaction-tokens §"Txn-Token Request").
 pub const TOKEN_TYPE_TXN: &str = "urn:ietf:params:oauth:token-type:txn_token";
+/// Identifier of what a workload signs for itself (draft-ietf-oauth-transaction-tokens §"Txn-Token Request").
+pub const TOKEN_TYPE_SELF_SIGNED: &str = "urn:ietf:params:oauth:token-type:self_signed";
 /// RFC 7523 §2.2.
 pub const ASSERTION_TYPE_JWT: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
