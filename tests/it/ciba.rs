@@ -169,3 +169,34 @@ async fn a_ciba_request_is_repeated_by_its_key_and_only_as_it_was() {
     let other = [right.clone(), vec![("requested_expiry", "60".into())]].concat();
     send("/bc-authorize", &other).await.refused(400, "invalid_request").naming("Idempotency-Key");
 }
+
+#[tokio::test]
+async fn the_metadata_says_which_ciba_is_offered() {
+    let stack = Stack::open().await;
+    let place = stack.url("/.well-known/oauth-authorization-server");
+    let metadata = Reply::to("metadata", stack.http.get(place)).await;
+    assert_eq!(metadata.member("backchannel_authentication_endpoint"), format!("{}/bc-authorize", stack.issuer()));
+    assert_eq!(metadata.body["backchannel_token_delivery_modes_supported"], json!(["poll"]));
+    assert_eq!(metadata.body["backchannel_user_code_parameter_supported"], false);
+    assert!(metadata.body["grant_types_supported"].as_array().unwrap().contains(&GRANT_CIBA.into()));
+    assert_eq!(metadata.body.get("backchannel_authentication_request_signing_alg_values_supported"), None);
+}
+
+#[tokio::test]
+async fn whether_a_user_exists_is_not_told_to_who_may_not_ask_her() {
+    let stack = Stack::open().await;
+    let agent = stack.agent();
+    let refused = async |user: Value| {
+        let mut plan = reading(&stack);
+        plan["user"] = user.clone();
+        let hint = user.as_object().unwrap().values().next().unwrap().as_str().unwrap().to_owned();
+        let mut form = form(&stack, &plan);
+        form.retain(|(name, _)| *name != "login_hint");
+        form.push(("login_hint", hint));
+        let reply = ask(&stack, "a user that it may not ask", &agent, &form).await;
+        reply.because(403, "access_denied", "not_paired");
+        reply.text
+    };
+    let [known, unknown] = [refused(json!({"username": "dora"})).await, refused(json!({"username": "nobody"})).await];
+    assert_eq!(known, unknown);
+}

@@ -263,6 +263,26 @@ async fn user_names_and_subject_identifiers_are_paired_apart() {
     }
 }
 
+/// Two agents that happen to draw the same key do not meet.
+#[tokio::test]
+async fn an_idempotency_key_is_one_clients_own() {
+    let main = Stack::open().await;
+    let (_realm, _copy, server) = server(&main).await;
+    let stack = &server.stack;
+    let key = Uuid::new_v4().to_string();
+    let send = async |client: Client| {
+        let mut own = reading(stack);
+        own["agent"] = client.id.clone().into();
+        let details = json!([{"type": "agent_intent_plan", "plan": own}]).to_string();
+        let request = stack.signed(&client, "/plans", &vec![("authorization_details", details)]);
+        let reply = Reply::to("a keyed submission", request.header("idempotency-key", &key)).await;
+        reply.success(201)["intent_id"].as_str().unwrap().to_owned()
+    };
+    let (agents, workers) = (send(main.agent()).await, send(main.worker()).await);
+    assert_ne!(agents, workers);
+    assert_eq!(send(main.agent()).await, agents);
+}
+
 /// Keycloak itself issues the ID token: the user signed in through the very agent.
 #[tokio::test]
 async fn an_id_token_of_the_real_realm_for_this_agent_is_a_proof() {
