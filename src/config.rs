@@ -2,6 +2,7 @@
 
 use crate::environment::variable;
 use marque_core::catalog::UnknownActions;
+use marque_core::jws::KeySet;
 use marque_core::plan::Blocked;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -119,6 +120,45 @@ pub struct RealmConfig {
     /// Octets of catalogs that are kept for one location, all versions together.
     #[serde(default = "catalog_bytes_per_location")]
     pub catalog_bytes_per_location: u64,
+    /// Whose identity assertions prove that a user is there.
+    #[serde(default)]
+    pub identity_issuers: Vec<IdentityIssuer>,
+}
+
+/// An issuer of identity assertions (draft-ietf-oauth-identity-assertion-authz-grant) that the realm believes.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentityIssuer {
+    /// Its issuer identifier: the assertions' `iss`.
+    pub issuer: String,
+    /// Its public keys (RFC 7517).
+    pub jwks: serde_json::Value,
+    /// The claim that holds the Keycloak realm's `sub` of the user.
+    #[serde(default = "subject_claim")]
+    pub subject_claim: String,
+}
+
+/// The claim that the draft has for the user's identifier at the authorization server that is asked.
+fn subject_claim() -> String {
+    "aud_sub".into()
+}
+
+impl IdentityIssuer {
+    /// Its keys; none if the document holds none.
+    pub fn keys(&self) -> KeySet {
+        KeySet::from_jwks(&self.jwks).unwrap_or_default()
+    }
+
+    fn check(&self, realm: &RealmConfig) -> Result<(), String> {
+        if self.issuer.is_empty() || self.issuer == realm.issuer {
+            return Err("issuer: must be another issuer than Marque itself".into());
+        }
+        let listed = self.jwks.get("keys").and_then(serde_json::Value::as_array).map_or(0, Vec::len);
+        if listed == 0 || self.keys().keys().len() != listed {
+            return Err("jwks: must be {keys = [...]} with public signature keys alone".into());
+        }
+        if self.subject_claim.is_empty() { Err("subject_claim: is empty".into()) } else { Ok(()) }
+    }
 }
 
 const fn yes() -> bool {
@@ -193,6 +233,12 @@ impl RealmConfig {
         {
             return Err("admin_client_id: must be a client of its own, not one of Marque's".into());
         }
+        for (index, issuer) in self.identity_issuers.iter().enumerate() {
+            issuer.check(self).map_err(|message| format!("identity_issuers[{index}].{message}"))?;
+            if self.identity_issuers.iter().take(index).any(|other| other.issuer == issuer.issuer) {
+                return Err(format!("identity_issuers[{index}].issuer: {:?} is configured twice", issuer.issuer));
+            }
+        }
         self.check_relying_party()
     }
 
@@ -255,6 +301,16 @@ mod tests {
         assert_eq!(administered("marque-console"), Ok(()));
         for own in ["marque", "marque-web"] {
             assert!(administered(own).is_err_and(|message| message.contains("realms[0].admin_client_id")), "{own}");
+        }
+        let believing = |jwks: &str| {
+            check(&format!("{GOOD}\n[[realms.identity_issuers]]\nissuer = \"https://idp.example\"\njwks = {jwks}"))
+        };
+        let key = "kty = \"EC\", crv = \"P-256\", x = \"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\", \
+                   y = \"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\"";
+        assert_eq!(believing(&format!("{{keys = [{{{key}}}]}}")), Ok(()));
+        for wrong in ["{}", "{keys = []}", &format!("{{keys = [{{{key}, d = \"AAAA\"}}]}}")] {
+            let place = "realms[0].identity_issuers[0].jwks";
+            assert!(believing(wrong).is_err_and(|message| message.contains(place)), "{wrong}");
         }
         let unknown = |word: &str| check(&format!("{GOOD}\nunknown_actions = \"{word}\""));
         assert!(toml::from_str::<Config>(GOOD).unwrap().realms[0].dpop_nonces, "unless it is switched off");

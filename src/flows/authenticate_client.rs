@@ -35,6 +35,8 @@ pub struct Credentials<'a> {
     pub proof: Option<&'a str>,
     /// The certificate that the client proved to be its own.
     pub certificate: Option<&'a ClientCertificate>,
+    /// The request's method.
+    pub method: &'a str,
     /// The endpoint's URL.
     pub endpoint: &'a str,
 }

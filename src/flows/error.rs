@@ -33,6 +33,12 @@ pub enum OAuthError {
     InvalidDpopProof,
     /// RFC 9449 §8.
     UseDpopNonce,
+    /// CIBA §13: the hint is not of the plan's user.
+    UnknownUserId,
+    /// CIBA §13: the hint's time is over.
+    ExpiredLoginHintToken,
+    /// CIBA §13: nothing would show the message.
+    InvalidBindingMessage,
     /// RFC 8628 §3.5, CIBA §11.
     AuthorizationPending,
     /// RFC 8628 §3.5, CIBA §11.
@@ -71,6 +77,9 @@ impl OAuthError {
             Self::InvalidAuthorizationDetails => "invalid_authorization_details",
             Self::InvalidDpopProof => "invalid_dpop_proof",
             Self::UseDpopNonce => "use_dpop_nonce",
+            Self::UnknownUserId => "unknown_user_id",
+            Self::ExpiredLoginHintToken => "expired_login_hint_token",
+            Self::InvalidBindingMessage => "invalid_binding_message",
             Self::AuthorizationPending => "authorization_pending",
             Self::SlowDown => "slow_down",
             Self::AccessDenied => "access_denied",

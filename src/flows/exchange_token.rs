@@ -3,8 +3,8 @@
 //!
 //! 1. The request is one that this endpoint profiles; an access token is for a place where each call is decided on.
 //! 2. The subject token is Marque's own, not over.
-//! 3. Who exchanges it: its holder, with the key it is bound to, or a delegate of the signed plan. The plan
-//!    comes from the evidence, never from a row.
+//! 3. Who exchanges it: its holder, with the key it is bound to, a delegate of the signed plan, or whom the holder
+//!    named. The plan comes from the evidence, never from a row.
 //! 4. No actor twice, no more hops than signed.
 //! 5. Narrow.
 //! 6. Sign.
@@ -16,26 +16,30 @@ use super::access_token::{self, expect_gate};
 use super::authenticate_client::AuthenticatedClient;
 use super::envelopes;
 use super::error::bad_input;
+use super::exchange_policy::{is_named, name_next, request_context, was_given};
 use super::grant_intent::load_evidence;
 use super::own_tokens::Kind;
+use super::start_workload::start_workload;
 use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id};
 use crate::keys::Purpose;
 use crate::store::tokens::NewToken;
 use crate::{random, store};
 use marque_core::attenuate::{StepRequest, attenuate};
-use marque_core::claims::{Actor, Carried, Confirmation, IntentClaims, IntentRef, TxnClaims, TxnContext, token_hash};
+use marque_core::claims::{
+    Actor, Carried, Confirmation, IntentClaims, IntentRef, MayAct, TxnClaims, TxnContext, token_hash,
+};
 use marque_core::envelope::Envelope;
 use marque_core::jws::{self, JwsError};
 use marque_core::plan::ResolvedPlan;
 use marque_core::reason::Reason;
 use marque_core::{json, limits, names};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 /// A transaction token lives so long at most (draft-ietf-oauth-transaction-tokens: minutes or less).
-const LIFETIME: Duration = Duration::minutes(5);
+pub(super) const LIFETIME: Duration = Duration::minutes(5);
 
 /// The parameters of an exchange.
 #[derive(Clone, Copy, Debug, Default)]
@@ -56,6 +60,12 @@ pub struct Exchange<'a> {
     pub authorization_details: Option<&'a str>,
     /// Whether `actor_token` or `actor_token_type` was sent.
     pub has_actor_token: bool,
+    /// `request_context`: the environment of the request, from clients that may say it.
+    pub request_context: Option<&'a str>,
+    /// Whether `request_details` was sent.
+    pub has_request_details: bool,
+    /// `may_act`: whom the child's holder names as the next actor.
+    pub may_act: Option<&'a str>,
 }
 
 /// What is asked for.
@@ -91,6 +101,8 @@ struct Parent {
     exp: i64,
     jkt: String,
     act: Actor,
+    may_act: Option<MayAct>,
+    rctx: Map<String, Value>,
     txn: Option<Uuid>,
     carried: Carried,
 }
@@ -116,8 +128,12 @@ pub async fn exchange_token(
     exchange: &Exchange<'_>,
 ) -> Result<Exchanged, FlowError> {
     let wanted = wanted(cx, exchange)?;
-    if let Wanted::Access(location) = wanted {
-        expect_gate(cx, location).await?;
+    match wanted {
+        Wanted::Transaction if exchange.subject_token_type == Some(names::TOKEN_TYPE_SELF_SIGNED) => {
+            return start_workload(cx, client, exchange).await;
+        }
+        Wanted::Transaction => {}
+        Wanted::Access(location) => expect_gate(cx, location).await?,
     }
     let subject = exchange.subject_token.ok_or_else(|| malformed("subject_token is missing"))?;
     let parent = verify_subject(cx, subject, exchange.subject_token_type)?;
@@ -127,7 +143,10 @@ pub async fn exchange_token(
     let held = envelopes::carried(cx, &mut *cx.app.pool.acquire().await?, &parent.carried).await?;
     let held = held.ok_or_else(|| refuse(Reason::TokenInvalid, &parent.intent.id))?.into_owned();
     let envelope = narrow(&parent, held, client, &plan, exchange)?;
-    let (claims, txn) = claims(cx, client, &parent, &plan, act, &envelope)?;
+    let may_act = name_next(cx, exchange.may_act, &act, &plan).await?;
+    let rctx = request_context(client, exchange.request_context, &parent.rctx)?;
+    let (claims, txn) = claims(cx, client, &parent, &plan, &envelope)?;
+    let claims = TxnClaims { act, may_act, rctx, ..claims };
     let (token, kind, answered) = match wanted {
         Wanted::Transaction => (cx.realm.keyring.sign(Purpose::TxnToken, &claims)?, "txn", Kind::Txn),
         Wanted::Access(location) => {
@@ -147,7 +166,7 @@ pub async fn exchange_token(
     })
 }
 
-fn malformed(text: impl Into<String>) -> Refusal {
+pub(super) fn malformed(text: impl Into<String>) -> Refusal {
     Refusal::new(OAuthError::InvalidRequest, text)
 }
 
@@ -159,8 +178,16 @@ fn wanted<'a>(cx: Context<'_>, exchange: &Exchange<'a>) -> Result<Wanted<'a>, Re
     if exchange.has_actor_token {
         return Err(malformed("actor_token is not used here: the actor is the authenticated client"));
     }
+    if exchange.has_request_details {
+        let text = "request_details is not taken: what may be done follows from the signed plan; narrow it with \
+                    authorization_details";
+        return Err(malformed(text));
+    }
     match exchange.requested_token_type {
         Some(names::TOKEN_TYPE_TXN) => expect_trust_domain(cx, exchange).map(|()| Wanted::Transaction),
+        Some(names::TOKEN_TYPE_ACCESS) if exchange.may_act.or(exchange.request_context).is_some() => Err(malformed(
+            "may_act and request_context are said of transaction tokens: an access token carries neither",
+        )),
         Some(names::TOKEN_TYPE_ACCESS) => only_resource(exchange).map(Wanted::Access),
         _ => {
             let (txn, access) = (names::TOKEN_TYPE_TXN, names::TOKEN_TYPE_ACCESS);
@@ -201,7 +228,8 @@ fn verify_subject(cx: Context<'_>, token: &str, kind: Option<&str>) -> Result<Pa
             txn_parent(&jws::verify(token, names::TYP_TXN, &keys).map_err(invalid)?.payload, cx)?
         }
         _ => {
-            let text = format!("subject_token_type must be {} or {}", names::TOKEN_TYPE_INTENT, names::TOKEN_TYPE_TXN);
+            let (intent, txn, own) = (names::TOKEN_TYPE_INTENT, names::TOKEN_TYPE_TXN, names::TOKEN_TYPE_SELF_SIGNED);
+            let text = format!("subject_token_type must be {intent}, {txn} or {own}");
             return Err(malformed(text));
         }
     };
@@ -225,7 +253,8 @@ fn intent_parent(payload: &[u8], cx: Context<'_>) -> Result<Parent, Refusal> {
     let intent = IntentRef { id: claims.intent.id, digest: claims.intent.digest, version: claims.intent.version };
     let carried = Carried::Inline(envelope);
     let IntentClaims { sub, exp, cnf, act, .. } = claims;
-    Ok(Parent { jti, intent, sub, exp, jkt: cnf.jkt, act, txn: None, carried })
+    let (may_act, rctx) = (None, Map::new());
+    Ok(Parent { jti, intent, sub, exp, jkt: cnf.jkt, act, may_act, rctx, txn: None, carried })
 }
 
 /// An id that Marque drew for a token.
@@ -246,6 +275,8 @@ fn txn_parent(payload: &[u8], cx: Context<'_>) -> Result<Parent, Refusal> {
         exp: claims.exp,
         jkt: claims.cnf.jkt,
         act: claims.act,
+        may_act: claims.may_act,
+        rctx: claims.rctx,
         txn,
         carried: claims.tctx.carried,
     })
@@ -267,7 +298,7 @@ fn next_actor(parent: &Parent, client: &AuthenticatedClient, plan: &ResolvedPlan
     if parent.act.sub == client_id {
         return if parent.jkt == client.jkt { Ok(parent.act.clone()) } else { refuse(Reason::ProofKeyMismatch) };
     }
-    if !plan.is_delegate(client_id) {
+    if !is_named(plan, client_id, parent.may_act.as_ref()) {
         return refuse(Reason::NotADelegate);
     }
     if parent.act.chain().contains(&client_id) {
@@ -284,8 +315,7 @@ fn narrow(
     plan: &ResolvedPlan,
     exchange: &Exchange<'_>,
 ) -> Result<Envelope, Refusal> {
-    let may = |id: &str| plan.may_carry_out(client.client_id(), id);
-    held.steps.retain(|step| may(&step.id));
+    held.steps.retain(|step| was_given(plan, client.client_id(), &step.id));
     let mut envelope = match exchange.authorization_details {
         None => held,
         Some(details) => {
@@ -336,7 +366,6 @@ fn claims(
     client: &AuthenticatedClient,
     parent: &Parent,
     plan: &ResolvedPlan,
-    act: Actor,
     envelope: &Envelope,
 ) -> Result<(TxnClaims, Uuid), FlowError> {
     let now = cx.app.clock.now();
@@ -353,8 +382,9 @@ fn claims(
         scope: envelope.scope(),
         req_wl: client.client_id().into(),
         tctx: TxnContext { intent: parent.intent.clone(), carried: Carried::of(envelope.clone()) },
-        rctx: serde_json::Map::new(),
-        act,
+        rctx: Map::new(),
+        act: parent.act.clone(),
+        may_act: None,
         cnf: Confirmation { jkt: client.jkt.clone() },
     };
     if claims.exp <= claims.iat {

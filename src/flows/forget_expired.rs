@@ -34,5 +34,6 @@ async fn forget(app: &App) -> Result<(), store::StoreError> {
     store::envelopes::forget_expired(&mut conn, now).await?;
     store::status_places::forget_expired(&mut conn, now).await?;
     store::logins::forget_expired(&mut conn, now).await?;
+    store::workload_tokens::forget_expired(&mut conn, now).await?;
     store::receipt_sessions::forget_expired(&mut conn, now).await
 }

@@ -1,4 +1,4 @@
-//! The intent grant: the agent polls, and redeems an approval once.
+//! The intent grant, and the CIBA grant for the same: the agent polls, and redeems an approval once.
 //!
 //! 1. The intent is this client's, by the key it was submitted with.
 //! 2. Pending: wait, or slow down.
@@ -24,8 +24,8 @@ use marque_core::claims::{Actor, Confirmation, IntentClaims, IntentProof, token_
 use marque_core::envelope::Envelope;
 use marque_core::evidence::{self, Evidence};
 use marque_core::lifecycle::{Event, IntentState};
-use marque_core::names;
 use marque_core::reason::Reason;
+use marque_core::{limits, names};
 use serde_json::Value;
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
@@ -50,6 +50,15 @@ pub struct Granted {
     pub authorization_details: Vec<Value>,
 }
 
+/// By which of its ids a client asks for an intent's token.
+#[derive(Clone, Copy, Debug)]
+pub enum Handle<'a> {
+    /// `intent_id`, in the intent grant.
+    Intent(&'a str),
+    /// `auth_req_id`, in the CIBA grant.
+    AuthRequest(&'a str),
+}
+
 /// Answers one poll.
 ///
 /// # Errors
@@ -57,10 +66,9 @@ pub struct Granted {
 pub async fn grant_intent(
     cx: Context<'_>,
     client: &AuthenticatedClient,
-    intent_id: Option<&str>,
+    handle: Handle<'_>,
 ) -> Result<Granted, FlowError> {
-    let text = intent_id.ok_or_else(|| Refusal::new(OAuthError::InvalidRequest, "intent_id is missing"))?;
-    let id = parse_intent_id(text).ok_or_else(unknown)?;
+    let id = find_id(cx, handle).await?.ok_or_else(unknown)?;
     let now = cx.app.clock.now();
     let (tx, intent) = lock_redeemable(cx, client, id, now).await?;
     tx.rollback().await?;
@@ -73,6 +81,18 @@ pub async fn grant_intent(
     tx.commit().await?;
     tracing::info!(intent = %intent.intent_id, token = %hash, "intent.redeemed");
     Ok(granted)
+}
+
+/// The intent of a handle. What cannot be one of Marque's ids is not asked for.
+async fn find_id(cx: Context<'_>, handle: Handle<'_>) -> Result<Option<uuid::Uuid>, FlowError> {
+    match handle {
+        Handle::Intent(text) => Ok(parse_intent_id(text)),
+        Handle::AuthRequest(text) if limits::is_single_use_id(text) => {
+            let mut conn = cx.app.pool.acquire().await?;
+            Ok(store::auth_requests::find_intent(&mut conn, cx.realm_name(), text).await?)
+        }
+        Handle::AuthRequest(_) => Ok(None),
+    }
 }
 
 /// This client's intent, locked, if it can be redeemed now; otherwise the answer to the poll.

@@ -12,6 +12,7 @@ pub(super) struct IdToken {
     pub username: String,
     pub acr: String,
     pub auth_time: i64,
+    pub issued_at: i64,
     claims: Map<String, Value>,
 }
 
@@ -36,17 +37,31 @@ impl IdToken {
             username: text("preferred_username")?.to_owned(),
             acr: text("acr").unwrap_or("0").to_owned(),
             auth_time: instant("auth_time").or_else(|_| instant("iat"))?,
+            issued_at: instant("iat")?,
             claims,
         })
     }
 
     /// Whether it was issued to one client for one sign-in.
     pub fn is_for(&self, issuer: &str, client_id: &str, nonce: &str) -> bool {
-        let text = |name: &str| self.claims.get(name).and_then(Value::as_str);
+        self.is_issued_to(issuer, client_id) && self.text("nonce") == Some(nonce)
+    }
+
+    /// Whether it was issued to one client and nobody else.
+    pub fn is_issued_to(&self, issuer: &str, client_id: &str) -> bool {
+        let azp = self.claims.get("azp");
         self.issuer == issuer
-            && text("aud") == Some(client_id)
-            && text("azp").is_none_or(|azp| azp == client_id)
-            && text("nonce") == Some(nonce)
+            && self.text("aud") == Some(client_id)
+            && azp.is_none_or(|azp| azp.as_str() == Some(client_id))
+    }
+
+    /// Its id (`jti`).
+    pub fn id(&self) -> Option<&str> {
+        self.text("jti")
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.claims.get(name).and_then(Value::as_str)
     }
 
     /// The decision that the extension put in.

@@ -2,7 +2,7 @@
 //!
 //! 1. The same submission again answers what it answered before.
 //! 2. Read strictly.
-//! 3. Admission: an agent of the realm, paired with this user, few plans waiting, delegates that exist.
+//! 3. Admission: an agent of the realm, which may ask this user, few plans waiting, delegates that exist.
 //! 4. Resolve with the newest catalogs, each verified with the resource server's registered key.
 //! 5. Keep it, pending.
 
@@ -10,6 +10,7 @@ use super::authenticate_client::AuthenticatedClient;
 use super::authenticate_resource_server::answers_for;
 use super::catalog_admission::is_admitted;
 use super::error::bad_input;
+use super::prove_user::{Hint, UserProof, may_ask};
 use super::{Context, FlowError, OAuthError, Refusal};
 use crate::store::catalogs::CatalogRow;
 use crate::{random, store};
@@ -45,6 +46,19 @@ pub struct Submission<'a> {
     pub authorization_details: &'a str,
     /// The header `Idempotency-Key`.
     pub idempotency_key: Option<&'a str>,
+    /// What it sends about the user.
+    pub hint: Option<Hint<'a>>,
+    /// What it sends besides where it speaks CIBA.
+    pub backchannel: Option<Backchannel<'a>>,
+}
+
+/// What a backchannel authentication request (CIBA §7.1) says besides plan and user.
+#[derive(Clone, Copy, Debug)]
+pub struct Backchannel<'a> {
+    /// `binding_message`: the plan's purpose or nothing, since the page shows nothing else in the agent's words.
+    pub binding_message: Option<&'a str>,
+    /// `requested_expiry`: how long the person may take.
+    pub requested_expiry: Option<Duration>,
 }
 
 /// What the agent is answered.
@@ -60,6 +74,18 @@ pub struct Submitted {
     pub expires_in: i64,
     /// Seconds between two polls.
     pub interval: i64,
+    /// `auth_req_id`, where the agent speaks CIBA.
+    pub auth_req_id: Option<String>,
+}
+
+/// A plan that is taken in, on its way to the store.
+struct Accepted<'a> {
+    intent_id: Uuid,
+    plan: &'a ResolvedPlan,
+    catalogs: &'a [String],
+    proof: Option<UserProof>,
+    pending: Duration,
+    auth_req_id: Option<String>,
 }
 
 /// Takes in a plan.
@@ -71,7 +97,7 @@ pub async fn submit_plan(
     client: &AuthenticatedClient,
     submission: &Submission<'_>,
 ) -> Result<Submitted, FlowError> {
-    let request = Digest::of(format!("{}\n{}", client.jkt, submission.authorization_details).as_bytes());
+    let request = digest_of(client, submission);
     if let Some(key) = submission.idempotency_key {
         check_idempotency_key(key)?;
         if let Some(answer) = find_earlier(cx, client, key, request).await? {
@@ -79,7 +105,8 @@ pub async fn submit_plan(
         }
     }
     let plan = read(submission.authorization_details)?;
-    admit(cx, client, &plan).await?;
+    expect_shown(submission.backchannel, &plan)?;
+    let proof = admit(cx, client, &plan, submission.hint).await?;
     let (catalogs, jws) = newest_catalogs(cx, &plan).await?;
     let intent_id = random::id();
     let completion = Completion {
@@ -95,7 +122,38 @@ pub async fn submit_plan(
     };
     let resolved = resolve(plan, &completion).map_err(|rejection| rejected(&rejection))?;
     expect_presentable(&resolved, &jws)?;
-    keep(cx, client, submission.idempotency_key.map(|key| (key, request)), intent_id, &resolved, &jws).await
+    let backchannel = submission.backchannel;
+    let accepted = Accepted {
+        intent_id,
+        plan: &resolved,
+        catalogs: &jws,
+        proof,
+        pending: backchannel.and_then(|request| request.requested_expiry).map_or(PENDING, |asked| asked.min(PENDING)),
+        auth_req_id: backchannel.map(|_| random::secret()).transpose()?,
+    };
+    keep(cx, client, submission.idempotency_key.map(|key| (key, request)), accepted).await
+}
+
+/// What a repeated submission must have in common with the first. A fresh proof of the user may replace an old one.
+fn digest_of(client: &AuthenticatedClient, submission: &Submission<'_>) -> Digest {
+    let mut text = format!("{}\n{}", client.jkt, submission.authorization_details);
+    if let Some(Backchannel { binding_message, requested_expiry }) = submission.backchannel {
+        let expiry = requested_expiry.map_or(0, Duration::whole_seconds);
+        text += &format!("\nbackchannel\n{expiry}\n{}", binding_message.unwrap_or_default());
+    }
+    Digest::of(text.as_bytes())
+}
+
+/// The page shows the plan's purpose as the agent's unchecked words; a message that it would not show is refused.
+fn expect_shown(backchannel: Option<Backchannel<'_>>, plan: &SubmittedPlan) -> Result<(), Refusal> {
+    match backchannel.and_then(|request| request.binding_message) {
+        Some(message) if message != plan.purpose => {
+            let text =
+                "binding_message must be the plan's purpose or left out: the page shows no other text of the agent";
+            Err(Refusal::new(OAuthError::InvalidBindingMessage, text))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_idempotency_key(key: &str) -> Result<(), Refusal> {
@@ -167,16 +225,17 @@ fn rejected(rejection: &Rejection) -> Refusal {
     bad_input(OAuthError::InvalidAuthorizationDetails, &rejection.refused).because(rejection.reason)
 }
 
-async fn admit(cx: Context<'_>, client: &AuthenticatedClient, plan: &SubmittedPlan) -> Result<(), FlowError> {
+async fn admit(
+    cx: Context<'_>,
+    client: &AuthenticatedClient,
+    plan: &SubmittedPlan,
+    hint: Option<Hint<'_>>,
+) -> Result<Option<UserProof>, FlowError> {
     if !client.record.is_kind("agent") {
         let text = "the client is no agent (attribute marque.kind=agent)";
         return Err(Refusal::new(OAuthError::UnauthorizedClient, text).because(Reason::AgentInactive).into());
     }
-    let named = plan.user.username.as_deref().or(plan.user.sub.as_deref()).unwrap_or_default();
-    if !client.record.words("marque.users").any(|paired| paired == named) {
-        let text = "the agent is not paired with this user: an administrator adds her to the client's marque.users";
-        return Err(Refusal::new(OAuthError::AccessDenied, text).because(Reason::NotPaired).into());
-    }
+    let proof = may_ask(cx, client, &plan.user, hint).await?;
     for (index, delegate) in plan.delegates.iter().enumerate() {
         let found = cx.realm.directory.find_client(&cx.realm.keycloak, &delegate.client_id).await?;
         if !found.is_some_and(|record| record.enabled && record.is_kind("agent")) {
@@ -186,7 +245,7 @@ async fn admit(cx: Context<'_>, client: &AuthenticatedClient, plan: &SubmittedPl
                 .into());
         }
     }
-    Ok(())
+    Ok(proof)
 }
 
 /// The newest catalog of each location that the plan names, sorted by location as the resolved plan
@@ -225,28 +284,12 @@ async fn keep(
     cx: Context<'_>,
     client: &AuthenticatedClient,
     idempotency: Option<(&str, Digest)>,
-    intent_id: Uuid,
-    plan: &ResolvedPlan,
-    catalogs: &[String],
+    accepted: Accepted<'_>,
 ) -> Result<Submitted, FlowError> {
     let now = cx.app.clock.now();
     let (realm, client_id) = (cx.realm_name(), client.client_id());
-    let expires_at = plan.expires_at().map_err(FlowError::internal)?;
-    let expires_at = OffsetDateTime::from_unix_timestamp(expires_at).map_err(FlowError::internal)?;
-    let canonical = plan.canonical();
-    let (username, sub) = (plan.user.username.as_deref(), plan.user.sub.as_deref());
-    let intent = store::intents::NewIntent {
-        intent_id,
-        client_id,
-        jkt: &client.jkt,
-        username,
-        sub,
-        plan: &canonical,
-        catalogs,
-        pending_until: expires_at.min(now + PENDING),
-        expires_at,
-        poll_interval_secs: POLL_INTERVAL_SECS,
-    };
+    let canonical = accepted.plan.canonical();
+    let intent = new_intent(client, &accepted, &canonical, now)?;
     let mut tx = cx.app.pool.begin().await?;
     store::intents::lock_agent(&mut tx, realm, client_id).await?;
     if let Some((key, request)) = idempotency
@@ -254,16 +297,53 @@ async fn keep(
     {
         return Ok(earlier);
     }
+    let (username, sub) = (intent.username, intent.sub);
     if store::intents::count_pending(&mut tx, realm, client_id, username, sub, now).await? >= PENDING_PLANS {
         let text = format!("{PENDING_PLANS} plans of this agent wait for this user: she decides or they end first");
         return Err(Refusal::new(OAuthError::AccessDenied, text).because(Reason::TooManyPending).into());
     }
+    if let Some(proof) = &accepted.proof {
+        proof.use_once(cx, &mut tx).await?;
+    }
     store::intents::insert(&mut tx, realm, &intent, now).await?;
+    if let Some(auth_req_id) = &accepted.auth_req_id {
+        store::auth_requests::insert(&mut tx, realm, auth_req_id, intent.intent_id).await?;
+    }
     if let Some((key, request)) = idempotency {
-        store::intents::insert_submission(&mut tx, realm, client_id, key, request.as_bytes(), intent_id, now).await?;
+        let sha256 = request.as_bytes();
+        store::intents::insert_submission(&mut tx, realm, client_id, key, sha256, intent.intent_id, now).await?;
     }
     tx.commit().await?;
-    Ok(answer(cx, intent_id, plan.digest(), intent.pending_until, now))
+    Ok(Submitted {
+        intent_id: intent.intent_id,
+        plan_digest: accepted.plan.digest(),
+        approval_uri: approval_uri(cx, intent.intent_id),
+        expires_in: (intent.pending_until - now).whole_seconds(),
+        interval: i64::from(intent.poll_interval_secs),
+        auth_req_id: accepted.auth_req_id,
+    })
+}
+
+fn new_intent<'a>(
+    client: &'a AuthenticatedClient,
+    accepted: &Accepted<'a>,
+    canonical: &'a [u8],
+    now: OffsetDateTime,
+) -> Result<store::intents::NewIntent<'a>, FlowError> {
+    let expires_at = accepted.plan.expires_at().map_err(FlowError::internal)?;
+    let expires_at = OffsetDateTime::from_unix_timestamp(expires_at).map_err(FlowError::internal)?;
+    Ok(store::intents::NewIntent {
+        intent_id: accepted.intent_id,
+        client_id: client.client_id(),
+        jkt: &client.jkt,
+        username: accepted.plan.user.username.as_deref(),
+        sub: accepted.plan.user.sub.as_deref(),
+        plan: canonical,
+        catalogs: accepted.catalogs,
+        pending_until: expires_at.min(now + accepted.pending),
+        expires_at,
+        poll_interval_secs: POLL_INTERVAL_SECS,
+    })
 }
 
 async fn find_earlier(
@@ -291,21 +371,18 @@ async fn find_submission(
     }
     let intent = store::intents::find(conn, cx.realm_name(), intent_id).await?;
     let intent = intent.ok_or_else(|| FlowError::internal("a submission without its intent"))?;
-    Ok(Some(answer(cx, intent_id, Digest::of(&intent.plan), intent.pending_until, cx.app.clock.now())))
+    let left = intent.pending_until - cx.app.clock.now();
+    Ok(Some(Submitted {
+        intent_id,
+        plan_digest: Digest::of(&intent.plan),
+        approval_uri: approval_uri(cx, intent_id),
+        expires_in: left.whole_seconds().max(0),
+        interval: i64::from(intent.poll_interval_secs),
+        auth_req_id: store::auth_requests::find(conn, intent_id).await?,
+    }))
 }
 
-fn answer(
-    cx: Context<'_>,
-    intent_id: Uuid,
-    plan_digest: Digest,
-    until: OffsetDateTime,
-    now: OffsetDateTime,
-) -> Submitted {
-    Submitted {
-        intent_id,
-        plan_digest,
-        approval_uri: format!("{}/approve/{intent_id}", cx.issuer()),
-        expires_in: (until - now).whole_seconds().max(0),
-        interval: i64::from(POLL_INTERVAL_SECS),
-    }
+/// Where the person decides on an intent.
+pub(super) fn approval_uri(cx: Context<'_>, intent_id: Uuid) -> String {
+    format!("{}/approve/{intent_id}", cx.issuer())
 }

@@ -38,6 +38,9 @@ const fn status_of(error: OAuthError) -> StatusCode {
         | OAuthError::InvalidAuthorizationDetails
         | OAuthError::InvalidDpopProof
         | OAuthError::UseDpopNonce
+        | OAuthError::UnknownUserId
+        | OAuthError::ExpiredLoginHintToken
+        | OAuthError::InvalidBindingMessage
         | OAuthError::AuthorizationPending
         | OAuthError::SlowDown
         | OAuthError::AccessDenied
@@ -61,6 +64,12 @@ impl HttpError {
     /// The status.
     pub const fn status(&self) -> StatusCode {
         self.status
+    }
+
+    /// The same answer under another status.
+    pub const fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
     }
 
     /// The sentence for a person.

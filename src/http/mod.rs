@@ -2,6 +2,7 @@
 
 mod access;
 mod approve;
+mod backchannel;
 mod catalogs;
 mod envelopes;
 mod error;

@@ -1,11 +1,11 @@
-//! `POST /token`: the intent grant and token exchange.
+//! `POST /token`: the intent grant, the CIBA grant and token exchange.
 
 use super::error::HttpError;
 use super::extract::{Form, InRealm};
 use super::plans::authenticate;
 use crate::flows::authenticate_client::AuthenticatedClient;
 use crate::flows::exchange_token::{Exchange, exchange_token};
-use crate::flows::grant_intent::grant_intent;
+use crate::flows::grant_intent::{Handle, grant_intent};
 use crate::flows::{OAuthError, Refusal};
 use axum::Json;
 use axum::http::HeaderMap;
@@ -15,23 +15,29 @@ use serde_json::{Value, json};
 /// Answers a token request.
 pub async fn answer(realm: InRealm, headers: HeaderMap, form: Form) -> Result<Json<Value>, HttpError> {
     let grant_type = form.require("grant_type")?;
-    if !matches!(grant_type, names::GRANT_INTENT | names::GRANT_TOKEN_EXCHANGE) {
+    if !matches!(grant_type, names::GRANT_INTENT | names::GRANT_CIBA | names::GRANT_TOKEN_EXCHANGE) {
         return Err(Refusal::new(OAuthError::UnsupportedGrantType, "grant_type is none that is offered here").into());
     }
     let client = authenticate(&realm, &headers, &form, "/token").await?;
-    if grant_type == names::GRANT_INTENT {
-        grant(&realm, &client, &form).await
-    } else {
-        exchange(&realm, &client, &form).await
+    match grant_type {
+        names::GRANT_INTENT => grant(&realm, &client, Handle::Intent(form.require("intent_id")?), "N_A").await,
+        // Clients that speak CIBA take no other type than those of access tokens; the token is bound to the DPoP key.
+        names::GRANT_CIBA => grant(&realm, &client, Handle::AuthRequest(form.require("auth_req_id")?), "DPoP").await,
+        _ => exchange(&realm, &client, &form).await,
     }
 }
 
-async fn grant(realm: &InRealm, client: &AuthenticatedClient, form: &Form) -> Result<Json<Value>, HttpError> {
-    let granted = grant_intent(realm.context(), client, form.get("intent_id")).await?;
+async fn grant(
+    realm: &InRealm,
+    client: &AuthenticatedClient,
+    handle: Handle<'_>,
+    token_type: &str,
+) -> Result<Json<Value>, HttpError> {
+    let granted = grant_intent(realm.context(), client, handle).await?;
     Ok(Json(json!({
         "access_token": granted.token,
         "issued_token_type": names::TOKEN_TYPE_INTENT,
-        "token_type": "N_A",
+        "token_type": token_type,
         "expires_in": granted.expires_in,
         "scope": granted.scope,
         "authorization_details": granted.authorization_details,
@@ -48,6 +54,9 @@ async fn exchange(realm: &InRealm, client: &AuthenticatedClient, form: &Form) ->
         scope: form.get("scope"),
         authorization_details: form.get("authorization_details"),
         has_actor_token: form.get("actor_token").or(form.get("actor_token_type")).is_some(),
+        request_context: form.get("request_context"),
+        has_request_details: form.get("request_details").is_some(),
+        may_act: form.get("may_act"),
     };
     let exchanged = exchange_token(realm.context(), client, &exchange).await?;
     Ok(Json(json!({

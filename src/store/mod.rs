@@ -4,6 +4,7 @@
 //! from something signed. A query that finds nothing is a refusal for its caller.
 
 pub mod approvals;
+pub mod auth_requests;
 pub mod catalogs;
 pub mod envelopes;
 pub mod intents;
@@ -19,6 +20,7 @@ pub mod status_places;
 pub mod step_ups;
 pub mod tokens;
 pub mod waiting_catalogs;
+pub mod workload_tokens;
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};

@@ -229,7 +229,7 @@ async fn a_user_name_and_a_subject_identifier_never_meet() {
     let main = Stack::open().await;
     let (name, sub) = (main.env.user.username.as_str(), main.env.user.sub.as_str());
     let by_name = shared(&main).await;
-    Admin::sign_in(&main).await.add_words(&main.agent().id, "marque.users", &[sub].into()).await;
+    Admin::sign_in(&main).await.add_words(&main.agent().id, "marque.user_subs", &[sub].into()).await;
     let mut plan = plan(&main, vec![step(&main, "by-sub", "rotate_key", "by-sub")]);
     plan["user"] = json!({"sub": sub});
     let (stack, named) = (&main, &plan);

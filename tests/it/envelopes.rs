@@ -155,6 +155,7 @@ fn sized(steps: usize, hops: usize) -> usize {
         },
         rctx: Map::new(),
         act,
+        may_act: None,
         cnf: Confirmation { jkt: Digest::of(b"key").to_base64() },
     };
     let payload = serde_json::to_vec(&claims).unwrap();

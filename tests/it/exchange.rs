@@ -10,7 +10,8 @@ use marque_core::jws;
 use marque_core::names::{TOKEN_TYPE_INTENT, TOKEN_TYPE_TXN};
 use serde_json::{Value, json};
 
-async fn exchange(
+/// An exchange with further parameters.
+pub async fn exchange(
     stack: &Stack,
     what: &str,
     client: &Client,
@@ -223,7 +224,7 @@ async fn a_token_whose_time_is_over_is_refused() {
         ("another issuer", json!({"iss": "http://localhost:1/realms/demo"})),
         ("another realm of this server", json!({"iss": main.issuer().replace("/demo", "/other")})),
         ("another trust domain", json!({"aud": "other.example"})),
-        ("a member that nobody knows", json!({"may_act": {"sub": "demo-rs"}})),
+        ("a member that nobody knows", json!({"delegates": ["demo-rs"]})),
     ] {
         let token = sealed.sign(marque::keys::Purpose::TxnToken, &with(&txn, change)).unwrap();
         let reply = exchange(&main, what, &agent, &token, TOKEN_TYPE_TXN, &[]).await;

@@ -58,6 +58,11 @@ async fn an_intent_whose_time_is_over_is_answered_so_and_never_approved() {
         stack.poll(&agent, &intent).await.because(400, "expired_token", "intent_expired");
         stack.poll(&agent, &intent).await.because(400, "expired_token", "intent_expired");
     }
+    let approved = stack.submitted(&agent, &reading(&stack)).await;
+    person::approve(&stack, &approved).await;
+    let end = "update intents set expires_at = now() where intent_id = $1";
+    sqlx::query(end).bind(id(&approved)).execute(&stack.db).await.unwrap();
+    stack.poll(&agent, &approved).await.because(400, "expired_token", "intent_expired");
     let intent = stack.submitted(&agent, &reading(&stack)).await;
     sqlx::query("update intents set pending_until = now() where intent_id = $1")
         .bind(id(&intent))
@@ -121,4 +126,49 @@ async fn another_key_redeems_nothing_and_afterwards_ends_everything() {
     feed.until_revoked(&intent).await;
     let reply = stack.post("an exchange", &agent, "/token", &stack.exchange_form(token, TOKEN_TYPE_INTENT)).await;
     reply.because(400, "invalid_request", "intent_revoked");
+}
+
+#[tokio::test]
+async fn polls_at_once_redeem_one_approval_and_their_tokens_end_together() {
+    let stack = Stack::open().await;
+    let agent = stack.agent();
+    let intent = stack.submitted(&agent, &rotating(&stack)).await;
+    person::approve(&stack, &intent).await;
+    let polls = futures_util::future::join_all((0..4).map(|_| stack.poll(&agent, &intent))).await;
+    let tokens: Vec<&str> = polls.iter().map(|reply| reply.success(200)["access_token"].as_str().unwrap()).collect();
+    let redeemed: i64 = sqlx::query_scalar("select count(*) from tokens where intent_id = $1 and kind = 'intent'")
+        .bind(id(&intent))
+        .fetch_one(&stack.db)
+        .await
+        .unwrap();
+    assert_eq!(redeemed, 4, "one family of one intent");
+    let late = "update intents set redeemed_at = redeemed_at - interval '61 seconds' where intent_id = $1";
+    sqlx::query(late).bind(id(&intent)).execute(&stack.db).await.unwrap();
+    stack.poll(&agent, &intent).await.because(400, "invalid_grant", "intent_revoked");
+    for token in tokens {
+        let reply = stack.post("an exchange", &agent, "/token", &stack.exchange_form(token, TOKEN_TYPE_INTENT)).await;
+        reply.because(400, "invalid_request", "intent_revoked");
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_submission_tells_the_interval_that_holds_now() {
+    let stack = Stack::open().await;
+    let agent = stack.agent();
+    let details = serde_json::json!([{"type": "agent_intent_plan", "plan": reading(&stack)}]).to_string();
+    let form = vec![("authorization_details", details)];
+    let send = |key: String| {
+        let request = stack.signed(&agent, "/plans", &form).header("idempotency-key", key);
+        crate::support::reply::Reply::to("a keyed submission", request)
+    };
+    let key = Uuid::new_v4().to_string();
+    let first = send(key.clone()).await;
+    let said = first.success(201)["interval"].as_i64().unwrap();
+    stack.poll(&agent, first.member("intent_id")).await.refused(400, "authorization_pending");
+    stack.poll(&agent, first.member("intent_id")).await.refused(400, "slow_down");
+    let again = send(key).await;
+    assert_eq!(
+        (again.success(201)["interval"].as_i64(), again.member("intent_id")),
+        (Some(said + 5), first.member("intent_id"))
+    );
 }

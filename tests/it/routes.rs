@@ -20,6 +20,8 @@ const GOLDEN: &[(&str, &str, Caller)] = &[
     ("/jwks", "GET", Caller::Anyone),
     ("/plan-schema", "GET", Caller::Anyone),
     ("/plans", "POST", Caller::Client),
+    ("/plans/{intent_id}", "GET", Caller::Client),
+    ("/bc-authorize", "POST", Caller::Client),
     ("/token", "POST", Caller::Client),
     ("/transaction-authorization", "POST", Caller::Client),
     ("/status/{list}", "GET", Caller::Anyone),
@@ -100,6 +102,7 @@ async fn anyone_reads_metadata_keys_and_the_schema_of_plans() {
 
 /// One request of a client, as wrong as a test makes it.
 struct Request {
+    method: &'static str,
     assertion: Option<String>,
     proofs: Vec<String>,
     more: Form<'static>,
@@ -107,9 +110,10 @@ struct Request {
 }
 
 impl Request {
-    fn right(stack: &Stack, client: &Client, path: &str) -> Self {
-        let proof = Key::proof_claims("POST", &format!("{}{path}", stack.issuer()));
+    fn right(stack: &Stack, client: &Client, (method, path): (&'static str, &str)) -> Self {
+        let proof = Key::proof_claims(method, &format!("{}{path}", stack.issuer()));
         Self {
+            method,
             assertion: Some(client.assert(&client.assertion_claims(stack.issuer()))),
             proofs: vec![client.dpop.proof_of(&proof)],
             more: body_of(path),
@@ -118,11 +122,22 @@ impl Request {
     }
 
     async fn send(&self, stack: &Stack, what: &str, path: &str) -> Reply {
+        let mut request = stack.http.request(self.method.parse().unwrap(), stack.url(path));
+        if self.method == "GET" {
+            if let Some(assertion) = &self.assertion {
+                request = request.header("client-assertion", assertion);
+            }
+            return self.send_with(request, what, path).await;
+        }
         let mut form = self.more.clone();
         form.extend(self.assertion.iter().flat_map(|assertion| {
             [("client_assertion_type", ASSERTION_TYPE_JWT.to_owned()), ("client_assertion", assertion.clone())]
         }));
-        let mut request = stack.http.post(stack.url(path)).form(&form);
+        request = request.form(&form);
+        self.send_with(request, what, path).await
+    }
+
+    async fn send_with(&self, mut request: reqwest::RequestBuilder, what: &str, path: &str) -> Reply {
         for proof in &self.proofs {
             request = request.header("dpop", proof);
         }
@@ -139,6 +154,8 @@ fn body_of(path: &str) -> Form<'static> {
         "/plans" => vec![("authorization_details", "[]".to_owned())],
         "/token" => vec![("grant_type", GRANT_INTENT.to_owned()), ("intent_id", Uuid::nil().to_string())],
         "/revoke" | "/introspect" => Vec::new(),
+        "/bc-authorize" => vec![("authorization_details", "[]".to_owned()), ("login_hint", "alice".to_owned())],
+        path if path.starts_with("/plans/") => vec![],
         "/transaction-authorization" => vec![("transaction_authorization_id", Uuid::nil().to_string())],
         path => panic!("write what a client sends to {path}"),
     }
@@ -181,7 +198,8 @@ fn changed(mut claims: Value, change: &Value) -> Value {
 async fn client_routes_refuse_every_wrong_assertion() {
     let stack = Stack::open().await;
     let (agent, worker) = (stack.agent(), stack.worker());
-    for (_, path) in paths(Caller::Client, "") {
+    for (method, path) in paths(Caller::Client, &Uuid::nil().to_string()) {
+        let at = (method, path.as_str());
         let right = agent.assertion_claims(stack.issuer());
         let header = |alg: &str, typ: &str| json!({"alg": alg, "typ": typ, "kid": agent.signing.kid});
         let mut wrong = vec![
@@ -199,7 +217,7 @@ async fn client_routes_refuse_every_wrong_assertion() {
             wrong.push((what, Some(agent.assert(&changed(agent.assertion_claims(stack.issuer()), &change)))));
         }
         for (what, assertion) in wrong {
-            let request = Request { assertion, ..Request::right(&stack, &agent, &path) };
+            let request = Request { assertion, ..Request::right(&stack, &agent, at) };
             request.send(&stack, what, &path).await.refused(401, "invalid_client");
         }
     }
@@ -209,38 +227,43 @@ async fn client_routes_refuse_every_wrong_assertion() {
 async fn client_routes_take_an_assertion_once_and_one_method_alone() {
     let stack = Stack::open().await;
     let agent = stack.agent();
-    for (_, path) in paths(Caller::Client, "") {
-        let request = Request::right(&stack, &agent, &path);
+    for (method, path) in paths(Caller::Client, &Uuid::nil().to_string()) {
+        let at = (method, path.as_str());
+        let request = Request::right(&stack, &agent, at);
         let first = request.send(&stack, "right credentials", &path).await;
-        assert_eq!(first.status, 400, "{}", first.text);
+        let answered = if method == "GET" { 404 } else { 400 };
+        assert_eq!(first.status, answered, "{}", first.text);
         assert!(!["invalid_client", "invalid_dpop_proof"].contains(&first.member("error")), "{}", first.text);
-        let again = Request { proofs: Request::right(&stack, &agent, &path).proofs, ..request };
+        let again = Request { proofs: Request::right(&stack, &agent, at).proofs, ..request };
         again.send(&stack, "a replayed assertion", &path).await.refused(401, "invalid_client").naming("jti");
 
         let basic = Some("Basic ZGVtby1hZ2VudDpzZWNyZXQ=");
-        let two = Request { authorization: basic, ..Request::right(&stack, &agent, &path) };
+        let two = Request { authorization: basic, ..Request::right(&stack, &agent, at) };
         two.send(&stack, "an assertion and Basic", &path).await.refused(400, "invalid_request").naming("Authorization");
-        let mut two = Request::right(&stack, &agent, &path);
+        if method == "GET" {
+            continue;
+        }
+        let mut two = Request::right(&stack, &agent, at);
         two.more.push(("client_secret", "secret".into()));
         two.send(&stack, "an assertion and a secret", &path)
             .await
             .refused(400, "invalid_request")
             .naming("client_secret");
-        let mut other = Request::right(&stack, &agent, &path);
+        let mut other = Request::right(&stack, &agent, at);
         other.more.push(("client_id", stack.env.clients.worker.client_id.clone()));
         other.send(&stack, "another client_id", &path).await.refused(401, "invalid_client").naming("client_id");
-        let mut named = Request::right(&stack, &agent, &path);
+        let mut named = Request::right(&stack, &agent, at);
         named.more.push(("client_id", agent.id.clone()));
         assert_eq!(named.send(&stack, "its own client_id", &path).await.status, 400);
     }
 }
 
 /// Wrong proofs: each is a change of right claims.
-fn wrong_proofs(url: &str) -> Vec<(&'static str, Value)> {
+fn wrong_proofs(url: &str, method: &str) -> Vec<(&'static str, Value)> {
     vec![
         ("a proof for another URI", json!({"htu": "http://localhost:1/token"})),
         ("a proof for a longer path", json!({"htu": format!("{url}/more")})),
-        ("a proof for another method", json!({"htm": "GET"})),
+        ("a proof for another method", json!({"htm": if method == "GET" { "POST" } else { "GET" }})),
         ("a proof with a token's hash", json!({"ath": "x"})),
         ("an old proof", json!({"iat": now() - 300})),
         ("a proof from the future", json!({"iat": now() + 300})),
@@ -255,9 +278,10 @@ fn wrong_proofs(url: &str) -> Vec<(&'static str, Value)> {
 async fn client_routes_refuse_every_wrong_proof() {
     let stack = Stack::open().await;
     let agent = stack.agent();
-    for (_, path) in paths(Caller::Client, "") {
+    for (method, path) in paths(Caller::Client, &Uuid::nil().to_string()) {
+        let at = (method, path.as_str());
         let url = format!("{}{path}", stack.issuer());
-        let right = || Key::proof_claims("POST", &url);
+        let right = || Key::proof_claims(method, &url);
         let other = Key::fresh();
         let header = json!({"typ": "dpop+jwt", "alg": "ES256", "jwk": other.public});
         let mut private = agent.dpop.public.clone();
@@ -276,21 +300,21 @@ async fn client_routes_refuse_every_wrong_proof() {
                 vec![agent.dpop.sign_with(&json!({"typ": "dpop+jwt", "alg": "ES256", "jwk": private}), &right())],
             ),
         ];
-        for (what, change) in wrong_proofs(&url) {
+        for (what, change) in wrong_proofs(&url, method) {
             wrong.push((what, vec![agent.dpop.proof_of(&changed(right(), &change))]));
         }
         for (what, proofs) in wrong {
-            let request = Request { proofs, ..Request::right(&stack, &agent, &path) };
+            let request = Request { proofs, ..Request::right(&stack, &agent, at) };
             let reply = request.send(&stack, what, &path).await;
             reply.refused(400, "invalid_dpop_proof");
             assert!(reply.header("www-authenticate").starts_with("DPoP "), "{what}");
         }
         let proofs = vec![agent.dpop.proof_of(&right()), agent.dpop.proof_of(&right())];
-        let two = Request { proofs, ..Request::right(&stack, &agent, &path) };
+        let two = Request { proofs, ..Request::right(&stack, &agent, at) };
         two.send(&stack, "two proofs", &path).await.refused(400, "invalid_request").naming("dpop");
-        let used = Request::right(&stack, &agent, &path);
+        let used = Request::right(&stack, &agent, at);
         used.send(&stack, "a proof", &path).await;
-        let again = Request { assertion: Request::right(&stack, &agent, &path).assertion, ..used };
+        let again = Request { assertion: Request::right(&stack, &agent, at).assertion, ..used };
         again.send(&stack, "a replayed proof", &path).await.because(400, "invalid_dpop_proof", "proof_replayed");
     }
 }

@@ -75,6 +75,7 @@ impl AccessClaims {
             tctx: TxnContext { intent: self.intent, carried: Carried::Inline(envelope) },
             rctx: Map::new(),
             act: self.act,
+            may_act: None,
             cnf: self.cnf,
         })
     }

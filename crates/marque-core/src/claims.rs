@@ -51,6 +51,14 @@ impl Actor {
     }
 }
 
+/// Who may exchange a token besides its holder (RFC 8693 §4.4): a client that the holder named.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MayAct {
+    /// The client's id.
+    pub sub: String,
+}
+
 /// Which signed plan a token comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -165,6 +173,9 @@ pub struct TxnClaims {
     pub rctx: Map<String, Value>,
     /// The chain of actors.
     pub act: Actor,
+    /// Who may act next, besides the delegates of the plan, if the holder named somebody.
+    #[serde(default, deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
+    pub may_act: Option<MayAct>,
     /// The current actor's key: always there.
     pub cnf: Confirmation,
 }
@@ -280,6 +291,62 @@ pub(crate) fn envelope_of(details: &[Value], bounds: &Bounds) -> Result<Envelope
 }
 
 impl TxnClaims {
+    /// The claims of a verified payload.
+    ///
+    /// # Errors
+    /// With the path of what is not as it must be.
+    pub fn parse(payload: &[u8]) -> Result<Self, Refused> {
+        json::read_claims(payload)
+    }
+}
+
+/// Claims of a transaction token that a workload started for itself: no intent, and no steps. [`TxnClaims`] are read from
+/// none of them, so whoever looks for what is permitted refuses it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkloadClaims {
+    /// The Marque issuer.
+    pub iss: String,
+    /// The trust domain.
+    pub aud: String,
+    /// The workload's client id.
+    pub sub: String,
+    /// Seconds since the Unix epoch.
+    pub iat: i64,
+    /// Seconds since the Unix epoch.
+    pub exp: i64,
+    /// The token's id.
+    pub jti: String,
+    /// The call chain.
+    pub txn: String,
+    /// Empty: no action is permitted.
+    pub scope: String,
+    /// The workload again.
+    pub req_wl: String,
+    /// What may be done: nothing.
+    pub tctx: NoSteps,
+    /// The environment of the request, as far as the workload may say it.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub rctx: Map<String, Value>,
+    /// The workload as actor.
+    pub act: Actor,
+    /// The workload's key.
+    pub cnf: Confirmation,
+}
+
+/// Member `tctx` of a token without an intent: `{"steps": []}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoSteps {
+    /// Always empty.
+    pub steps: Vec<NoStep>,
+}
+
+/// A step that nothing is: there is no value of it, so none is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NoStep {}
+
+impl WorkloadClaims {
     /// The claims of a verified payload.
     ///
     /// # Errors

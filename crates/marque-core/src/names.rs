@@ -2,6 +2,8 @@
 
 /// The grant that redeems an approved intent.
 pub const GRANT_INTENT: &str = "urn:marque:oauth:grant-type:intent";
+/// OpenID Connect CIBA Core 1.0 §10.1.
+pub const GRANT_CIBA: &str = "urn:openid:params:grant-type:ciba";
 /// RFC 8693 §2.1.
 pub const GRANT_TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 /// RFC 8693 §3 style identifier of an intent token.
@@ -10,6 +12,8 @@ pub const TOKEN_TYPE_INTENT: &str = "urn:marque:oauth:token-type:intent";
 pub const TOKEN_TYPE_TXN: &str = "urn:ietf:params:oauth:token-type:txn_token";
 /// RFC 8693 §3: an access token, for one resource server.
 pub const TOKEN_TYPE_ACCESS: &str = "urn:ietf:params:oauth:token-type:access_token";
+/// Identifier of what a workload signs for itself (draft-ietf-oauth-transaction-tokens §"Txn-Token Request").
+pub const TOKEN_TYPE_SELF_SIGNED: &str = "urn:ietf:params:oauth:token-type:self_signed";
 /// RFC 7523 §2.2.
 pub const ASSERTION_TYPE_JWT: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -30,6 +34,8 @@ pub const TYP_ACCESS: &str = "at+jwt";
 pub const TYP_INTROSPECTION: &str = "token-introspection+jwt";
 /// JWS `typ` of a status list (Token Status List).
 pub const TYP_STATUS_LIST: &str = "statuslist+jwt";
+/// JWS `typ` of an identity assertion for an authorization server (draft-ietf-oauth-identity-assertion-authz-grant).
+pub const TYP_ID_JAG: &str = "oauth-id-jag+jwt";
 /// JWS `typ` of a DPoP proof (RFC 9449 §4.2).
 pub const TYP_DPOP: &str = "dpop+jwt";
 /// JWS `typ` of a catalog.
@@ -70,6 +76,8 @@ pub const CLAIM_APPROVAL: &str = "marque_approval";
 pub const JWK_PURPOSE: &str = "marque_typ";
 /// HTTP field that carries a transaction token.
 pub const HEADER_TXN_TOKEN: &str = "txn-token";
+/// HTTP field that carries a client assertion where a request has no form.
+pub const HEADER_CLIENT_ASSERTION: &str = "client-assertion";
 /// HTTP field that carries a DPoP proof.
 pub const HEADER_DPOP: &str = "dpop";
 /// What the key of evidence files is for; evidence is signed JSON and has no `typ` of its own.

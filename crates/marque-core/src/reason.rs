@@ -109,7 +109,7 @@ reasons! {
     WiderThanParent = "wider_than_parent",
     /// Whether the exchange asks for more than its parent token holds cannot be told, so it is refused.
     ComparisonUndecidable = "comparison_undecidable",
-    /// The client is neither the token's holder nor a delegate of the signed plan.
+    /// The client is not the token's holder, no delegate of the signed plan, and not named in the token's `may_act`.
     NotADelegate = "not_a_delegate",
     /// The client already acts in this chain.
     ActorLoop = "actor_loop",

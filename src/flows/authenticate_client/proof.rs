@@ -10,7 +10,7 @@ pub(super) fn check(cx: Context<'_>, credentials: &Credentials<'_>) -> Result<Pr
     let proof = credentials
         .proof
         .ok_or_else(|| refuse("send one DPoP header (RFC 9449): every token is bound to a key".into()))?;
-    let expected = dpop::Expected { method: "POST", uri: credentials.endpoint, token: None };
+    let expected = dpop::Expected { method: credentials.method, uri: credentials.endpoint, token: None };
     let proof = dpop::verify(proof, &expected, cx.now_secs()).map_err(|error| refuse(error.to_string()))?;
     check_nonce(cx, &proof)?;
     Ok(proof)

@@ -161,6 +161,7 @@ impl Stack {
 const LASTING: &[&str] = &[
     "intents",
     "submissions",
+    "auth_requests",
     "catalogs",
     "waiting_catalogs",
     "catalog_decisions",

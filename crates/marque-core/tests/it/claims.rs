@@ -3,7 +3,7 @@
 use crate::support::{MARQUE, NOW, at, objects, resolved};
 use marque_core::access_token::AccessClaims;
 use marque_core::canonical::{Digest, canonical};
-use marque_core::claims::{Actor, Carried, Confirmation, IntentClaims, TxnClaims, token_hash};
+use marque_core::claims::{Actor, Carried, Confirmation, IntentClaims, TxnClaims, WorkloadClaims, token_hash};
 use marque_core::envelope::Envelope;
 use marque_core::json::Refused;
 use marque_core::limits;
@@ -32,7 +32,7 @@ fn txn() -> Value {
         "scope": envelope().scope(), "req_wl": "demo-worker",
         "tctx": {"intent": {"id": "i", "digest": digest(1), "version": 1}, "steps": envelope().steps, "bounds": envelope().bounds},
         "rctx": {"req_ip": "127.0.0.1"},
-        "act": {"sub": "demo-worker", "act": {"sub": "demo-agent"}}, "cnf": {"jkt": "k"},
+        "act": {"sub": "demo-worker", "act": {"sub": "demo-agent"}}, "cnf": {"jkt": "k"}, "may_act": {"sub": "demo-third"},
     })
 }
 
@@ -53,6 +53,32 @@ fn parse_access(claims: &Value) -> Result<Value, Refused> {
     Ok(serde_json::to_value(parsed).unwrap())
 }
 
+fn workload() -> Value {
+    json!({
+        "iss": MARQUE, "aud": "demo.marque.test", "sub": "demo-worker", "iat": NOW, "exp": NOW + 60, "jti": "j", "txn": "t",
+        "scope": "", "req_wl": "demo-worker", "tctx": {"steps": []}, "rctx": {"req_ip": "127.0.0.1"},
+        "act": {"sub": "demo-worker"}, "cnf": {"jkt": "k"},
+    })
+}
+
+fn parse_workload(claims: &Value) -> Result<Value, Refused> {
+    WorkloadClaims::parse(claims.to_string().as_bytes()).map(|parsed| serde_json::to_value(parsed).unwrap())
+}
+
+/// Whoever looks for steps finds none in it, and steps never get into it.
+#[test]
+fn a_token_without_an_intent_is_never_read_as_one_with_steps() {
+    assert!(parse_txn(&workload()).is_err());
+    assert!(parse_workload(&txn()).is_err());
+    for tctx in [json!({"steps": [1]}), json!({"steps": envelope().steps}), json!({}), txn()["tctx"].clone()] {
+        let mut claims = workload();
+        claims["tctx"] = tctx.clone();
+        assert!(parse_workload(&claims).is_err(), "{tctx}");
+        claims["tctx"]["intent"] = Value::Null;
+        assert!(parse_txn(&claims).is_err(), "{tctx}");
+    }
+}
+
 fn parse_intent(claims: &Value) -> Result<Value, Refused> {
     let parsed = IntentClaims::parse(claims.to_string().as_bytes())?;
     parsed.envelope()?;
@@ -65,8 +91,8 @@ fn parse_txn(claims: &Value) -> Result<Value, Refused> {
 
 type Parse = fn(&Value) -> Result<Value, Refused>;
 
-fn kinds() -> [(Value, Parse); 3] {
-    [(intent(), parse_intent), (txn(), parse_txn), (access(), parse_access)]
+fn kinds() -> [(Value, Parse); 4] {
+    [(intent(), parse_intent), (txn(), parse_txn), (access(), parse_access), (workload(), parse_workload)]
 }
 
 #[test]
@@ -98,7 +124,7 @@ fn unknown_members_are_refused_in_every_object() {
     }
 }
 
-/// `rctx` and `status` alone may be missing, and limits that a plan does not set; the chain of a token may be shorter, which its signature rules out.
+/// `rctx`, `may_act` and `status` alone may be missing, and limits that a plan does not set; the chain of a token may be shorter, which its signature rules out.
 #[test]
 fn missing_members_are_refused_in_every_object() {
     for (claims, parse) in kinds() {
@@ -107,7 +133,7 @@ fn missing_members_are_refused_in_every_object() {
             for name in claims.pointer(&pointer).unwrap().as_object().unwrap().keys() {
                 let place = format!("{pointer}/{}", name.replace('/', "~1"));
                 let optional = constraint_or_names
-                    || ["/rctx", "/act/act", "/status"].contains(&place.as_str())
+                    || ["/rctx", "/act/act", "/may_act", "/status"].contains(&place.as_str())
                     || pointer.ends_with("/bounds");
                 assert!(optional || parse(&at(&claims, &place, None)).is_err(), "{place}");
             }

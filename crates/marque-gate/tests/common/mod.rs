@@ -131,6 +131,8 @@ impl World {
             tctx: TxnContext { intent, carried: Carried::Inline(envelope) },
             rctx: serde_json::Map::new(),
             act: Actor::first("agent"),
+            may_act: None,
+
             cnf: Confirmation { jkt: self.agent.jkt.clone() },
         })
         .unwrap()

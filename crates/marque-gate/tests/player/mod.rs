@@ -187,6 +187,8 @@ impl<K: Keeper> Story<'_, K> {
             tctx: TxnContext { intent, carried: Carried::Inline(envelope) },
             rctx: serde_json::Map::new(),
             act: Actor::first("agent"),
+            may_act: None,
+
             cnf: Confirmation { jkt: self.keys.agent.jkt.clone() },
         }
     }
