@@ -24,11 +24,11 @@ impl Kind {
         }
     }
 
-    /// How it is used at a resource server (RFC 6749 §7.1), `N_A` for what is no access token (RFC 8693 §2.2.1).
+    /// How it is used at a resource server (RFC 6749 §7.1), `N_A` for what only workloads pass on (RFC 8693 §2.2.1).
     pub(super) const fn token_type(self) -> &'static str {
         match self {
-            Self::Access => "DPoP",
-            Self::Intent | Self::Txn => "N_A",
+            Self::Intent | Self::Access => "DPoP",
+            Self::Txn => "N_A",
         }
     }
 }

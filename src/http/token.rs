@@ -20,24 +20,19 @@ pub async fn answer(realm: InRealm, headers: HeaderMap, form: Form) -> Result<Js
     }
     let client = authenticate(&realm, &headers, &form, "/token").await?;
     match grant_type {
-        names::GRANT_INTENT => grant(&realm, &client, Handle::Intent(form.require("intent_id")?), "N_A").await,
-        // Clients that speak CIBA take no other type than those of access tokens; the token is bound to the DPoP key.
-        names::GRANT_CIBA => grant(&realm, &client, Handle::AuthRequest(form.require("auth_req_id")?), "DPoP").await,
+        names::GRANT_INTENT => grant(&realm, &client, Handle::Intent(form.require("intent_id")?)).await,
+        names::GRANT_CIBA => grant(&realm, &client, Handle::AuthRequest(form.require("auth_req_id")?)).await,
         _ => exchange(&realm, &client, &form).await,
     }
 }
 
-async fn grant(
-    realm: &InRealm,
-    client: &AuthenticatedClient,
-    handle: Handle<'_>,
-    token_type: &str,
-) -> Result<Json<Value>, HttpError> {
+async fn grant(realm: &InRealm, client: &AuthenticatedClient, handle: Handle<'_>) -> Result<Json<Value>, HttpError> {
     let granted = grant_intent(realm.context(), client, handle).await?;
     Ok(Json(json!({
         "access_token": granted.token,
         "issued_token_type": names::TOKEN_TYPE_INTENT,
-        "token_type": token_type,
+        // OAuth libraries take no other type than those of access tokens; the token is bound to the DPoP key.
+        "token_type": "DPoP",
         "expires_in": granted.expires_in,
         "scope": granted.scope,
         "authorization_details": granted.authorization_details,

@@ -95,7 +95,7 @@ async fn an_approval_is_redeemed_once_and_a_late_repeat_ends_everything() {
     let again = stack.poll(&agent, &granted.intent_id).await;
     let second = again.success(200)["access_token"].as_str().unwrap().to_owned();
     assert_eq!(again.body["issued_token_type"], TOKEN_TYPE_INTENT);
-    assert_eq!(again.body["token_type"], "N_A");
+    assert_eq!(again.body["token_type"], "DPoP");
     stack.poll(&stack.worker(), &granted.intent_id).await.refused(400, "invalid_grant");
     let txn = stack.transaction_token(&agent, &second, &["rotate"]).await;
 

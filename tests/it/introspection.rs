@@ -75,11 +75,11 @@ async fn the_holder_sees_its_tokens() {
     let agent = stack.agent();
     let granted = grant(&stack, &agent, &rotating(&stack)).await;
     let txn = stack.transaction_token(&agent, &granted.token, &["rotate"]).await;
-    for (token, kind) in [(&granted.token, TOKEN_TYPE_INTENT), (&txn, TOKEN_TYPE_TXN)] {
+    for (token, kind, token_type) in [(&granted.token, TOKEN_TYPE_INTENT, "DPoP"), (&txn, TOKEN_TYPE_TXN, "N_A")] {
         let (reply, claims) = (ask(&stack, kind, &agent, token).await, claims(token));
         let answer = reply.success(200);
         assert_eq!((&answer["active"], &answer["issued_token_type"]), (&json!(true), &json!(kind)));
-        assert_eq!((&answer["client_id"], &answer["token_type"]), (&json!(agent.id), &json!("N_A")), "{kind}");
+        assert_eq!((&answer["client_id"], &answer["token_type"]), (&json!(agent.id), &json!(token_type)), "{kind}");
         for name in ["iss", "aud", "sub", "iat", "exp", "jti", "scope", "act", "cnf"] {
             assert_eq!(answer[name], claims[name], "{kind}: {name}");
         }

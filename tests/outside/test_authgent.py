@@ -1,8 +1,9 @@
 """authgent asks for a transaction token.
 
-It authenticates with a client secret and knows no proof of possession; Marque takes no secret. So its HTTP transport, which
-is ours, takes the secret out of the form, puts an assertion in its place, and adds a proof. The rest of the request is what
-authgent makes of draft-ietf-oauth-transaction-tokens.
+It authenticates with a client secret, knows no proof of possession, and calls every subject token an access token; Marque takes
+no secret, and the token of an approved plan has a type of its own. So its HTTP transport, which is ours, takes the secret out of
+the form, puts an assertion in its place, adds a proof, and names the type. The rest of the request is what authgent makes of
+draft-ietf-oauth-transaction-tokens.
 """
 
 import unittest
@@ -13,7 +14,7 @@ from authgent.client import AgentAuthClient, ServerError
 from joserfc import jwt
 
 from support import (
-    ASSERTION_TYPE, GRANT_INTENT, ISSUER, READ, TRUST_DOMAIN, agent, approve, plan_of, wants_nonce,
+    ASSERTION_TYPE, GRANT_INTENT, ISSUER, READ, TRUST_DOMAIN, TYPE_ACCESS, TYPE_INTENT, agent, approve, plan_of, wants_nonce,
 )
 
 
@@ -26,6 +27,8 @@ class Swapping(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request):
         form = dict(parse_qsl(request.content.decode(), keep_blank_values=True))
         self.secrets += form.pop("client_secret", None) is not None
+        if form.get("subject_token_type") == TYPE_ACCESS:
+            form["subject_token_type"] = TYPE_INTENT
         for _ in range(2):
             assertion = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": self.party.assertion()}
             proof = self.party.proof(request.method, str(request.url), nonce=self.nonce)
@@ -64,7 +67,7 @@ class Authgent(unittest.IsolatedAsyncioTestCase):
                 await ask(**refused)
 
     async def granted(self, http):
-        """An access token of the agent for the plan's resource server, from which a transaction starts."""
+        """The token of an approved plan."""
         reply = await http.post(f"{ISSUER}/plans", data={"authorization_details": plan_of([READ])})
         self.assertEqual(reply.status_code, 201, reply.text)
         intent = reply.json()["intent_id"]

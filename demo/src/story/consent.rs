@@ -56,7 +56,7 @@ impl Story<'_> {
         let answer = self.agent.wait(submission, GRANT_LIMIT).await?;
         let body = answer.success().map_err(about("POST /token"))?;
         let text = |name: &str| body.get(name).and_then(Value::as_str);
-        let holds = text("token_type") == Some("N_A") && text("issued_token_type") == Some(TOKEN_TYPE_INTENT);
+        let holds = text("token_type") == Some("DPoP") && text("issued_token_type") == Some(TOKEN_TYPE_INTENT);
         self.line(holds, "polled after the decision: granted");
         let token = text("access_token").ok_or("there is no intent token")?;
         let claims = marque_core::jws::unverified_claims(token)?;
