@@ -95,3 +95,36 @@ fn text<'v>(answer: &'v Value, name: &str) -> Result<&'v str, KeycloakError> {
         .and_then(Value::as_str)
         .ok_or_else(|| KeycloakError::Unavailable(format!("its answer has no {name}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use openidconnect::PkceCodeVerifier;
+
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Vector {
+        what: String,
+        verifier: String,
+        method: String,
+        challenge: String,
+    }
+
+    /// What goes with every sign-in is what RFC 7636 makes of a verifier.
+    #[test]
+    fn the_code_challenge_is_that_of_the_published_example() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/pkce");
+        let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(!files.is_empty());
+        for file in files {
+            let vector: Vector = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+            let challenge = PkceCodeChallenge::from_code_verifier_sha256(&PkceCodeVerifier::new(vector.verifier));
+            assert_eq!(challenge.as_str(), vector.challenge, "{}", vector.what);
+            assert_eq!(challenge.method().as_str(), vector.method, "{}", vector.what);
+            let (fresh, verifier) = PkceCodeChallenge::new_random_sha256();
+            let again = PkceCodeChallenge::from_code_verifier_sha256(&verifier);
+            assert_eq!((fresh.as_str(), fresh.method().as_str()), (again.as_str(), vector.method.as_str()));
+            assert!((43..=128).contains(&verifier.secret().len()), "RFC 7636 §4.1");
+        }
+    }
+}
