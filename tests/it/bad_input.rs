@@ -244,7 +244,7 @@ async fn what_is_no_form_is_refused_at_every_client_route() {
     let (_copy, server) = own_server().await;
     let (stack, agent) = (&server.stack, server.stack.agent());
     let before = stack.row_counts().await;
-    for path in ["/plans", "/bc-authorize", "/token"] {
+    for path in ["/plans", "/bc-authorize", "/token", "/introspect", "/revoke", "/transaction-authorization"] {
         let post = || stack.http.post(stack.url(path));
         let form = "application/x-www-form-urlencoded";
         for (what, status, place, request) in [
@@ -373,7 +373,7 @@ const EXCHANGES: &[(&str, &str, &str, &str, &str)] = &[
     (
         "an unknown token type",
         "requested_token_type",
-        "urn:ietf:params:oauth:token-type:access_token",
+        "urn:ietf:params:oauth:token-type:id_token",
         "invalid_request",
         "requested_token_type",
     ),

@@ -194,7 +194,8 @@ fn starting(stack: &Stack, token: &str) -> Form<'static> {
     stack.exchange_form(token, TOKEN_TYPE_SELF_SIGNED)
 }
 
-fn self_claims(stack: &Stack, client: &Client) -> Value {
+/// The claims of a right token of a workload about itself.
+pub fn self_claims(stack: &Stack, client: &Client) -> Value {
     json!({
         "iss": client.id, "sub": client.id, "aud": stack.issuer(), "iat": now(), "exp": now() + 60,
         "jti": Uuid::new_v4(),

@@ -1,16 +1,27 @@
 //! Every place that takes a JWS refuses the same table of attacks, and takes the right one. Catalogs and challenges go through it
 //! with the rest of their bad input.
 
+use crate::access_tokens::access_token;
 use crate::evaluation::{EVALUATION, fresh, permit, refused, request};
 use crate::exchange::{exchange_all, token_of};
+use crate::exchange_policy::self_claims;
+use crate::introspection::{ask, ask_as, inactive};
+use crate::pairing;
 use crate::support::jose::attacks;
-use crate::support::keys::Key;
-use crate::support::plans::{rotation, shared};
+use crate::support::keys::{Client, Key, now};
+use crate::support::plans::{call, grant, reading, rotation, shared};
+use crate::support::realm::{Mood, Realm};
 use crate::support::reply::Reply;
+use crate::support::server::Copy;
 use crate::support::stack::{Form, Stack};
-use marque_core::names::{ASSERTION_TYPE_JWT, GRANT_INTENT, TOKEN_TYPE_INTENT, TOKEN_TYPE_TXN};
-use serde_json::Value;
+use marque_core::names::{
+    ASSERTION_TYPE_JWT, GRANT_INTENT, TOKEN_TYPE_INTENT, TOKEN_TYPE_SELF_SIGNED, TOKEN_TYPE_TXN, TYP_JWT,
+};
+use serde_json::{Value, json};
 use uuid::Uuid;
+
+/// No attack where a plain JWT is what is asked for: `typ` is optional there (RFC 7519 §5.1), and common libraries write none.
+const PLAIN_JWT: &str = "no typ";
 
 /// A poll for an intent that is none: with right credentials it is `invalid_grant`.
 async fn poll(stack: &Stack, what: &str, assertion: &str, proof: &str) -> Reply {
@@ -38,8 +49,7 @@ async fn a_client_assertion() {
     let assertion = || agent.assert(&agent.assertion_claims(stack.issuer()));
     let proof = || agent.dpop.proof_of(&Key::proof_claims("POST", &stack.url("/token")));
     for (what, assertion) in attacks(&assertion(), Some(&agent.signing), false) {
-        // RFC 7523 asks for no type, and common libraries write none.
-        if what == "no typ" {
+        if what == PLAIN_JWT {
             continue;
         }
         poll(&stack, what, &assertion, &proof()).await.refused(401, "invalid_client");
@@ -110,4 +120,120 @@ async fn an_access_token_of_the_realm() {
         }
     }
     Reply::to("a right one", stack.http.get(stack.url("/results")).bearer_auth(&right)).await.success(200);
+}
+
+/// A token of the realm in place of an assertion of the client's own.
+#[tokio::test]
+async fn a_token_of_the_realm_as_client_assertion() {
+    let main = Stack::open().await;
+    let agent = main.agent();
+    let mut realm = Realm::of(&main);
+    let account = Uuid::new_v4().to_string();
+    let name = format!("service-account-{}", agent.id);
+    realm.set_user(
+        &account,
+        json!({"sub": account, "username": name, "enabled": true, "passkeys": [], "service_account": true}),
+    );
+    realm.go_up(Mood::Well).await;
+    let copy = Copy::beside(&main).await;
+    let server = copy.serve_with(realm.issuer()).await;
+    let stack = &server.stack;
+    let right = || {
+        let claims = json!({
+            "iss": realm.issuer(), "aud": stack.issuer(), "azp": agent.id, "sub": account, "typ": "DPoP", "iat": now(),
+            "exp": now() + 60, "jti": Uuid::new_v4(), "cnf": {"jkt": agent.dpop.kid},
+        });
+        realm.key().sign(TYP_JWT, &claims)
+    };
+    let proof = || agent.dpop.proof_of(&Key::proof_claims("POST", &format!("{}/token", stack.issuer())));
+    for (what, assertion) in attacks(&right(), Some(realm.key()), false) {
+        if what == PLAIN_JWT {
+            continue;
+        }
+        poll(stack, what, &assertion, &proof()).await.refused(401, "invalid_client");
+    }
+    poll(stack, "a right one", &right(), &proof()).await.refused(400, "invalid_grant");
+}
+
+/// A workload's own token, by which it starts a chain without an intent.
+#[tokio::test]
+async fn a_self_signed_subject_token() {
+    let stack = Stack::open().await;
+    let agent = stack.agent();
+    let right = || agent.signing.sign(TYP_JWT, &self_claims(&stack, &agent));
+    for (what, token) in attacks(&right(), Some(&agent.signing), false) {
+        if what == PLAIN_JWT {
+            continue;
+        }
+        let form = stack.exchange_form(&token, TOKEN_TYPE_SELF_SIGNED);
+        let reply = stack.post(what, &agent, "/token", &form).await;
+        reply.because(400, "invalid_request", "token_invalid").naming("subject_token");
+    }
+    let form = stack.exchange_form(&right(), TOKEN_TYPE_SELF_SIGNED);
+    stack.post("a right one", &agent, "/token", &form).await.success(200);
+}
+
+/// To whoever asks about it or revokes it, an attack is no token: the answer is the one for garbage, and the token lives on.
+#[tokio::test]
+async fn a_token_that_is_asked_about_or_revoked() {
+    let stack = Stack::open().await;
+    let (agent, rs) = (stack.agent(), stack.access_token().await);
+    let granted = grant(&stack, &agent, &reading(&stack)).await;
+    let txn = stack.transaction_token(&agent, &granted.token, &["list"]).await;
+    let access = token_of(&access_token(&stack, &agent, &granted.token, TOKEN_TYPE_INTENT).await);
+    for right in [&granted.token, &txn, &access] {
+        for (what, token) in attacks(right, None, false) {
+            inactive(&ask(&stack, what, &agent, &token).await);
+            inactive(&ask_as(&stack, what, &rs, &token).await);
+            let revoked = stack.post(what, &agent, "/revoke", &vec![("token", token)]).await;
+            assert_eq!((revoked.success(200), revoked.text.as_str()), (&Value::Null, ""), "{what}");
+        }
+        assert_eq!(ask(&stack, "the right one", &agent, right).await.success(200)["active"], true);
+    }
+}
+
+/// Submits with a proof of the user.
+async fn prove(stack: &Stack, what: &str, agent: &Client, (name, proof): (&'static str, &str)) -> Reply {
+    let plan = pairing::plan_for(stack, &pairing::bea());
+    let details = json!([{"type": "agent_intent_plan", "plan": plan}]).to_string();
+    stack.post(what, agent, "/plans", &vec![("authorization_details", details), (name, proof.to_owned())]).await
+}
+
+#[tokio::test]
+async fn a_proof_of_the_user_at_submission() {
+    let main = Stack::open().await;
+    let (realm, _copy, server) = pairing::server(&main).await;
+    let (stack, agent) = (&server.stack, main.agent());
+    let id_token = || realm.key().sign(TYP_JWT, &pairing::id_claims(&realm, &agent));
+    let assertion = || pairing::IDP_KEY.sign(pairing::TYP_ID_JAG, &pairing::assertion_claims(stack, &agent));
+    for (name, signer, right) in [
+        ("id_token_hint", realm.key(), &id_token as &dyn Fn() -> String),
+        ("login_hint_token", &*pairing::IDP_KEY, &assertion),
+    ] {
+        for (what, proof) in attacks(&right(), Some(signer), false) {
+            if what == PLAIN_JWT && name == "id_token_hint" {
+                continue;
+            }
+            let reply = prove(stack, what, &agent, (name, &proof)).await;
+            reply.because(400, "invalid_request", "not_paired").naming(name);
+        }
+        prove(stack, "a right one", &agent, (name, &right())).await.success(201);
+    }
+}
+
+#[tokio::test]
+async fn an_access_token_at_the_decision_point() {
+    let stack = Stack::open().await;
+    let (agent, granted) = (stack.agent(), shared(&stack).await);
+    let token = token_of(&access_token(&stack, &agent, &granted.token, TOKEN_TYPE_INTENT).await);
+    let read = call(&stack, "list_service_accounts", "environment", "production", json!({}));
+    let right = || {
+        let mut body = request(&stack, &agent, &token, &read, &fresh());
+        body["context"].as_object_mut().unwrap().remove("txn_token");
+        body
+    };
+    for (what, token) in attacks(&token, None, false) {
+        refused(&evaluate(&stack, what, right(), "access_token", &token).await, "token_invalid");
+    }
+    permit(&evaluate(&stack, "a right one", right(), "access_token", &token).await);
 }

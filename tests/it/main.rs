@@ -34,6 +34,7 @@ mod mutual_tls;
 mod nonces;
 mod own_plan;
 mod pairing;
+mod parameters;
 mod results;
 mod revocation;
 mod routes;

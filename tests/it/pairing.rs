@@ -16,10 +16,10 @@ const BEA: &str = "7d1c6c0e-6f0b-4bb5-9c39-4f2f4f0f9c11";
 const CARL: &str = "0a55ab4f-7c3f-4d0e-8e5a-1b5b3c2d4e5f";
 /// The issuer of identity assertions.
 const IDP: &str = "https://idp.example";
-static IDP_KEY: LazyLock<Key> = LazyLock::new(Key::fresh);
+pub static IDP_KEY: LazyLock<Key> = LazyLock::new(Key::fresh);
 
 /// A server whose realm knows two more people, and that believes one issuer of identity assertions.
-async fn server(main: &Stack) -> (Realm, Copy, Server) {
+pub async fn server(main: &Stack) -> (Realm, Copy, Server) {
     let mut realm = Realm::of(main);
     for (sub, name, enabled, is_service) in [(BEA, "bea", true, false), (CARL, "carl", true, false)] {
         let user =
@@ -41,11 +41,11 @@ async fn server(main: &Stack) -> (Realm, Copy, Server) {
 }
 
 /// A plan for a user, as the agent names her.
-fn plan_for(stack: &Stack, user: &Value) -> Value {
+pub fn plan_for(stack: &Stack, user: &Value) -> Value {
     with(reading(stack), json!({"user": user}))
 }
 
-fn bea() -> Value {
+pub fn bea() -> Value {
     json!({"username": "bea"})
 }
 
@@ -69,7 +69,7 @@ fn changed(mut claims: Value, change: &Value) -> Value {
 }
 
 /// The claims of a right ID token of the realm for the agent.
-fn id_claims(realm: &Realm, client: &Client) -> Value {
+pub fn id_claims(realm: &Realm, client: &Client) -> Value {
     json!({
         "iss": realm.issuer(), "aud": client.id, "azp": client.id, "typ": "ID", "sub": BEA, "preferred_username": "bea",
         "iat": now(), "exp": now() + 300, "jti": Uuid::new_v4(),
@@ -77,14 +77,14 @@ fn id_claims(realm: &Realm, client: &Client) -> Value {
 }
 
 /// The claims of a right identity assertion for the agent.
-fn assertion_claims(stack: &Stack, client: &Client) -> Value {
+pub fn assertion_claims(stack: &Stack, client: &Client) -> Value {
     json!({
         "iss": IDP, "sub": "u-17@idp.example", "aud_sub": BEA, "aud": stack.issuer(), "client_id": client.id,
         "iat": now(), "exp": now() + 300, "jti": Uuid::new_v4(),
     })
 }
 
-const TYP_ID_JAG: &str = "oauth-id-jag+jwt";
+pub const TYP_ID_JAG: &str = "oauth-id-jag+jwt";
 
 #[tokio::test]
 async fn a_fresh_proof_of_the_user_lets_an_agent_ask_her_once_each() {

@@ -72,7 +72,18 @@ impl Reply {
         let may_say = |c: char| (' '..='~').contains(&c) && c != '"' && c != '\\';
         assert!(description.len() > 10 && description.chars().all(may_say), "{}: {description:?}", self.what);
         assert!(self.body.get("access_token").is_none(), "{}: {}", self.what, self.text);
+        self.expect_challenge(error);
         self
+    }
+
+    /// Who is refused at a resource is told how to ask (RFC 6750 §3, RFC 9449 §7.1).
+    fn expect_challenge(&self, error: &str) {
+        let scheme = match error {
+            "invalid_token" | "insufficient_scope" => "Bearer",
+            "invalid_dpop_proof" => "DPoP ",
+            _ => return,
+        };
+        assert!(self.header("www-authenticate").starts_with(scheme), "{}: {:?}", self.what, self.headers);
     }
 
     /// As [`Self::refused`], with a reason.
