@@ -16,6 +16,7 @@ mod bad_input_of_resource_servers;
 mod catalogs;
 mod ciba;
 mod client_authentication;
+mod conformance;
 mod envelopes;
 mod evaluation;
 mod exchange;

@@ -39,7 +39,7 @@ async fn read(stack: &Stack, path: &str) -> (Value, Vec<u8>) {
     (claims, bytes)
 }
 
-async fn status(stack: &Stack, token: &str) -> u8 {
+pub async fn status(stack: &Stack, token: &str) -> u8 {
     let (path, idx) = place(stack, token);
     status_at(&read(stack, &path).await.1, idx).expect("a place of the list")
 }
