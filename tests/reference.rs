@@ -1,6 +1,8 @@
 //! The reference pages that are generated from the code are the committed ones.
 //! `MARQUE_UPDATE_DOCS=1 cargo test --test reference` writes them anew.
 
+mod conformance;
+
 use marque::http::router::{Caller, ROUTES};
 use marque_core::reason::Reason;
 use marque_core::schema::plan_schema;
@@ -63,4 +65,9 @@ fn the_page_of_endpoints_is_up_to_date() {
 fn the_schema_of_plans_is_up_to_date() {
     let page = serde_json::to_string_pretty(&plan_schema()).unwrap();
     expect_page("docs/reference/plan.schema.json", &format!("{page}\n"));
+}
+
+#[test]
+fn the_page_of_conformance_is_up_to_date() {
+    expect_page("docs/reference/conformance.md", &conformance::page());
 }
