@@ -125,8 +125,9 @@ pub(super) async fn finish_login(
     let login = store::logins::take(&mut conn, state.as_bytes(), browser.as_bytes(), &purposes, now).await?;
     drop(conn);
     let login = login.ok_or_else(|| refuse("this sign-in is over or was answered already: open the plan again"))?;
-    if callback.iss.is_some_and(|iss| iss != cx.realm.config.keycloak_issuer) {
-        return Err(refuse("the answer is of another issuer").into());
+    // RFC 9207 §2.4: Keycloak says in each answer whose it is, so that one which does not is refused as well.
+    if callback.iss != Some(cx.realm.config.keycloak_issuer.as_str()) {
+        return Err(refuse("the answer is of another issuer, or does not say of which").into());
     }
     let Some(code) = callback.code else { return Err(refused_by_realm(callback.refusal, login.intent_id).into()) };
     let (client_id, redirect_uri) = (if is_decision { Errand::Approve } else { Errand::Receipt }).client(cx);

@@ -417,10 +417,10 @@ pub const LINES: &[Line] = &[
         "CIMD §4 and §6",
         "clients are registered at the realm; Marque fetches no address that a client names",
     ),
-    not(
-        "`iss` in answers of the authorization endpoint",
-        "RFC 9207",
-        "Marque has no authorization endpoint; at Keycloak's it compares an `iss` that comes, which no test shows",
+    shown(
+        "An answer of the realm's authorization endpoint that is of another issuer, or says none, is refused",
+        "RFC 9207 §2.4",
+        &["an_answer_of_another_issuer_or_of_none_is_refused"],
     ),
     partly(
         "Pages are not shown within another",

@@ -103,6 +103,26 @@ async fn a_replayed_claim_is_refused() {
     .await;
 }
 
+/// RFC 9207: an answer says whose it is.
+#[tokio::test]
+async fn an_answer_of_another_issuer_or_of_none_is_refused() {
+    case(async |case| {
+        for issuer in [Some("http://localhost:1/realms/demo"), None] {
+            let (intent, way_back) = approved_at_keycloak(case).await?;
+            let mut url = reqwest::Url::parse(&way_back.location)?;
+            let kept: Vec<(String, String)> =
+                url.query_pairs().filter(|(name, _)| name != "iss").map(|(k, v)| (k.into(), v.into())).collect();
+            assert_eq!(parameter(&way_back.location, "iss")?, case.env.keycloak.issuer);
+            url.query_pairs_mut().clear().extend_pairs(kept).extend_pairs(issuer.map(|issuer| ("iss", issuer)));
+            let answer = case.browser.request(url.as_str(), None).await?;
+            assert_eq!((answer.status, answer.location.as_str()), (400, ""), "{issuer:?}: {answer:?}");
+            case.expect_undecided(&intent).await?;
+        }
+        Ok(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_claim_is_taken_only_from_the_browser_that_began() {
     case(async |case| {
