@@ -3,7 +3,9 @@
 
 use super::error::HttpError;
 use super::extract::{Form, InRealm, IntentId, single};
-use crate::flows::authenticate_client::{AuthenticatedClient, Credentials, authenticate_client};
+use crate::flows::authenticate_client::{
+    AuthenticatedClient, Credentials, IdentifiedClient, authenticate_client, identify_client,
+};
 use crate::flows::prove_user::Hint;
 use crate::flows::show_plan::show_plan;
 use crate::flows::submit_plan::{Submission, Submitted, submit_plan};
@@ -97,7 +99,28 @@ pub(super) async fn authenticate(
     form: &Form,
     path: &str,
 ) -> Result<AuthenticatedClient, HttpError> {
-    let credentials = Credentials {
+    let endpoint = realm.url(path);
+    Ok(authenticate_client(realm.context(), &credentials(realm, headers, form, &endpoint)?).await?)
+}
+
+/// [`authenticate`] where no token is bound to the client's key.
+pub(super) async fn identify(
+    realm: &InRealm,
+    headers: &HeaderMap,
+    form: &Form,
+    path: &str,
+) -> Result<IdentifiedClient, HttpError> {
+    let endpoint = realm.url(path);
+    Ok(identify_client(realm.context(), &credentials(realm, headers, form, &endpoint)?).await?)
+}
+
+fn credentials<'a>(
+    realm: &'a InRealm,
+    headers: &'a HeaderMap,
+    form: &'a Form,
+    endpoint: &'a str,
+) -> Result<Credentials<'a>, HttpError> {
+    Ok(Credentials {
         client_id: form.get("client_id"),
         assertion_type: form.get("client_assertion_type"),
         assertion: form.get("client_assertion"),
@@ -106,7 +129,6 @@ pub(super) async fn authenticate(
         proof: single(headers, names::HEADER_DPOP)?,
         certificate: realm.certificate(),
         method: "POST",
-        endpoint: &realm.url(path),
-    };
-    Ok(authenticate_client(realm.context(), &credentials).await?)
+        endpoint,
+    })
 }
