@@ -33,6 +33,8 @@ pub struct Credentials<'a> {
     pub has_authorization: bool,
     /// The `DPoP` header.
     pub proof: Option<&'a str>,
+    /// `dpop_jkt` (RFC 9449 §10), where a submission may name the key that is proven when the approval is redeemed.
+    pub dpop_jkt: Option<&'a str>,
     /// The certificate that the client proved to be its own.
     pub certificate: Option<&'a ClientCertificate>,
     /// The request's method.
@@ -46,7 +48,7 @@ pub struct Credentials<'a> {
 pub struct AuthenticatedClient {
     /// What the realm says of it.
     pub record: Arc<ClientRecord>,
-    /// Thumbprint of its DPoP key.
+    /// Thumbprint of its DPoP key (RFC 7638, SHA-256, base64url).
     pub jkt: String,
 }
 
@@ -98,7 +100,7 @@ impl Claimed {
     }
 }
 
-/// Authenticates a client that proves the key which tokens are bound to.
+/// Authenticates a client that proves the key which tokens are bound to, or names it where it may.
 ///
 /// # Errors
 /// `invalid_request` for two methods at once, `invalid_client`, `invalid_dpop_proof` or `use_dpop_nonce`; unavailable while
@@ -108,9 +110,13 @@ pub async fn authenticate_client(
     credentials: &Credentials<'_>,
 ) -> Result<AuthenticatedClient, FlowError> {
     let claimed = claimed(cx, credentials).await?;
-    let proof = proof::check(cx, credentials)?;
-    claimed.use_up(cx, Some(&proof)).await?;
-    Ok(AuthenticatedClient { record: claimed.record, jkt: proof.jkt })
+    let proof = match credentials.dpop_jkt {
+        Some(_) if credentials.proof.is_none() => None,
+        _ => Some(proof::check(cx, credentials)?),
+    };
+    let jkt = proof::key(proof.as_ref(), credentials.dpop_jkt)?;
+    claimed.use_up(cx, proof.as_ref()).await?;
+    Ok(AuthenticatedClient { record: claimed.record, jkt })
 }
 
 /// Authenticates a client where no token is bound: a proof need not be sent, and holds if it is.

@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 
 /// Takes in a plan.
 pub async fn submit(realm: InRealm, headers: HeaderMap, form: Form) -> Result<(StatusCode, Json<Value>), HttpError> {
-    let client = authenticate(&realm, &headers, &form, "/plans").await?;
+    let client = authenticate_submitter(&realm, &headers, &form, "/plans").await?;
     let submission = Submission {
         authorization_details: form.require("authorization_details")?,
         idempotency_key: single(&headers, "idempotency-key")?,
@@ -85,6 +85,7 @@ async fn authenticate_reader(
         has_secret: false,
         has_authorization: headers.contains_key(header::AUTHORIZATION),
         proof: single(headers, names::HEADER_DPOP)?,
+        dpop_jkt: None,
         certificate: realm.certificate(),
         method: "GET",
         endpoint: &realm.url(path),
@@ -101,6 +102,18 @@ pub(super) async fn authenticate(
 ) -> Result<AuthenticatedClient, HttpError> {
     let endpoint = realm.url(path);
     Ok(authenticate_client(realm.context(), &credentials(realm, headers, form, &endpoint)?).await?)
+}
+
+/// [`authenticate`] where a plan is handed in: the key may be named, and is proven when the approval is redeemed.
+pub(super) async fn authenticate_submitter(
+    realm: &InRealm,
+    headers: &HeaderMap,
+    form: &Form,
+    path: &str,
+) -> Result<AuthenticatedClient, HttpError> {
+    let endpoint = realm.url(path);
+    let named = Credentials { dpop_jkt: form.get("dpop_jkt"), ..credentials(realm, headers, form, &endpoint)? };
+    Ok(authenticate_client(realm.context(), &named).await?)
 }
 
 /// [`authenticate`] where no token is bound to the client's key.
@@ -127,6 +140,7 @@ fn credentials<'a>(
         has_secret: form.get("client_secret").is_some(),
         has_authorization: headers.contains_key(header::AUTHORIZATION),
         proof: single(headers, names::HEADER_DPOP)?,
+        dpop_jkt: None,
         certificate: realm.certificate(),
         method: "POST",
         endpoint,

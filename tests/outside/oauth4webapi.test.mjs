@@ -5,8 +5,8 @@ import * as jose from "jose";
 import * as oauth from "oauth4webapi";
 import { getListFromStatusListJWT } from "@sd-jwt/jwt-status-list";
 import {
-  GRANT_EXCHANGE, GRANT_INTENT, TYPE_ACCESS, TYPE_INTENT, TYPE_TXN, approve, clientOf, env, issuer, pause, planOf, read,
-  rotate, toWorker,
+  GRANT_EXCHANGE, GRANT_INTENT, TYPE_ACCESS, TYPE_INTENT, TYPE_TXN, approve, clientOf, env, issuer, pause, planOf, proofOf,
+  read, rotate, toWorker,
 } from "./support.mjs";
 
 const insecure = { [oauth.allowInsecureRequests]: true };
@@ -149,7 +149,10 @@ describe("oauth4webapi and jose", () => {
     });
     assert.equal(access.token_type, "dpop");
     const request = new Request(`${location}/service-accounts`, {
-      headers: { authorization: `DPoP ${access.access_token}`, dpop: await proof(access.access_token, "GET", `${location}/service-accounts`) },
+      headers: {
+        authorization: `DPoP ${access.access_token}`,
+        dpop: await proofOf(agent.dpop, "GET", `${location}/service-accounts`, access.access_token),
+      },
     });
     const claims = await oauth.validateJwtAccessToken(as, request, location, { ...insecure });
     assert.equal(claims.client_id, agent.known.client_id);
@@ -169,9 +172,8 @@ describe("oauth4webapi and jose", () => {
 
   test("introspection tells the holder, and nobody else", async () => {
     const ask = (who, presented) =>
-      withNonce(() => oauth.introspectionRequest(as, who.known, who.auth, presented, { DPoP: who.DPoP, headers: {}, ...insecure }));
-    const answer = async (who, presented) =>
-      oauth.processIntrospectionResponse(as, who.known, await ask(who, presented));
+      oauth.introspectionRequest(as, who.known, who.auth, presented, { ...insecure });
+    const answer = async (who, presented) => oauth.processIntrospectionResponse(as, who.known, await ask(who, presented));
     const mine = await answer(agent, txn.access_token);
     assert.equal(mine.active, true);
     assert.equal(mine.client_id, agent.known.client_id);
@@ -181,8 +183,8 @@ describe("oauth4webapi and jose", () => {
 
   test("revocation ends what came from the token, and is no oracle", async () => {
     const revoke = async (who, presented) => {
-      const send = () => oauth.revocationRequest(as, who.known, who.auth, presented, { DPoP: who.DPoP, ...insecure });
-      return oauth.processRevocationResponse(await withNonce(send));
+      const response = await oauth.revocationRequest(as, who.known, who.auth, presented, { ...insecure });
+      await oauth.processRevocationResponse(response);
     };
     await revoke(worker, "no token");
     await revoke(worker, txn.access_token);
