@@ -263,7 +263,8 @@ async fn every_parameter_of_every_form_endpoint_in_every_wrong_way() {
         .collect();
     let tested: BTreeSet<&str> = endpoints.iter().map(|endpoint| endpoint.path).collect();
     let routes = ROUTES.iter().filter(|route| route.method == "POST");
-    let of_clients = routes.filter(|route| matches!(route.caller, Caller::Client | Caller::ClientOrResourceServer));
+    let of_clients =
+        routes.filter(|route| matches!(route.caller, Caller::Client | Caller::Holder | Caller::HolderOrResourceServer));
     assert_eq!(tested, of_clients.map(|route| route.path).collect(), "a form endpoint without its parameters here");
     for endpoint in &endpoints {
         let (right, refused): (Vec<Case>, Vec<Case>) =
@@ -291,7 +292,7 @@ async fn credentials_in_the_query_authenticate_nobody() {
         let (needs, error) = match route.caller {
             Caller::ResourceServer | Caller::Administrator | Caller::Extension => (401, "invalid_token"),
             Caller::Client if route.method == "GET" => (401, "invalid_client"),
-            Caller::Client | Caller::ClientOrResourceServer => (400, "invalid_request"),
+            Caller::Client | Caller::Holder | Caller::HolderOrResourceServer => (400, "invalid_request"),
             Caller::Anyone | Caller::Browser => continue,
         };
         let path = ["{intent_id}", "{step_up_id}"]
