@@ -70,7 +70,7 @@ pub(super) struct Error {
     /// What is wrong, where, and what would mend it.
     error_description: String,
     /// Marque's own reason, where there is one.
-    #[schemars(schema_with = "reasons")]
+    #[schemars(schema_with = "reasons", default)]
     reason: Option<String>,
     /// The intent it is about, where the caller may know.
     intent_id: Option<String>,
@@ -184,9 +184,9 @@ pub(super) struct Introspection {
     iat: Option<i64>,
     exp: Option<i64>,
     jti: Option<String>,
-    #[schemars(schema_with = "token_types")]
+    #[schemars(schema_with = "token_types", default)]
     token_type: Option<String>,
-    #[schemars(schema_with = "issued_types")]
+    #[schemars(schema_with = "issued_types", default)]
     issued_token_type: Option<String>,
     scope: Option<String>,
     /// The signed plan: its id and digest.

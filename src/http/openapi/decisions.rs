@@ -31,7 +31,7 @@ pub(super) struct Questions {
     action: Option<Map<String, Value>>,
     resource: Option<Map<String, Value>>,
     context: Option<Map<String, Value>>,
-    #[schemars(schema_with = "items")]
+    #[schemars(schema_with = "items", default)]
     evaluations: Option<Vec<Map<String, Value>>>,
     options: Option<Options>,
 }
@@ -39,7 +39,7 @@ pub(super) struct Questions {
 /// When to stop.
 #[derive(JsonSchema)]
 struct Options {
-    #[schemars(schema_with = "semantics")]
+    #[schemars(schema_with = "semantics", default)]
     evaluations_semantic: Option<String>,
 }
 
@@ -59,7 +59,7 @@ struct DecisionContext {
     /// `subject` where the answer is about a name, and nothing was charged.
     resolved_by: Option<String>,
     charged: Option<bool>,
-    #[schemars(schema_with = "reasons")]
+    #[schemars(schema_with = "reasons", default)]
     reason: Option<String>,
     error: Option<String>,
     error_description: Option<String>,
@@ -140,7 +140,7 @@ struct FoundContext {
     steps: Vec<Map<String, Value>>,
     /// Whether there was more than one search decides about.
     cut: Option<bool>,
-    #[schemars(schema_with = "reasons")]
+    #[schemars(schema_with = "reasons", default)]
     reason: Option<String>,
     error_description: Option<String>,
 }

@@ -39,7 +39,7 @@ fn details(_: &mut SchemaGenerator) -> Schema {
 struct Credentials {
     /// The client's id; with `client_assertion` it may be left out.
     client_id: Option<String>,
-    #[schemars(schema_with = "assertion_type")]
+    #[schemars(schema_with = "assertion_type", default)]
     client_assertion_type: Option<String>,
     /// A JWT by the client: issuer and subject are its id, the one audience is the issuer (RFC 7523).
     client_assertion: Option<String>,
@@ -69,10 +69,10 @@ pub(super) struct BackchannelForm {
     /// Not shown to anybody, and hence refused.
     binding_message: Option<String>,
     /// Seconds that the person may take, as digits.
-    #[schemars(schema_with = "seconds")]
+    #[schemars(schema_with = "seconds", default)]
     requested_expiry: Option<String>,
     /// What is asked for stands in `authorization_details`.
-    #[schemars(schema_with = "openid")]
+    #[schemars(schema_with = "openid", default)]
     scope: Option<String>,
 }
 
@@ -91,24 +91,24 @@ pub(super) struct TokenForm {
     subject_token: Option<String>,
     /// What it is.
     subject_token_type: Option<String>,
-    #[schemars(schema_with = "requested")]
+    #[schemars(schema_with = "requested", default)]
     requested_token_type: Option<String>,
     /// The trust domain, for a transaction token.
-    #[schemars(schema_with = "repeatable")]
+    #[schemars(schema_with = "repeatable", default)]
     audience: Option<Vec<String>>,
     /// The resource server, for an access token.
-    #[schemars(schema_with = "repeatable")]
+    #[schemars(schema_with = "repeatable", default)]
     resource: Option<Vec<String>>,
     /// Actions, separated by spaces; all of the subject token's where it is left out.
     scope: Option<String>,
     /// The steps that are passed on, as `[{"type": "agent_intent_step", …}]`; all where it is left out.
-    #[schemars(schema_with = "details")]
+    #[schemars(schema_with = "details", default)]
     authorization_details: Option<String>,
     /// A JSON object that the token carries, for workloads that may say so.
-    #[schemars(schema_with = "details")]
+    #[schemars(schema_with = "details", default)]
     request_context: Option<String>,
     /// Who may act next, as a JSON object.
-    #[schemars(schema_with = "details")]
+    #[schemars(schema_with = "details", default)]
     may_act: Option<String>,
 }
 
