@@ -207,7 +207,7 @@ fn requirements(route: &Route) -> Vec<SecurityRequirement> {
     let together = |names: &&[&'static str]| {
         names.iter().fold(SecurityRequirement::default(), |all, name| all.add(*name, Vec::<String>::new()))
     };
-    choices(route.method, route.caller).iter().map(together).collect()
+    choices(route.method, route.path, route.caller).iter().map(together).collect()
 }
 
 fn in_path(path: &str) -> Vec<Parameter> {
@@ -228,9 +228,9 @@ fn in_path(path: &str) -> Vec<Parameter> {
 const fn tag(caller: Caller) -> &'static str {
     match caller {
         Caller::Anyone => "everybody",
-        Caller::Client => "clients",
+        Caller::Client | Caller::Holder => "clients",
         Caller::ResourceServer => "resource servers",
-        Caller::ClientOrResourceServer => "clients and resource servers",
+        Caller::HolderOrResourceServer => "clients and resource servers",
         Caller::Administrator => "administrators",
         Caller::Extension => "the realm's extension",
         Caller::Browser => "browsers",
@@ -245,9 +245,9 @@ fn always(route: &Route) -> &'static [u16] {
         (Caller::Browser, "POST") => &[400, 404, 413, 500, 503],
         (Caller::Browser, _) => &[400, 404, 500, 503],
         (Caller::Client, "GET") | (Caller::Extension, _) => &[400, 401, 404, 500, 503],
-        (Caller::Client, _) => &[400, 401, 404, 413, 500, 503],
+        (Caller::Client | Caller::Holder, _) => &[400, 401, 404, 413, 500, 503],
         (Caller::ResourceServer | Caller::Administrator, "GET") => &[400, 401, 403, 404, 500, 503],
-        (Caller::ResourceServer | Caller::Administrator | Caller::ClientOrResourceServer, _) => {
+        (Caller::ResourceServer | Caller::Administrator | Caller::HolderOrResourceServer, _) => {
             &[400, 401, 403, 404, 413, 500, 503]
         }
     }

@@ -53,6 +53,8 @@ pub(super) struct SubmissionForm {
     /// `[{"type": "agent_intent_plan", "plan": {…}}]`, one plan as `/plan-schema` describes it.
     #[schemars(schema_with = "details", required)]
     authorization_details: String,
+    /// Thumbprint of the key that the tokens will be bound to, where no proof shows it (RFC 9449, section 10).
+    dpop_jkt: Option<String>,
     /// The plan's user by name. One of the three hints at most.
     login_hint: Option<String>,
     /// An ID token of the realm for this client.

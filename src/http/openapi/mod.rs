@@ -125,14 +125,20 @@ fn securities() -> ComponentsBuilder {
         .security_scheme(SESSION, SecurityScheme::ApiKey(ApiKey::Cookie(session)))
 }
 
-/// The security schemes that a caller has the choice of; each a list of those that go together.
-fn choices(method: &str, caller: Caller) -> &'static [&'static [&'static str]] {
+/// The security schemes that a caller has the choice of; each a list of those that go together. What travels in a form or begins
+/// a session is no scheme: there the list is empty.
+fn choices(method: &str, path: &str, caller: Caller) -> &'static [&'static [&'static str]] {
     match (caller, method) {
         (Caller::Anyone, _) => &[],
         (Caller::Client, "GET") => &[&[ASSERTION, PROOF], &[CERTIFICATE, PROOF]],
+        // A submission may name the key by dpop_jkt, without a proof.
+        (Caller::Client, _) if ["/plans", "/bc-authorize"].contains(&path) => {
+            &[&[PROOF], &[], &[CERTIFICATE, PROOF], &[CERTIFICATE]]
+        }
         (Caller::Client, _) => &[&[PROOF], &[CERTIFICATE, PROOF]],
         (Caller::ResourceServer, _) => &[&[REALM_TOKEN]],
-        (Caller::ClientOrResourceServer, _) => &[&[PROOF], &[REALM_TOKEN]],
+        (Caller::Holder, _) => &[&[], &[PROOF], &[CERTIFICATE]],
+        (Caller::HolderOrResourceServer, _) => &[&[], &[PROOF], &[CERTIFICATE], &[REALM_TOKEN]],
         (Caller::Administrator, _) => &[&[ADMINISTRATOR]],
         (Caller::Extension, _) => &[&[EXTENSION]],
         (Caller::Browser, _) => &[&[], &[SESSION]],
