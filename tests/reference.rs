@@ -3,9 +3,12 @@
 
 mod conformance;
 
+use marque::http::openapi::document;
 use marque::http::router::{Caller, ROUTES};
 use marque_core::reason::Reason;
 use marque_core::schema::plan_schema;
+use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 fn expect_page(path: &str, generated: &str) {
@@ -73,4 +76,61 @@ fn the_schema_of_plans_is_up_to_date() {
 #[test]
 fn the_page_of_conformance_is_up_to_date() {
     expect_page("docs/reference/conformance.md", &conformance::page());
+}
+
+#[test]
+fn the_openapi_document_is_up_to_date() {
+    let page = serde_json::to_string_pretty(&document("https://marque.example/realms/example").unwrap()).unwrap();
+    expect_page("docs/reference/openapi.json", &format!("{page}\n"));
+}
+
+/// Method and path of every operation of the document.
+fn operations() -> BTreeSet<String> {
+    let document = document("https://marque.example/realms/example").unwrap();
+    let paths = document["paths"].as_object().unwrap();
+    let of_path = |(path, item): (&String, &Value)| {
+        let methods = item.as_object().unwrap().keys();
+        methods.map(|method| format!("{} {path}", method.to_uppercase())).collect::<Vec<_>>()
+    };
+    paths.iter().flat_map(of_path).collect()
+}
+
+#[test]
+fn the_openapi_document_holds_every_route_and_no_other() {
+    let table: BTreeSet<String> = ROUTES.iter().map(|route| format!("{} {}", route.method, route.path)).collect();
+    assert_eq!(operations(), table);
+}
+
+#[test]
+fn the_page_of_endpoints_and_the_openapi_document_name_the_same() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/endpoints.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| "));
+    let rows = rows
+        .filter_map(|row| row.split_once(" | `").and_then(|(method, rest)| Some((method, rest.split_once('`')?.0))));
+    let listed: BTreeSet<String> = rows.map(|(method, path)| format!("{method} {path}")).collect();
+    assert_eq!(operations(), listed);
+}
+
+#[test]
+fn each_reference_of_the_openapi_document_leads_somewhere() {
+    let document = document("https://marque.example/realms/example").unwrap();
+    let mut found = Vec::new();
+    references(&document, &mut found);
+    assert!(found.len() > 100, "{}", found.len());
+    for place in found {
+        let place = place.strip_prefix('#').unwrap_or_else(|| panic!("{place} is elsewhere"));
+        assert!(document.pointer(place).is_some(), "{place}");
+    }
+}
+
+fn references<'d>(value: &'d Value, found: &mut Vec<&'d str>) {
+    match value {
+        Value::Object(members) => {
+            found.extend(members.get("$ref").and_then(Value::as_str));
+            members.values().for_each(|value| references(value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+        _ => {}
+    }
 }

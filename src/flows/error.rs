@@ -64,6 +64,35 @@ pub enum OAuthError {
 }
 
 impl OAuthError {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[
+        Self::InvalidRequest,
+        Self::InvalidClient,
+        Self::BasicRefused,
+        Self::InvalidGrant,
+        Self::UnauthorizedClient,
+        Self::UnsupportedGrantType,
+        Self::InvalidScope,
+        Self::InvalidTarget,
+        Self::InvalidAuthorizationDetails,
+        Self::InvalidDpopProof,
+        Self::UseDpopNonce,
+        Self::UnknownUserId,
+        Self::ExpiredLoginHintToken,
+        Self::InvalidBindingMessage,
+        Self::AuthorizationPending,
+        Self::SlowDown,
+        Self::AccessDenied,
+        Self::ExpiredToken,
+        Self::MissingToken,
+        Self::InvalidToken,
+        Self::InsufficientScope,
+        Self::NotFound,
+        Self::Gone,
+        Self::Conflict,
+        Self::TooManyRequests,
+    ];
+
     /// The code on the wire.
     pub const fn code(self) -> &'static str {
         match self {

@@ -33,6 +33,7 @@ pub fn describe(cx: Context<'_>) -> Value {
         "transaction_authorization_endpoint": format!("{issuer}/transaction-authorization"),
         "marque_plan_endpoint": format!("{issuer}/plans"),
         "marque_plan_schema_uri": format!("{issuer}/plan-schema"),
+        "marque_openapi_uri": format!("{issuer}/openapi.json"),
         "marque_access_evaluation_endpoint": format!("{issuer}/access/v1/evaluation"),
         "marque_decision_point_metadata": format!("{issuer}/.well-known/authzen-configuration"),
         "marque_results_endpoint": format!("{issuer}/results"),

@@ -3,6 +3,7 @@
 
 use super::error::HttpError;
 use super::extract::{Form, InRealm, bearer, body_of_type};
+use super::openapi::digest;
 use crate::app::App;
 use crate::flows::authenticate_administrator::authenticate_administrator;
 use crate::flows::authenticate_resource_server::authenticate_resource_server;
@@ -15,6 +16,7 @@ use axum::extract::{RawQuery, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use marque_core::canonical::Digest;
 use marque_core::{json, limits, timestamp};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -65,17 +67,22 @@ fn instant(secs: i64) -> Option<String> {
     timestamp::format(secs).ok()
 }
 
-#[derive(Deserialize)]
+/// An administrator's decision on a catalog that waits.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Body {
+#[schemars(rename = "CatalogDecision")]
+pub(super) struct Body {
     location: String,
     version: u64,
+    /// Digest of the payload octets.
+    #[schemars(schema_with = "digest", required)]
     sha256: Digest,
     decision: Word,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "DecisionWord")]
 enum Word {
     Accept,
     Refuse,

@@ -12,6 +12,7 @@ mod internal;
 mod introspect;
 mod metadata;
 mod nonces;
+pub mod openapi;
 mod pages;
 mod plans;
 mod presented;

@@ -11,6 +11,7 @@ use crate::flows::show_plan::show_plan;
 use crate::flows::submit_plan::{Submission, Submitted, submit_plan};
 use crate::flows::{OAuthError, Refusal};
 use axum::Json;
+use axum::extract::OriginalUri;
 use axum::http::{HeaderMap, StatusCode, header};
 use marque_core::names;
 use serde_json::{Map, Value, json};
@@ -56,8 +57,15 @@ pub(super) fn hint(form: &Form) -> Result<Option<Hint<'_>>, Refusal> {
 }
 
 /// Shows the submitting agent its plan.
-pub async fn show(realm: InRealm, IntentId(intent_id): IntentId, headers: HeaderMap) -> Result<Json<Value>, HttpError> {
-    let client = authenticate_reader(&realm, &headers, &format!("/plans/{intent_id}")).await?;
+pub async fn show(
+    realm: InRealm,
+    IntentId(intent_id): IntentId,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+) -> Result<Json<Value>, HttpError> {
+    // The proof is for the URI as it was sent, which is percent-encoded still.
+    let sent = uri.path().rsplit('/').next().unwrap_or_default();
+    let client = authenticate_reader(&realm, &headers, &format!("/plans/{sent}")).await?;
     let own = show_plan(realm.context(), &client, &intent_id).await?;
     Ok(Json(json!({
         "intent_id": own.intent_id,

@@ -9,6 +9,7 @@ use crate::flows::{OAuthError, Refusal};
 use marque_core::call::{Call, CallResource};
 use marque_core::facts::Records;
 use marque_core::{json, limits};
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
@@ -18,7 +19,7 @@ const INHERITED: [&str; 4] = ["subject", "action", "resource", "context"];
 /// Members of an entity that the top level fills in where an item states the entity without them.
 const REQUIRED: [&str; 3] = ["type", "id", "name"];
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Entity {
     #[serde(rename = "type")]
     kind: String,
@@ -28,7 +29,7 @@ struct Entity {
 }
 
 /// An entity that is searched for has no id, or one that is not looked at.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Sought {
     #[serde(rename = "type")]
     kind: String,
@@ -36,7 +37,7 @@ struct Sought {
     properties: Map<String, Value>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Action {
     name: String,
     #[serde(default, deserialize_with = "stated")]
@@ -49,15 +50,15 @@ fn stated<'de, D: Deserializer<'de>, T: Deserialize<'de>>(source: D) -> Result<O
 }
 
 /// A question about an agent: its token and its proof come with it.
-#[derive(Deserialize)]
-struct Presented {
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Presented {
     subject: Entity,
     action: Action,
     resource: Entity,
     context: Proven,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Proven {
     location: String,
     txn_token: Option<String>,
@@ -68,12 +69,13 @@ struct Proven {
     call_id: String,
     environment: Option<String>,
     #[serde(default)]
+    #[schemars(with = "Map<String, Value>")]
     records: Records,
 }
 
 /// A question about anybody else.
-#[derive(Deserialize)]
-struct Plain {
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Plain {
     subject: Entity,
     action: Action,
     resource: Entity,
@@ -81,17 +83,18 @@ struct Plain {
     context: Stated,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 struct Stated {
     location: Option<String>,
     txn_token: Option<String>,
     environment: Option<String>,
     #[serde(default)]
+    #[schemars(with = "Map<String, Value>")]
     records: Records,
 }
 
-#[derive(Deserialize)]
-struct ForSubjects {
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct ForSubjects {
     subject: Sought,
     action: Action,
     resource: Entity,
@@ -99,8 +102,8 @@ struct ForSubjects {
     context: Stated,
 }
 
-#[derive(Deserialize)]
-struct ForResources {
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct ForResources {
     subject: Entity,
     action: Action,
     resource: Sought,
@@ -108,8 +111,8 @@ struct ForResources {
     context: Stated,
 }
 
-#[derive(Deserialize)]
-struct ForActions {
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct ForActions {
     subject: Entity,
     resource: Entity,
     #[serde(default)]

@@ -2,6 +2,7 @@
 
 use super::error::HttpError;
 use super::extract::{Form, InRealm, bearer, body_of_type};
+use super::openapi::OutcomeWord;
 use crate::app::App;
 use crate::flows::authenticate_resource_server::authenticate_resource_server;
 use crate::flows::list_open_permits::{OpenPermit, PAGE, list_open_permits};
@@ -12,17 +13,23 @@ use axum::extract::{RawQuery, Request, State};
 use axum::http::HeaderMap;
 use marque_core::canonical::Digest;
 use marque_core::{json, limits};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-#[derive(Deserialize)]
+/// What became of a permitted call.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Body {
+#[schemars(rename = "Settlement")]
+pub(super) struct Body {
     permit_id: String,
     intent_id: String,
+    #[schemars(with = "OutcomeWord")]
     outcome: Outcome,
+    /// The signed receipt of the result: a compact JWS.
     receipt: Option<String>,
+    /// The values that the receipt's digests stand for.
     #[serde(default)]
     disclosures: Vec<String>,
 }

@@ -2,8 +2,8 @@
 
 use self::Caller::{Administrator, Anyone, Browser, Client, Extension, Holder, HolderOrResourceServer, ResourceServer};
 use super::{
-    access, approve, backchannel, catalogs, envelopes, error, health, internal, introspect, metadata, nonces, plans,
-    receipt, results, revocations, revoke, search, status, token, transaction_authorization,
+    access, approve, backchannel, catalogs, envelopes, error, health, internal, introspect, metadata, nonces, openapi,
+    plans, receipt, results, revocations, revoke, search, status, token, transaction_authorization,
 };
 use crate::app::App;
 use axum::Router;
@@ -70,6 +70,7 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/.well-known/authzen-configuration", Anyone, || get(metadata::decision_point)),
     route("GET", "/jwks", Anyone, || get(metadata::keys)),
     route("GET", "/plan-schema", Anyone, || get(metadata::plan_schema)),
+    route("GET", "/openapi.json", Anyone, || get(openapi::show)),
     route("POST", "/plans", Client, || post(plans::submit)),
     route("GET", "/plans/{intent_id}", Client, || get(plans::show).head(error::no_such_method)),
     route("POST", "/bc-authorize", Client, || post(backchannel::authorize)),

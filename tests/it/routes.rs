@@ -19,6 +19,7 @@ const GOLDEN: &[(&str, &str, Caller)] = &[
     ("/.well-known/authzen-configuration", "GET", Caller::Anyone),
     ("/jwks", "GET", Caller::Anyone),
     ("/plan-schema", "GET", Caller::Anyone),
+    ("/openapi.json", "GET", Caller::Anyone),
     ("/plans", "POST", Caller::Client),
     ("/plans/{intent_id}", "GET", Caller::Client),
     ("/bc-authorize", "POST", Caller::Client),

@@ -35,9 +35,9 @@ class Party:
         self.key = ECKey.import_key(json.loads(Path(files["key"]).read_text()))
         self.proof_key = ECKey.import_key(json.loads(Path(files["dpop_key"]).read_text()))
 
-    def assertion(self):
+    def assertion(self, audience=ISSUER):
         now = int(time.time())
-        claims = {"iss": self.id, "sub": self.id, "aud": ISSUER, "jti": str(uuid.uuid4()), "iat": now, "exp": now + 60}
+        claims = {"iss": self.id, "sub": self.id, "aud": audience, "jti": str(uuid.uuid4()), "iat": now, "exp": now + 60}
         return jwt.encode({"alg": "ES256", "typ": "JWT"}, claims, self.key)
 
     def proof(self, method, url, token=None, nonce=None):

@@ -1,5 +1,6 @@
 //! What all tests stand on: the stack, clients with keys, other servers, a realm that the tests control.
 
+pub mod document;
 pub mod jose;
 pub mod keys;
 pub mod middlebox;

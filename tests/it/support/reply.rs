@@ -31,13 +31,17 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// Sends a request and reads its answer.
+    /// Sends a request and reads its answer, which must be one that the OpenAPI document has.
     pub async fn to(what: &str, request: reqwest::RequestBuilder) -> Self {
-        let answer = request.timeout(super::PATIENCE).send().await;
+        let (client, request) = request.timeout(super::PATIENCE).build_split();
+        let request = request.unwrap_or_else(|error| panic!("{what}: no request: {error:?}"));
+        let (method, path) = (request.method().to_string(), request.url().path().to_owned());
+        let answer = client.execute(request).await;
         let answer = answer.unwrap_or_else(|error| panic!("{what}: no answer: {error:?}"));
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         remember_nonce(&headers);
         let text = answer.text().await.unwrap_or_else(|error| panic!("{what}: the answer breaks off: {error}"));
+        super::document::expect(what, (&method, &path), (status, &headers, &text));
         let body = serde_json::from_str(&text).unwrap_or_default();
         Self { what: what.to_owned(), status, headers, text, body }
     }
