@@ -212,8 +212,8 @@ impl Config {
         }
         for (index, realm) in self.realms.iter().enumerate() {
             realm.check().map_err(|message| format!("realms[{index}].{message}"))?;
-            if self.realms.iter().take(index).any(|other| other.name == realm.name) {
-                return Err(format!("realms[{index}].name: {:?} is configured twice", realm.name));
+            for other in self.realms.iter().take(index) {
+                realm.check_beside(other).map_err(|message| format!("realms[{index}].{message}"))?;
             }
         }
         Ok(())
@@ -221,7 +221,25 @@ impl Config {
 }
 
 impl RealmConfig {
+    /// Nothing crosses from one realm to another, so they share nothing that tokens tell them apart by.
+    fn check_beside(&self, other: &Self) -> Result<(), String> {
+        let pairs = [
+            ("name", &self.name, &other.name),
+            ("issuer", &self.issuer, &other.issuer),
+            ("trust_domain", &self.trust_domain, &other.trust_domain),
+            ("keycloak_issuer", &self.keycloak_issuer, &other.keycloak_issuer),
+        ];
+        match pairs.into_iter().find(|(_, own, others)| own == others) {
+            Some((name, own, _)) => Err(format!("{name}: {own:?} is configured twice")),
+            None => Ok(()),
+        }
+    }
+
     fn check(&self) -> Result<(), String> {
+        let is_segment = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+        if self.name.is_empty() || !self.name.chars().all(is_segment) {
+            return Err("name: must be letters, digits and -._~: it is one segment of the issuer".into());
+        }
         let issuer = Url::parse(&self.issuer).map_err(|error| format!("issuer: {error}"))?;
         if issuer.path() != format!("/realms/{}", self.name) || issuer.query().is_some() {
             return Err(format!("issuer: must end in /realms/{}", self.name));
@@ -316,6 +334,25 @@ mod tests {
         assert!(toml::from_str::<Config>(GOOD).unwrap().realms[0].dpop_nonces, "unless it is switched off");
         assert_eq!((unknown("refuse"), unknown("show")), (Ok(()), Ok(())));
         assert!(unknown("allow").is_err_and(|message| message.contains("unknown_actions")));
+    }
+
+    #[test]
+    fn realms_share_nothing_that_tells_them_apart() {
+        let second = GOOD.split_once("[[realms]]").unwrap().1.replace("demo", "other");
+        let both = |second: &str| check(&format!("{GOOD}\n[[realms]]{second}"));
+        assert_eq!(both(&second), Ok(()));
+        for (member, from, to) in [
+            ("trust_domain", "\"other.marque.test\"", "\"demo.marque.test\""),
+            ("keycloak_issuer", "7410/realms/other", "7410/realms/demo"),
+        ] {
+            let refused = both(&second.replace(from, to)).unwrap_err();
+            assert!(refused.starts_with(&format!("realms[1].{member}: ")), "{refused}");
+        }
+        assert!(
+            both(GOOD.split_once("[[realms]]").unwrap().1).is_err_and(|message| message.contains("realms[1].name"))
+        );
+        let nested = check(&GOOD.replace("name = \"demo\"", "name = \"de/mo\"").replace("/demo\"", "/de/mo\""));
+        assert!(nested.is_err_and(|message| message.contains("realms[0].name")));
     }
 
     #[test]

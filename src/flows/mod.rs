@@ -42,6 +42,7 @@ pub mod reserve_together;
 pub mod resolve_by_subject;
 pub mod revoke_intent;
 pub mod revoke_token;
+pub mod rotate_keys;
 pub mod search_access;
 pub mod settle_permit;
 pub mod show_plan;
