@@ -123,6 +123,49 @@ pub struct RealmConfig {
     /// Whose identity assertions prove that a user is there.
     #[serde(default)]
     pub identity_issuers: Vec<IdentityIssuer>,
+    /// Issuers outside the trust domain that call chains may leave for, by a signed step. Without an entry none leaves.
+    #[serde(default)]
+    pub foreign_issuers: Vec<ForeignIssuer>,
+}
+
+/// An authorization server outside the trust domain that takes grants of this issuer (RFC 7523).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForeignIssuer {
+    /// Its issuer identifier: the grants' only audience, and the location of the steps that leave.
+    pub issuer: String,
+    /// How it knows the realm's users.
+    #[serde(default)]
+    pub subject: ForeignSubject,
+}
+
+/// What a foreign issuer knows a user by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ForeignSubject {
+    /// The realm's subject identifier.
+    #[default]
+    Sub,
+    /// Her user name.
+    Username,
+}
+
+impl ForeignIssuer {
+    /// The `sub` that it knows a user by.
+    pub fn subject<'s>(&self, sub: &'s str, username: &'s str) -> &'s str {
+        match self.subject {
+            ForeignSubject::Sub => sub,
+            ForeignSubject::Username => username,
+        }
+    }
+
+    fn check(&self, realm: &RealmConfig) -> Result<(), String> {
+        let url = Url::parse(&self.issuer).map_err(|error| format!("issuer: {error}"))?;
+        if self.issuer == realm.issuer || url.query().is_some() || url.fragment().is_some() {
+            return Err("issuer: must be another issuer than Marque itself, without query and fragment".into());
+        }
+        Ok(())
+    }
 }
 
 /// An issuer of identity assertions (draft-ietf-oauth-identity-assertion-authz-grant) that the realm believes.
@@ -255,6 +298,12 @@ impl RealmConfig {
             issuer.check(self).map_err(|message| format!("identity_issuers[{index}].{message}"))?;
             if self.identity_issuers.iter().take(index).any(|other| other.issuer == issuer.issuer) {
                 return Err(format!("identity_issuers[{index}].issuer: {:?} is configured twice", issuer.issuer));
+            }
+        }
+        for (index, foreign) in self.foreign_issuers.iter().enumerate() {
+            foreign.check(self).map_err(|message| format!("foreign_issuers[{index}].{message}"))?;
+            if self.foreign_issuers.iter().take(index).any(|other| other.issuer == foreign.issuer) {
+                return Err(format!("foreign_issuers[{index}].issuer: {:?} is configured twice", foreign.issuer));
             }
         }
         self.check_relying_party()

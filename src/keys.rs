@@ -55,11 +55,13 @@ pub enum Purpose {
     Introspection,
     /// Status lists.
     StatusList,
+    /// Grants for foreign issuers.
+    DomainGrant,
 }
 
 impl Purpose {
     /// All purposes.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::IntentToken,
         Self::TxnToken,
         Self::AccessToken,
@@ -73,6 +75,7 @@ impl Purpose {
         Self::CatalogAdmission,
         Self::Introspection,
         Self::StatusList,
+        Self::DomainGrant,
     ];
 
     /// The JWS `typ` it signs, which is published with the key.
@@ -91,6 +94,7 @@ impl Purpose {
             Self::CatalogAdmission => names::TYP_CATALOG_ADMISSION,
             Self::Introspection => names::TYP_INTROSPECTION,
             Self::StatusList => names::TYP_STATUS_LIST,
+            Self::DomainGrant => names::TYP_DOMAIN_GRANT,
         }
     }
 
@@ -108,7 +112,8 @@ impl Purpose {
             | Self::StepUpAnswer
             | Self::Revocation
             | Self::ClientAssertion
-            | Self::StatusList => Some(Duration::minutes(5)),
+            | Self::StatusList
+            | Self::DomainGrant => Some(Duration::minutes(5)),
         }
     }
 }

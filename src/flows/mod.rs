@@ -23,6 +23,7 @@ pub mod grant_intent;
 mod id_token;
 mod identity_assertion;
 pub mod introspect_token;
+mod leave_domain;
 pub mod ledger;
 pub mod list_catalogs;
 pub mod list_keys;

@@ -29,6 +29,7 @@ mod jose;
 mod keycloak_away;
 mod keys;
 mod language;
+mod leaving;
 mod ledger;
 mod mutual_tls;
 mod nonces;
