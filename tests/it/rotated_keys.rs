@@ -84,7 +84,7 @@ async fn the_next_key_is_published_before_it_signs_and_tokens_of_both_hold_at_ev
     let later = copy.serve().await;
     assert_eq!(
         all_published(&later.stack, TYP_TXN).await,
-        [next.clone()],
+        std::slice::from_ref(&next),
         "a former key goes when its tokens are over"
     );
     assert_eq!(role(&later, &old), "retired");
