@@ -44,8 +44,11 @@ fn the_page_of_endpoints_is_up_to_date() {
             Caller::Anyone => "everybody",
             Caller::Client => "a client of the realm: a client assertion or a certificate, and a DPoP proof",
             Caller::ResourceServer => "a resource server: an access token of the realm whose only audience is Marque",
-            Caller::ClientOrResourceServer => {
-                "a client of the realm, about a token of its own: `private_key_jwt` and a DPoP proof; or a resource server: an \
+            Caller::Holder => {
+                "a client of the realm, about a token of its own: a client assertion or a certificate; a DPoP proof need not be sent"
+            }
+            Caller::HolderOrResourceServer => {
+                "a client of the realm, about a token of its own: a client assertion or a certificate; or a resource server: an \
                  access token of the realm whose only audience is Marque"
             }
             Caller::Administrator => {

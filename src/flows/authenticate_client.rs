@@ -33,6 +33,8 @@ pub struct Credentials<'a> {
     pub has_authorization: bool,
     /// The `DPoP` header.
     pub proof: Option<&'a str>,
+    /// `dpop_jkt` (RFC 9449 §10), where a submission may name the key that is proven when the approval is redeemed.
+    pub dpop_jkt: Option<&'a str>,
     /// The certificate that the client proved to be its own.
     pub certificate: Option<&'a ClientCertificate>,
     /// The request's method.
@@ -46,7 +48,7 @@ pub struct Credentials<'a> {
 pub struct AuthenticatedClient {
     /// What the realm says of it.
     pub record: Arc<ClientRecord>,
-    /// Thumbprint of its DPoP key.
+    /// Thumbprint of its DPoP key (RFC 7638, SHA-256, base64url).
     pub jkt: String,
 }
 
@@ -54,6 +56,17 @@ impl AuthenticatedClient {
     /// Its id.
     pub fn client_id(&self) -> &str {
         &self.record.client_id
+    }
+}
+
+/// The id of a client that proved who it is.
+#[derive(Clone, Debug)]
+pub struct IdentifiedClient(String);
+
+impl IdentifiedClient {
+    /// Its id.
+    pub fn client_id(&self) -> &str {
+        &self.0
     }
 }
 
@@ -68,7 +81,26 @@ struct Asserted {
     jkt: Option<String>,
 }
 
-/// Authenticates a client.
+/// A client whose credentials hold, as far as they can hold more than once.
+struct Claimed {
+    record: Arc<ClientRecord>,
+    asserted: Option<Asserted>,
+}
+
+impl Claimed {
+    /// Uses up what is single use.
+    async fn use_up(&self, cx: Context<'_>, proof: Option<&Proof>) -> Result<(), FlowError> {
+        if let Some(asserted) = &self.asserted {
+            asserted.use_up(cx, &self.record, proof).await?;
+        }
+        match proof {
+            Some(proof) => proof::use_up(cx, proof).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Authenticates a client that proves the key which tokens are bound to, or names it where it may.
 ///
 /// # Errors
 /// `invalid_request` for two methods at once, `invalid_client`, `invalid_dpop_proof` or `use_dpop_nonce`; unavailable while
@@ -77,6 +109,29 @@ pub async fn authenticate_client(
     cx: Context<'_>,
     credentials: &Credentials<'_>,
 ) -> Result<AuthenticatedClient, FlowError> {
+    let claimed = claimed(cx, credentials).await?;
+    let proof = match credentials.dpop_jkt {
+        Some(_) if credentials.proof.is_none() => None,
+        _ => Some(proof::check(cx, credentials)?),
+    };
+    let jkt = proof::key(proof.as_ref(), credentials.dpop_jkt)?;
+    claimed.use_up(cx, proof.as_ref()).await?;
+    Ok(AuthenticatedClient { record: claimed.record, jkt })
+}
+
+/// Authenticates a client where no token is bound: a proof need not be sent, and holds if it is.
+///
+/// # Errors
+/// As [`authenticate_client`].
+pub async fn identify_client(cx: Context<'_>, credentials: &Credentials<'_>) -> Result<IdentifiedClient, FlowError> {
+    let claimed = claimed(cx, credentials).await?;
+    let proof = credentials.proof.map(|_| proof::check(cx, credentials)).transpose()?;
+    claimed.use_up(cx, proof.as_ref()).await?;
+    Ok(IdentifiedClient(claimed.record.client_id.clone()))
+}
+
+/// The client that the one method shows. Nothing is used up yet.
+async fn claimed(cx: Context<'_>, credentials: &Credentials<'_>) -> Result<Claimed, FlowError> {
     let (record, asserted) = match the_one_method(credentials)? {
         Method::Certificate(client_id, certificate) => (certificate::check(cx, client_id, certificate).await?, None),
         Method::Assertion(assertion) => {
@@ -87,12 +142,7 @@ pub async fn authenticate_client(
     if credentials.client_id.is_some_and(|given| given != record.client_id) {
         return Err(refuse("client_id is not the client that client_assertion is for").into());
     }
-    let proof = proof::check(cx, credentials)?;
-    if let Some(asserted) = asserted {
-        asserted.use_up(cx, &record, &proof).await?;
-    }
-    proof::use_up(cx, &proof).await?;
-    Ok(AuthenticatedClient { record, jkt: proof.jkt })
+    Ok(Claimed { record, asserted })
 }
 
 /// How a client authenticates.
@@ -112,9 +162,10 @@ async fn check_assertion(cx: Context<'_>, assertion: &str) -> Result<(Arc<Client
 
 impl Asserted {
     /// Uses the assertion's id, with the key that it may be bound to.
-    async fn use_up(&self, cx: Context<'_>, record: &ClientRecord, proof: &Proof) -> Result<(), FlowError> {
-        if self.jkt.as_ref().is_some_and(|bound| *bound != proof.jkt) {
-            return Err(refuse("client_assertion is bound to another key than the DPoP proof's (cnf.jkt)").into());
+    async fn use_up(&self, cx: Context<'_>, record: &ClientRecord, proof: Option<&Proof>) -> Result<(), FlowError> {
+        if self.jkt.is_some() && self.jkt.as_ref() != proof.map(|proof| &proof.jkt) {
+            let text = "client_assertion is bound to a key (cnf.jkt): send a DPoP proof by that key";
+            return Err(refuse(text).into());
         }
         if cx.use_once(self.kind, &record.client_id, &self.jti, self.exp + limits::CLOCK_LEEWAY_SECS).await? {
             return Ok(());

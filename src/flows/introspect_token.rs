@@ -8,7 +8,7 @@
 //!
 //! Whatever is not so has one answer: `{"active": false}`.
 
-use super::authenticate_client::AuthenticatedClient;
+use super::authenticate_client::IdentifiedClient;
 use super::authenticate_resource_server::ResourceServer;
 use super::own_tokens::{Kind, OwnToken, read};
 use super::{Context, FlowError, envelopes};
@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json};
 /// Who asks.
 pub enum Asking {
     /// A client, about a token of its own.
-    Client(AuthenticatedClient),
+    Client(IdentifiedClient),
     /// A resource server, about a token that was presented to it.
     ResourceServer(ResourceServer),
 }
@@ -36,7 +36,7 @@ impl Asking {
 
     fn is_concerned(&self, own: &OwnToken) -> bool {
         match (self, own.kind) {
-            (Self::Client(client), _) => own.client_id() == client.client_id() && own.jkt == client.jkt,
+            (Self::Client(client), _) => own.client_id() == client.client_id(),
             (Self::ResourceServer(_), Kind::Intent) => false,
             (Self::ResourceServer(_), Kind::Txn) => true,
             (Self::ResourceServer(resource_server), Kind::Access) => resource_server.answers_for(&own.aud),

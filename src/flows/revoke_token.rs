@@ -9,7 +9,7 @@
 //! 3. The next numbers of the feed, one for each token that is not over.
 //! 4. Notify.
 
-use super::authenticate_client::AuthenticatedClient;
+use super::authenticate_client::IdentifiedClient;
 use super::own_tokens::{Kind, OwnToken, read};
 use super::revoke_intent::revoke_intent;
 use super::{Context, FlowError};
@@ -23,7 +23,7 @@ const CAUSE: &str = "revoked by its holder";
 ///
 /// # Errors
 /// When the database is away: then nothing was revoked.
-pub async fn revoke_token(cx: Context<'_>, client: &AuthenticatedClient, token: &str) -> Result<(), FlowError> {
+pub async fn revoke_token(cx: Context<'_>, client: &IdentifiedClient, token: &str) -> Result<(), FlowError> {
     match read(cx, token).filter(|own| own.client_id() == client.client_id()) {
         None => Ok(()),
         Some(own) if own.kind == Kind::Intent => revoke_intent(cx, own.intent_id, CAUSE).await,

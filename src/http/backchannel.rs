@@ -2,7 +2,7 @@
 
 use super::error::HttpError;
 use super::extract::{Form, InRealm, single};
-use super::plans::{authenticate, hint, submitted_members};
+use super::plans::{authenticate_submitter, hint, submitted_members};
 use crate::flows::submit_plan::{Backchannel, Submission, submit_plan};
 use crate::flows::{FlowError, OAuthError, Refusal};
 use axum::Json;
@@ -19,7 +19,7 @@ const REFUSED: &[(&str, &str)] = &[
 
 /// Takes in a plan.
 pub async fn authorize(realm: InRealm, headers: HeaderMap, form: Form) -> Result<Json<Value>, HttpError> {
-    let client = authenticate(&realm, &headers, &form, "/bc-authorize").await?;
+    let client = authenticate_submitter(&realm, &headers, &form, "/bc-authorize").await?;
     let hint = hint(&form)?.ok_or_else(|| refuse("send one of login_hint, id_token_hint and login_hint_token"))?;
     if let Some((name, why)) = REFUSED.iter().find(|(name, _)| form.get(name).is_some()) {
         return Err(refuse(&format!("{name}: {why}")).into());

@@ -2,7 +2,7 @@
 
 use super::error::HttpError;
 use super::extract::{Form, InRealm, bearer};
-use super::plans::authenticate;
+use super::plans::identify;
 use crate::app::App;
 use crate::flows::authenticate_resource_server::authenticate_resource_server;
 use crate::flows::introspect_token::{Asking, introspect_token, sign_answer};
@@ -44,7 +44,7 @@ async fn caller(
 ) -> Result<(Asking, Form), HttpError> {
     if !headers.contains_key(header::AUTHORIZATION) {
         let form = form?;
-        let client = authenticate(realm, headers, &form, "/introspect").await?;
+        let client = identify(realm, headers, &form, "/introspect").await?;
         return Ok((Asking::Client(client), form));
     }
     if form.as_ref().is_ok_and(|form| CLIENT_CREDENTIALS.iter().any(|name| form.get(name).is_some())) {

@@ -3,7 +3,9 @@
 
 use super::error::HttpError;
 use super::extract::{Form, InRealm, IntentId, single};
-use crate::flows::authenticate_client::{AuthenticatedClient, Credentials, authenticate_client};
+use crate::flows::authenticate_client::{
+    AuthenticatedClient, Credentials, IdentifiedClient, authenticate_client, identify_client,
+};
 use crate::flows::prove_user::Hint;
 use crate::flows::show_plan::show_plan;
 use crate::flows::submit_plan::{Submission, Submitted, submit_plan};
@@ -15,7 +17,7 @@ use serde_json::{Map, Value, json};
 
 /// Takes in a plan.
 pub async fn submit(realm: InRealm, headers: HeaderMap, form: Form) -> Result<(StatusCode, Json<Value>), HttpError> {
-    let client = authenticate(&realm, &headers, &form, "/plans").await?;
+    let client = authenticate_submitter(&realm, &headers, &form, "/plans").await?;
     let submission = Submission {
         authorization_details: form.require("authorization_details")?,
         idempotency_key: single(&headers, "idempotency-key")?,
@@ -83,6 +85,7 @@ async fn authenticate_reader(
         has_secret: false,
         has_authorization: headers.contains_key(header::AUTHORIZATION),
         proof: single(headers, names::HEADER_DPOP)?,
+        dpop_jkt: None,
         certificate: realm.certificate(),
         method: "GET",
         endpoint: &realm.url(path),
@@ -97,16 +100,49 @@ pub(super) async fn authenticate(
     form: &Form,
     path: &str,
 ) -> Result<AuthenticatedClient, HttpError> {
-    let credentials = Credentials {
+    let endpoint = realm.url(path);
+    Ok(authenticate_client(realm.context(), &credentials(realm, headers, form, &endpoint)?).await?)
+}
+
+/// [`authenticate`] where a plan is handed in: the key may be named, and is proven when the approval is redeemed.
+pub(super) async fn authenticate_submitter(
+    realm: &InRealm,
+    headers: &HeaderMap,
+    form: &Form,
+    path: &str,
+) -> Result<AuthenticatedClient, HttpError> {
+    let endpoint = realm.url(path);
+    let named = Credentials { dpop_jkt: form.get("dpop_jkt"), ..credentials(realm, headers, form, &endpoint)? };
+    Ok(authenticate_client(realm.context(), &named).await?)
+}
+
+/// [`authenticate`] where no token is bound to the client's key.
+pub(super) async fn identify(
+    realm: &InRealm,
+    headers: &HeaderMap,
+    form: &Form,
+    path: &str,
+) -> Result<IdentifiedClient, HttpError> {
+    let endpoint = realm.url(path);
+    Ok(identify_client(realm.context(), &credentials(realm, headers, form, &endpoint)?).await?)
+}
+
+fn credentials<'a>(
+    realm: &'a InRealm,
+    headers: &'a HeaderMap,
+    form: &'a Form,
+    endpoint: &'a str,
+) -> Result<Credentials<'a>, HttpError> {
+    Ok(Credentials {
         client_id: form.get("client_id"),
         assertion_type: form.get("client_assertion_type"),
         assertion: form.get("client_assertion"),
         has_secret: form.get("client_secret").is_some(),
         has_authorization: headers.contains_key(header::AUTHORIZATION),
         proof: single(headers, names::HEADER_DPOP)?,
+        dpop_jkt: None,
         certificate: realm.certificate(),
         method: "POST",
-        endpoint: &realm.url(path),
-    };
-    Ok(authenticate_client(realm.context(), &credentials).await?)
+        endpoint,
+    })
 }

@@ -2,13 +2,13 @@
 
 use super::error::HttpError;
 use super::extract::{Form, InRealm};
-use super::plans::authenticate;
+use super::plans::identify;
 use crate::flows::revoke_token::revoke_token;
 use axum::http::{HeaderMap, StatusCode};
 
 /// Revokes a token of the client's.
 pub async fn answer(realm: InRealm, headers: HeaderMap, form: Form) -> Result<StatusCode, HttpError> {
-    let client = authenticate(&realm, &headers, &form, "/revoke").await?;
+    let client = identify(&realm, &headers, &form, "/revoke").await?;
     revoke_token(realm.context(), &client, form.require("token")?).await?;
     Ok(StatusCode::OK)
 }

@@ -1,6 +1,6 @@
 //! The one table of routes. `tests/it/routes.rs` holds the list of who may call each.
 
-use self::Caller::{Administrator, Anyone, Browser, Client, ClientOrResourceServer, Extension, ResourceServer};
+use self::Caller::{Administrator, Anyone, Browser, Client, Extension, Holder, HolderOrResourceServer, ResourceServer};
 use super::{
     access, approve, backchannel, catalogs, envelopes, error, health, internal, introspect, metadata, nonces, plans,
     receipt, results, revocations, revoke, search, status, token, transaction_authorization,
@@ -32,8 +32,10 @@ pub enum Caller {
     Client,
     /// A resource server by an access token of the realm for Marque alone.
     ResourceServer,
-    /// A client, or a resource server, each in its own way.
-    ClientOrResourceServer,
+    /// A client about a token of its own, by an assertion or a certificate: a proof need not be sent.
+    Holder,
+    /// [`Self::Holder`], or a resource server, each in its own way.
+    HolderOrResourceServer,
     /// An administrator by an access token of the realm for Marque alone, with the role for it.
     Administrator,
     /// The realm's extension by a message that the realm signed.
@@ -74,8 +76,8 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/token", Client, || post(token::answer)),
     route("POST", "/transaction-authorization", Client, || post(transaction_authorization::answer)),
     route("GET", "/status/{list}", Anyone, || get(status::show)),
-    route("POST", "/introspect", ClientOrResourceServer, || post(introspect::answer)),
-    route("POST", "/revoke", Client, || post(revoke::answer)),
+    route("POST", "/introspect", HolderOrResourceServer, || post(introspect::answer)),
+    route("POST", "/revoke", Holder, || post(revoke::answer)),
     route("POST", "/catalogs", ResourceServer, || post(catalogs::publish)),
     route("GET", "/catalogs", Administrator, || get(catalogs::list)),
     route("POST", "/catalogs/decision", Administrator, || post(catalogs::decide)),

@@ -373,7 +373,7 @@ const EXCHANGES: &[(&str, &str, &str, &str, &str)] = &[
     (
         "an unknown token type",
         "requested_token_type",
-        "urn:ietf:params:oauth:token-type:access_token",
+        "urn:ietf:params:oauth:token-type:saml2",
         "invalid_request",
         "requested_token_type",
     ),

@@ -1,11 +1,13 @@
 //! The intent grant: what the polling agent is told, and one redemption.
 
-use crate::support::keys::Client;
+use crate::support::keys::{Client, Key};
 use crate::support::person;
 use crate::support::plans::{grant, reading, rotating};
+use crate::support::reply::Reply;
 use crate::support::sse::Feed;
 use crate::support::stack::Stack;
-use marque_core::names::{TOKEN_TYPE_INTENT, TOKEN_TYPE_TXN};
+use marque_core::names::{ASSERTION_TYPE_JWT, TOKEN_TYPE_INTENT, TOKEN_TYPE_TXN};
+use serde_json::json;
 use uuid::Uuid;
 
 fn id(intent: &str) -> Uuid {
@@ -171,4 +173,34 @@ async fn a_repeated_submission_tells_the_interval_that_holds_now() {
         (again.success(201)["interval"].as_i64(), again.member("intent_id")),
         (Some(said + 5), first.member("intent_id"))
     );
+}
+
+#[tokio::test]
+async fn a_submission_may_name_the_key_that_redeems_it() {
+    let stack = Stack::open().await;
+    let (agent, other) = (stack.agent(), Client::with_fresh_dpop(&stack.env.clients.agent));
+    let submit = async |what: &str, named: &str, proof: Option<String>| {
+        let form = [
+            ("authorization_details", json!([{"type": "agent_intent_plan", "plan": reading(&stack)}]).to_string()),
+            ("dpop_jkt", named.to_owned()),
+            ("client_assertion_type", ASSERTION_TYPE_JWT.to_owned()),
+            ("client_assertion", agent.assert(&agent.assertion_claims(stack.issuer()))),
+        ];
+        let request = stack.http.post(stack.url("/plans")).form(&form);
+        let request = proof.into_iter().fold(request, |request, proof| request.header("dpop", proof));
+        Reply::to(what, request).await
+    };
+    let proof = |of: &Client| of.dpop.proof_of(&Key::proof_claims("POST", &format!("{}/plans", stack.issuer())));
+    for named in ["x", &agent.dpop.kid[1..], &format!("{}=", agent.dpop.kid)] {
+        submit("no thumbprint", named, None).await.refused(400, "invalid_request").naming("dpop_jkt");
+    }
+    let reply = submit("another key than the proof's", &agent.dpop.kid, Some(proof(&other))).await;
+    reply.refused(400, "invalid_request").naming("dpop_jkt");
+    submit("the proof's key", &agent.dpop.kid, Some(proof(&agent))).await.success(201);
+
+    let submitted = submit("a named key", &agent.dpop.kid, None).await;
+    let intent_id = submitted.success(201)["intent_id"].as_str().unwrap().to_owned();
+    person::approve(&stack, &intent_id).await;
+    stack.poll(&other, &intent_id).await.because(400, "invalid_grant", "proof_key_mismatch");
+    stack.poll(&agent, &intent_id).await.success(200);
 }

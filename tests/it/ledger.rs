@@ -604,10 +604,13 @@ async fn a_server_that_is_killed_under_load_has_kept_every_permit_that_it_answer
 async fn a_revocation_gets_through_a_flood_of_calls() {
     let work = Work::of(|stack| vec![with(step(stack, "s", "rotate_key", "s"), json!({"uses": 5000}))]).await;
     let (call, given, is_revoked) = (rotation(&work.stack, "s"), AtomicU32::new(0), AtomicBool::new(false));
+    let copy = Copy::beside(&work.stack).await;
+    let server = copy.serve().await;
+    let stack = &server.stack;
     let token = work.stack.access_token().await;
     let flood = async || loop {
         let was_revoked = is_revoked.load(SeqCst);
-        let request = work.stack.http.post(work.stack.url(EVALUATION)).bearer_auth(&token).json(&work.ask(&call));
+        let request = stack.http.post(stack.url(EVALUATION)).bearer_auth(&token).json(&work.ask(&call));
         let reply = Reply::to("a call of a flood", request).await;
         if reply.body["decision"] == true {
             assert!(!was_revoked, "a call that came after the revocation was permitted");
@@ -620,7 +623,7 @@ async fn a_revocation_gets_through_a_flood_of_calls() {
     let revoke = async {
         crate::support::until("the flood runs", || async { given.load(SeqCst) > 50 }).await;
         let stranger = Client::with_fresh_dpop(&work.stack.env.clients.agent);
-        let reply = work.stack.poll(&stranger, &work.granted.intent_id).await;
+        let reply = stack.poll(&stranger, &work.granted.intent_id).await;
         reply.because(400, "invalid_grant", "intent_revoked");
         is_revoked.store(true, SeqCst);
     };

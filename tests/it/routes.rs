@@ -25,8 +25,8 @@ const GOLDEN: &[(&str, &str, Caller)] = &[
     ("/token", "POST", Caller::Client),
     ("/transaction-authorization", "POST", Caller::Client),
     ("/status/{list}", "GET", Caller::Anyone),
-    ("/introspect", "POST", Caller::ClientOrResourceServer),
-    ("/revoke", "POST", Caller::Client),
+    ("/introspect", "POST", Caller::HolderOrResourceServer),
+    ("/revoke", "POST", Caller::Holder),
     ("/catalogs", "POST", Caller::ResourceServer),
     ("/catalogs", "GET", Caller::Administrator),
     ("/catalogs/decision", "POST", Caller::Administrator),
@@ -61,10 +61,11 @@ fn the_list_of_who_may_call_what_is_complete() {
     assert_eq!(golden, table, "a route without its row here, or a row without its route");
 }
 
-/// The paths of one kind of caller, about one intent; those of clients or resource servers are of both kinds.
+/// The paths of one kind of caller, about one intent; those of token holders are of clients, too.
 fn paths(caller: Caller, intent_id: &str) -> Vec<(&'static str, String)> {
     let is_of = |route: &&Route| match route.caller {
-        Caller::ClientOrResourceServer => matches!(caller, Caller::Client | Caller::ResourceServer),
+        Caller::Holder => matches!(caller, Caller::Holder | Caller::Client),
+        Caller::HolderOrResourceServer => matches!(caller, Caller::Holder | Caller::Client | Caller::ResourceServer),
         own => own == caller,
     };
     let of_caller = ROUTES.iter().filter(is_of);
@@ -286,8 +287,15 @@ async fn client_routes_refuse_every_wrong_proof() {
         let header = json!({"typ": "dpop+jwt", "alg": "ES256", "jwk": other.public});
         let mut private = agent.dpop.public.clone();
         private.insert("d".into(), "AAAA".into());
+        let none = Request { proofs: vec![], ..Request::right(&stack, &agent, at) };
+        let unproven = none.send(&stack, "no proof", &path).await;
+        match paths(Caller::Holder, "").contains(&(method, path.clone())) {
+            true => {
+                assert_ne!(unproven.member("error"), "invalid_dpop_proof", "{path}: a holder is identified without")
+            }
+            false => drop(unproven.refused(400, "invalid_dpop_proof")),
+        }
         let mut wrong = vec![
-            ("no proof", vec![]),
             ("no JWS", vec!["x".to_owned()]),
             ("a proof signed by another key than it shows", vec![agent.dpop.sign_with(&header, &right())]),
             (

@@ -3,9 +3,10 @@ import { strict as assert } from "node:assert";
 import { after, before, describe, test } from "node:test";
 import * as jose from "jose";
 import * as oauth from "oauth4webapi";
+import { getListFromStatusListJWT } from "@sd-jwt/jwt-status-list";
 import {
-  GRANT_EXCHANGE, GRANT_INTENT, TYPE_ACCESS, TYPE_INTENT, TYPE_TXN, approve, clientOf, env, issuer, pause, planOf, read,
-  rotate, toWorker,
+  GRANT_EXCHANGE, GRANT_INTENT, TYPE_ACCESS, TYPE_INTENT, TYPE_TXN, approve, clientOf, env, issuer, pause, planOf, proofOf,
+  read, rotate, toWorker,
 } from "./support.mjs";
 
 const insecure = { [oauth.allowInsecureRequests]: true };
@@ -123,7 +124,7 @@ describe("oauth4webapi and jose", () => {
   test("what is not in the parent, another audience and a refresh token are refused", async () => {
     const steps = JSON.stringify([{ type: "agent_intent_step", id: "list" }]);
     await assert.rejects(
-      exchange(worker, hop.access_token, TYPE_TXN, { authorization_details: steps }), refusal("invalid_authorization_details"));
+      exchange(worker, hop.access_token, TYPE_TXN, { authorization_details: steps }), refusal("invalid_request"));
     await assert.rejects(
       exchange(agent, granted.access_token, TYPE_INTENT, { audience: "other.example" }), refusal("invalid_target"));
     await assert.rejects(
@@ -134,8 +135,61 @@ describe("oauth4webapi and jose", () => {
     const auth = oauth.ClientSecretBasic("secret");
     const poll = token({ ...agent, auth }, GRANT_INTENT, { intent_id: intent.intent_id });
     await assert.rejects(poll, (caught) => {
-      assert.equal(caught.error ?? caught.cause?.[0]?.scheme, "invalid_client");
+      assert.ok(caught instanceof oauth.WWWAuthenticateChallengeError, caught);
+      assert.equal(caught.status, 401);
       return true;
     });
+  });
+
+  test("an access token for the resource server is one by RFC 9068", async () => {
+    const location = env.resource_server.url;
+    const access = await token(agent, GRANT_EXCHANGE, {
+      subject_token: granted.access_token, subject_token_type: TYPE_INTENT, requested_token_type: TYPE_ACCESS,
+      resource: location,
+    });
+    assert.equal(access.token_type, "dpop");
+    const request = new Request(`${location}/service-accounts`, {
+      headers: {
+        authorization: `DPoP ${access.access_token}`,
+        dpop: await proofOf(agent.dpop, "GET", `${location}/service-accounts`, access.access_token),
+      },
+    });
+    const claims = await oauth.validateJwtAccessToken(as, request, location, { ...insecure });
+    assert.equal(claims.client_id, agent.known.client_id);
+    assert.deepEqual(claims.authorization_details.map((step) => step.location), [location, location]);
+  });
+
+  test("its status stands in a list, which another library reads", async () => {
+    const { status } = jose.decodeJwt(granted.access_token);
+    const { idx, uri } = status.status_list;
+    const read = async () => {
+      const jwt = await (await fetch(uri, { headers: { accept: "application/statuslist+jwt" } })).text();
+      const { payload } = await jose.jwtVerify(jwt, keys, { issuer, subject: uri, typ: "statuslist+jwt", requiredClaims: ["iat", "ttl"] });
+      return { ttl: payload.ttl, status: getListFromStatusListJWT(jwt).getStatus(idx) };
+    };
+    assert.equal((await read()).status, 0);
+  });
+
+  test("introspection tells the holder, and nobody else", async () => {
+    const ask = (who, presented) =>
+      oauth.introspectionRequest(as, who.known, who.auth, presented, { ...insecure });
+    const answer = async (who, presented) => oauth.processIntrospectionResponse(as, who.known, await ask(who, presented));
+    const mine = await answer(agent, txn.access_token);
+    assert.equal(mine.active, true);
+    assert.equal(mine.client_id, agent.known.client_id);
+    assert.deepEqual(await answer(worker, txn.access_token), { active: false });
+    assert.deepEqual(await answer(agent, "no token"), { active: false });
+  });
+
+  test("revocation ends what came from the token, and is no oracle", async () => {
+    const revoke = async (who, presented) => {
+      const response = await oauth.revocationRequest(as, who.known, who.auth, presented, { ...insecure });
+      await oauth.processRevocationResponse(response);
+    };
+    await revoke(worker, "no token");
+    await revoke(worker, txn.access_token);
+    await exchange(agent, txn.access_token, TYPE_TXN, {});
+    await revoke(agent, granted.access_token);
+    await assert.rejects(exchange(agent, txn.access_token, TYPE_TXN, {}), refusal("invalid_request"));
   });
 });

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { SignJWT, exportJWK } from "jose";
 
 const folder = dirname(fileURLToPath(import.meta.url));
 const envFile = process.env.MARQUE_STACK;
@@ -58,6 +59,16 @@ export function planOf(steps, more = {}) {
     ...more,
   };
   return JSON.stringify([{ type: "agent_intent_plan", plan }]);
+}
+
+/** A proof of a key for a request with a token (RFC 9449 §4.2, §7). */
+export async function proofOf(pair, method, url, token) {
+  const ath = Buffer.from(await crypto.subtle.digest("SHA-256", Buffer.from(token))).toString("base64url");
+  const { kty, crv, x, y } = await exportJWK(pair.publicKey);
+  return new SignJWT({ jti: crypto.randomUUID(), htm: method, htu: url, ath })
+    .setProtectedHeader({ alg: "ES256", typ: "dpop+jwt", jwk: { kty, crv, x, y } })
+    .setIssuedAt()
+    .sign(pair.privateKey);
 }
 
 /** Two steps: an uncounted read, and a rotation that the worker may carry out too. */

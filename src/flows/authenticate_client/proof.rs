@@ -1,6 +1,7 @@
 //! The DPoP proof of a client's request (RFC 9449 §5, §8).
 
 use super::{Context, Credentials, FlowError, OAuthError, Refusal};
+use marque_core::canonical::Digest;
 use marque_core::dpop::{self, Proof};
 use marque_core::reason::Reason;
 
@@ -14,6 +15,20 @@ pub(super) fn check(cx: Context<'_>, credentials: &Credentials<'_>) -> Result<Pr
     let proof = dpop::verify(proof, &expected, cx.now_secs()).map_err(|error| refuse(error.to_string()))?;
     check_nonce(cx, &proof)?;
     Ok(proof)
+}
+
+/// The thumbprint of the key that is proven or named; where both are sent they are of one key (RFC 9449 §10).
+pub(super) fn key(proof: Option<&Proof>, named: Option<&str>) -> Result<String, Refusal> {
+    let refuse = |text: &str| Refusal::new(OAuthError::InvalidRequest, text);
+    match (proof, named) {
+        (_, Some(named)) if Digest::from_base64(named).is_none() => {
+            Err(refuse("dpop_jkt must be the SHA-256 thumbprint of a key in base64url (RFC 7638)"))
+        }
+        (Some(proof), Some(named)) if proof.jkt != named => Err(refuse("dpop_jkt is not of the DPoP proof's key")),
+        (Some(proof), _) => Ok(proof.jkt.clone()),
+        (None, Some(named)) => Ok(named.to_owned()),
+        (None, None) => Err(refuse("send a DPoP proof or dpop_jkt")),
+    }
 }
 
 /// RFC 9449 §8: so that no proof is made long before its use. Nothing is used up by a request that has to be repeated.
