@@ -123,6 +123,49 @@ pub struct RealmConfig {
     /// Whose identity assertions prove that a user is there.
     #[serde(default)]
     pub identity_issuers: Vec<IdentityIssuer>,
+    /// Issuers outside the trust domain that call chains may leave for, by a signed step. Without an entry none leaves.
+    #[serde(default)]
+    pub foreign_issuers: Vec<ForeignIssuer>,
+}
+
+/// An authorization server outside the trust domain that takes grants of this issuer (RFC 7523).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForeignIssuer {
+    /// Its issuer identifier: the grants' only audience, and the location of the steps that leave.
+    pub issuer: String,
+    /// How it knows the realm's users.
+    #[serde(default)]
+    pub subject: ForeignSubject,
+}
+
+/// What a foreign issuer knows a user by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ForeignSubject {
+    /// The realm's subject identifier.
+    #[default]
+    Sub,
+    /// Her user name.
+    Username,
+}
+
+impl ForeignIssuer {
+    /// The `sub` that it knows a user by.
+    pub fn subject<'s>(&self, sub: &'s str, username: &'s str) -> &'s str {
+        match self.subject {
+            ForeignSubject::Sub => sub,
+            ForeignSubject::Username => username,
+        }
+    }
+
+    fn check(&self, realm: &RealmConfig) -> Result<(), String> {
+        let url = Url::parse(&self.issuer).map_err(|error| format!("issuer: {error}"))?;
+        if self.issuer == realm.issuer || url.query().is_some() || url.fragment().is_some() {
+            return Err("issuer: must be another issuer than Marque itself, without query and fragment".into());
+        }
+        Ok(())
+    }
 }
 
 /// An issuer of identity assertions (draft-ietf-oauth-identity-assertion-authz-grant) that the realm believes.
@@ -212,8 +255,8 @@ impl Config {
         }
         for (index, realm) in self.realms.iter().enumerate() {
             realm.check().map_err(|message| format!("realms[{index}].{message}"))?;
-            if self.realms.iter().take(index).any(|other| other.name == realm.name) {
-                return Err(format!("realms[{index}].name: {:?} is configured twice", realm.name));
+            for other in self.realms.iter().take(index) {
+                realm.check_beside(other).map_err(|message| format!("realms[{index}].{message}"))?;
             }
         }
         Ok(())
@@ -221,7 +264,25 @@ impl Config {
 }
 
 impl RealmConfig {
+    /// Nothing crosses from one realm to another, so they share nothing that tokens tell them apart by.
+    fn check_beside(&self, other: &Self) -> Result<(), String> {
+        let pairs = [
+            ("name", &self.name, &other.name),
+            ("issuer", &self.issuer, &other.issuer),
+            ("trust_domain", &self.trust_domain, &other.trust_domain),
+            ("keycloak_issuer", &self.keycloak_issuer, &other.keycloak_issuer),
+        ];
+        match pairs.into_iter().find(|(_, own, others)| own == others) {
+            Some((name, own, _)) => Err(format!("{name}: {own:?} is configured twice")),
+            None => Ok(()),
+        }
+    }
+
     fn check(&self) -> Result<(), String> {
+        let is_segment = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+        if self.name.is_empty() || !self.name.chars().all(is_segment) {
+            return Err("name: must be letters, digits and -._~: it is one segment of the issuer".into());
+        }
         let issuer = Url::parse(&self.issuer).map_err(|error| format!("issuer: {error}"))?;
         if issuer.path() != format!("/realms/{}", self.name) || issuer.query().is_some() {
             return Err(format!("issuer: must end in /realms/{}", self.name));
@@ -237,6 +298,12 @@ impl RealmConfig {
             issuer.check(self).map_err(|message| format!("identity_issuers[{index}].{message}"))?;
             if self.identity_issuers.iter().take(index).any(|other| other.issuer == issuer.issuer) {
                 return Err(format!("identity_issuers[{index}].issuer: {:?} is configured twice", issuer.issuer));
+            }
+        }
+        for (index, foreign) in self.foreign_issuers.iter().enumerate() {
+            foreign.check(self).map_err(|message| format!("foreign_issuers[{index}].{message}"))?;
+            if self.foreign_issuers.iter().take(index).any(|other| other.issuer == foreign.issuer) {
+                return Err(format!("foreign_issuers[{index}].issuer: {:?} is configured twice", foreign.issuer));
             }
         }
         self.check_relying_party()
@@ -316,6 +383,25 @@ mod tests {
         assert!(toml::from_str::<Config>(GOOD).unwrap().realms[0].dpop_nonces, "unless it is switched off");
         assert_eq!((unknown("refuse"), unknown("show")), (Ok(()), Ok(())));
         assert!(unknown("allow").is_err_and(|message| message.contains("unknown_actions")));
+    }
+
+    #[test]
+    fn realms_share_nothing_that_tells_them_apart() {
+        let second = GOOD.split_once("[[realms]]").unwrap().1.replace("demo", "other");
+        let both = |second: &str| check(&format!("{GOOD}\n[[realms]]{second}"));
+        assert_eq!(both(&second), Ok(()));
+        for (member, from, to) in [
+            ("trust_domain", "\"other.marque.test\"", "\"demo.marque.test\""),
+            ("keycloak_issuer", "7410/realms/other", "7410/realms/demo"),
+        ] {
+            let refused = both(&second.replace(from, to)).unwrap_err();
+            assert!(refused.starts_with(&format!("realms[1].{member}: ")), "{refused}");
+        }
+        assert!(
+            both(GOOD.split_once("[[realms]]").unwrap().1).is_err_and(|message| message.contains("realms[1].name"))
+        );
+        let nested = check(&GOOD.replace("name = \"demo\"", "name = \"de/mo\"").replace("/demo\"", "/de/mo\""));
+        assert!(nested.is_err_and(|message| message.contains("realms[0].name")));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod nonces;
 mod records;
+pub mod rotation;
 
 pub use nonces::Nonces;
 pub use records::{IntentSeal, Record, RecordSeal};
@@ -22,6 +23,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
+use time::{Duration, OffsetDateTime};
 use zeroize::Zeroizing;
 
 /// What a key signs. No key signs two kinds of thing.
@@ -53,11 +55,13 @@ pub enum Purpose {
     Introspection,
     /// Status lists.
     StatusList,
+    /// Grants for foreign issuers.
+    DomainGrant,
 }
 
 impl Purpose {
     /// All purposes.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::IntentToken,
         Self::TxnToken,
         Self::AccessToken,
@@ -71,6 +75,7 @@ impl Purpose {
         Self::CatalogAdmission,
         Self::Introspection,
         Self::StatusList,
+        Self::DomainGrant,
     ];
 
     /// The JWS `typ` it signs, which is published with the key.
@@ -89,6 +94,26 @@ impl Purpose {
             Self::CatalogAdmission => names::TYP_CATALOG_ADMISSION,
             Self::Introspection => names::TYP_INTROSPECTION,
             Self::StatusList => names::TYP_STATUS_LIST,
+            Self::DomainGrant => names::TYP_DOMAIN_GRANT,
+        }
+    }
+
+    /// How long something lives at most that such a key signed; without an end what is kept and verified again. The next
+    /// key stays published beside it for so long.
+    pub const fn lifetime(self) -> Option<Duration> {
+        match self {
+            Self::Evidence | Self::StepUpEvidence | Self::CatalogAdmission => None,
+            Self::IntentToken => Some(Duration::hours(1)),
+            // These name no end, or are kept by whoever asked.
+            Self::PdpMetadata | Self::Introspection => Some(Duration::days(1)),
+            Self::TxnToken
+            | Self::AccessToken
+            | Self::PlanAnswer
+            | Self::StepUpAnswer
+            | Self::Revocation
+            | Self::ClientAssertion
+            | Self::StatusList
+            | Self::DomainGrant => Some(Duration::minutes(5)),
         }
     }
 }
@@ -281,29 +306,49 @@ fn random<const N: usize>() -> Result<[u8; N], KeyError> {
     Ok(bytes)
 }
 
-/// All signing keys of one realm: exactly one active key for each purpose. Where one is withdrawn, all of them are
-/// replaced while the server runs.
+/// The signing keys of one realm: for each purpose exactly one that signs, and those that are published beside it. They
+/// change while the server runs, when one is withdrawn or another one begins to sign.
 pub struct Keyring(RwLock<Arc<Opened>>);
 
 struct Opened {
     keys: Vec<(Purpose, Arc<SigningKey>)>,
+    jwks: Value,
     public: Arc<KeySet>,
+    changes: Changes,
+}
+
+/// When a keyring is no longer up to date.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// How many keys the realm ever had when it was opened.
+    pub known: i64,
+    /// When a key begins to sign, or is published no longer.
+    pub next: Option<OffsetDateTime>,
 }
 
 impl Keyring {
-    /// Opens one kept key per purpose.
+    /// Opens the kept keys: of each purpose the first one signs, the others are published beside it.
     ///
     /// # Errors
     /// When a purpose has no key or a key does not open.
-    pub fn open(realm: &str, rows: &[SealedKey], sealing: &SealingKey) -> Result<Self, KeyError> {
-        let open = |purpose: Purpose| {
-            let row = rows.iter().find(|row| row.typ == purpose.typ());
-            let row = row.ok_or_else(|| KeyError::DoesNotOpen(purpose.typ().into()))?;
-            SigningKey::open(realm, row, sealing).map(|key| (purpose, Arc::new(key)))
-        };
-        let keys = Purpose::ALL.into_iter().map(open).collect::<Result<Vec<_>, _>>()?;
-        let public = Arc::new(KeySet::from_jwks(&jwks_of(&keys)).map_err(|_| KeyError::Crypto)?);
-        Ok(Self(RwLock::new(Arc::new(Opened { keys, public }))))
+    pub fn open(realm: &str, rows: &[SealedKey], sealing: &SealingKey, changes: Changes) -> Result<Self, KeyError> {
+        let (mut keys, mut published) = (Vec::new(), Vec::new());
+        for purpose in Purpose::ALL {
+            let of_purpose = rows.iter().filter(|row| row.typ == purpose.typ());
+            let opened = of_purpose.map(|row| SigningKey::open(realm, row, sealing).map(Arc::new));
+            let opened = opened.collect::<Result<Vec<_>, _>>()?;
+            let signing = opened.first().ok_or_else(|| KeyError::DoesNotOpen(purpose.typ().into()))?;
+            keys.push((purpose, signing.clone()));
+            published.extend(opened.iter().map(|key| Value::Object(key.public_jwk.clone())));
+        }
+        let jwks = json!({"keys": published});
+        let public = Arc::new(KeySet::from_jwks(&jwks).map_err(|_| KeyError::Crypto)?);
+        Ok(Self(RwLock::new(Arc::new(Opened { keys, jwks, public, changes }))))
+    }
+
+    /// When these keys are no longer up to date.
+    pub fn changes(&self) -> Changes {
+        self.opened().changes
     }
 
     /// Has the keys of another one from now on, and none of its own.
@@ -319,7 +364,7 @@ impl Keyring {
 
     /// The published key set (RFC 7517).
     pub fn jwks(&self) -> Value {
-        jwks_of(&self.opened().keys)
+        self.opened().jwks.clone()
     }
 
     /// The same keys for verifying what Marque itself signed.
@@ -345,10 +390,6 @@ impl Keyring {
         let payload = serde_json::to_vec(claims).map_err(|_| KeyError::Crypto)?;
         self.key(purpose)?.sign(purpose, &payload)
     }
-}
-
-fn jwks_of(keys: &[(Purpose, Arc<SigningKey>)]) -> Value {
-    json!({"keys": keys.iter().map(|(_, key)| &key.public_jwk).collect::<Vec<_>>()})
 }
 
 #[cfg(test)]
@@ -380,21 +421,39 @@ mod tests {
     fn a_keyring_signs_each_kind_with_its_own_key() {
         let rows: Vec<_> =
             Purpose::ALL.into_iter().map(|p| SigningKey::generate("demo", p, &sealing(1)).unwrap()).collect();
-        let keyring = Keyring::open("demo", &rows, &sealing(1)).unwrap();
+        let keyring = Keyring::open("demo", &rows, &sealing(1), Changes::default()).unwrap();
         let token = keyring.sign(Purpose::TxnToken, &json!({"a": 1})).unwrap();
         assert!(jws::verify(&token, names::TYP_TXN, &keyring.public()).is_ok());
         assert!(jws::verify(&token, names::TYP_INTENT, &keyring.public()).is_err());
         let forged = keyring.key(Purpose::IntentToken).unwrap().sign(Purpose::TxnToken, b"{}").unwrap();
         assert!(jws::verify(&forged, names::TYP_TXN, &keyring.public()).is_err(), "the intent key signs no txn token");
         assert!(!keyring.jwks().to_string().contains("\"d\""));
-        assert!(Keyring::open("demo", &rows[1..], &sealing(1)).is_err(), "a purpose without a key");
+        assert!(Keyring::open("demo", &rows[1..], &sealing(1), Changes::default()).is_err(), "a purpose without a key");
+    }
+
+    #[test]
+    fn the_first_key_of_a_purpose_signs_and_all_of_them_are_published_and_believed() {
+        let make = |purpose| SigningKey::generate("demo", purpose, &sealing(1)).unwrap();
+        let mut rows = Purpose::ALL.map(make).to_vec();
+        let former = Keyring::open("demo", &rows, &sealing(1), Changes::default()).unwrap();
+        let (before, next) = (former.sign(Purpose::TxnToken, &json!({})).unwrap(), make(Purpose::TxnToken));
+        rows.insert(0, next.clone());
+        let keyring = Keyring::open("demo", &rows, &sealing(1), Changes::default()).unwrap();
+        let after = keyring.sign(Purpose::TxnToken, &json!({})).unwrap();
+        for token in [&before, &after] {
+            assert!(jws::verify(token, names::TYP_TXN, &keyring.public()).is_ok());
+        }
+        assert_eq!(jws::unverified_kid(&after), Some(next.kid.clone()));
+        assert_eq!(keyring.jwks()["keys"].as_array().unwrap().len(), Purpose::ALL.len() + 1);
+        rows.push(SealedKey { public_jwk: rows[1].public_jwk.clone(), ..next });
+        assert!(Keyring::open("demo", &rows, &sealing(1), Changes::default()).is_err(), "a published key opens, too");
     }
 
     #[test]
     fn a_keyring_that_was_replaced_believes_and_publishes_none_of_its_former_keys() {
         let open = || {
             let row = |purpose| SigningKey::generate("demo", purpose, &sealing(1)).unwrap();
-            Keyring::open("demo", &Purpose::ALL.map(row), &sealing(1)).unwrap()
+            Keyring::open("demo", &Purpose::ALL.map(row), &sealing(1), Changes::default()).unwrap()
         };
         let (keyring, other) = (open(), open());
         let before = keyring.sign(Purpose::TxnToken, &json!({})).unwrap();

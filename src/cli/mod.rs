@@ -36,7 +36,7 @@ enum Command {
     Evidence(evidence::Args),
     /// Export the keys that anchor evidence.
     Trust(trust::Args),
-    /// List and withdraw Marque's own signing keys.
+    /// List, rotate and withdraw Marque's own signing keys.
     Keys(keys::Args),
     /// Run a private Postgres server for development.
     Postgres(postgres::Args),

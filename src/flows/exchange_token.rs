@@ -18,6 +18,7 @@ use super::envelopes;
 use super::error::bad_input;
 use super::exchange_policy::{is_named, name_next, request_context, was_given};
 use super::grant_intent::load_evidence;
+use super::leave_domain::leave_domain;
 use super::own_tokens::Kind;
 use super::start_workload::start_workload;
 use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id};
@@ -74,6 +75,8 @@ enum Wanted<'a> {
     Transaction,
     /// An access token for one location.
     Access(&'a str),
+    /// A grant for a foreign issuer.
+    Grant,
 }
 
 /// The answer to an exchange.
@@ -94,17 +97,17 @@ pub struct Exchanged {
 }
 
 /// What a verified subject token says, whichever kind it is.
-struct Parent {
-    jti: Uuid,
-    intent: IntentRef,
-    sub: String,
+pub(super) struct Parent {
+    pub(super) jti: Uuid,
+    pub(super) intent: IntentRef,
+    pub(super) sub: String,
     exp: i64,
     jkt: String,
     act: Actor,
     may_act: Option<MayAct>,
     rctx: Map<String, Value>,
-    txn: Option<Uuid>,
-    carried: Carried,
+    pub(super) txn: Option<Uuid>,
+    pub(super) carried: Carried,
 }
 
 /// A token that is signed and not yet answered.
@@ -134,6 +137,7 @@ pub async fn exchange_token(
         }
         Wanted::Transaction => {}
         Wanted::Access(location) => expect_gate(cx, location).await?,
+        Wanted::Grant => return leave_domain(cx, client, exchange).await,
     }
     let subject = exchange.subject_token.ok_or_else(|| malformed("subject_token is missing"))?;
     let parent = verify_subject(cx, subject, exchange.subject_token_type)?;
@@ -153,6 +157,7 @@ pub async fn exchange_token(
             let ids = (intent_id, drawn_id(&claims.jti)?);
             (access_token::sign(cx, &claims, ids, location).await?, "access", Kind::Access)
         }
+        Wanted::Grant => return Err(FlowError::internal("a grant is made elsewhere")),
     };
     let minted = Minted { kind, token: &token, claims: &claims, envelope: &envelope, txn, parent: parent.jti };
     keep(cx, client, intent_id, subject, &minted).await?;
@@ -170,7 +175,7 @@ pub(super) fn malformed(text: impl Into<String>) -> Refusal {
     Refusal::new(OAuthError::InvalidRequest, text)
 }
 
-fn refuse(reason: Reason, intent_id: &str) -> Refusal {
+pub(super) fn refuse(reason: Reason, intent_id: &str) -> Refusal {
     malformed(reason.meaning()).because(reason).about(intent_id)
 }
 
@@ -188,16 +193,22 @@ fn wanted<'a>(cx: Context<'_>, exchange: &Exchange<'a>) -> Result<Wanted<'a>, Re
         Some(names::TOKEN_TYPE_ACCESS) if exchange.may_act.or(exchange.request_context).is_some() => Err(malformed(
             "may_act and request_context are said of transaction tokens: an access token carries neither",
         )),
-        Some(names::TOKEN_TYPE_ACCESS) => only_resource(exchange).map(Wanted::Access),
+        Some(names::TOKEN_TYPE_ACCESS) => only_resource(cx, exchange).map(Wanted::Access),
+        Some(names::TOKEN_TYPE_JWT) => Ok(Wanted::Grant),
         _ => {
-            let (txn, access) = (names::TOKEN_TYPE_TXN, names::TOKEN_TYPE_ACCESS);
-            Err(malformed(format!("requested_token_type must be {txn} or {access}")))
+            let (txn, access, jwt) = (names::TOKEN_TYPE_TXN, names::TOKEN_TYPE_ACCESS, names::TOKEN_TYPE_JWT);
+            Err(malformed(format!("requested_token_type must be {txn}, {access} or {jwt}")))
         }
     }
 }
 
 /// An access token is for one resource server, which is named by its location alone.
-fn only_resource<'a>(exchange: &Exchange<'a>) -> Result<&'a str, Refusal> {
+fn only_resource<'a>(cx: Context<'_>, exchange: &Exchange<'a>) -> Result<&'a str, Refusal> {
+    let is_foreign = |location: &String| cx.realm.config.foreign_issuers.iter().any(|it| it.issuer == *location);
+    if exchange.resource.iter().any(is_foreign) {
+        let text = "the resource is a foreign issuer: ask for a grant, by audience";
+        return Err(Refusal::new(OAuthError::InvalidTarget, text));
+    }
     match (exchange.resource, exchange.audience) {
         ([location], []) => Ok(location),
         _ => {
@@ -217,7 +228,7 @@ fn expect_trust_domain(cx: Context<'_>, exchange: &Exchange<'_>) -> Result<(), R
 }
 
 /// A token that Marque itself signed for this use: an intent token or a transaction token.
-fn verify_subject(cx: Context<'_>, token: &str, kind: Option<&str>) -> Result<Parent, Refusal> {
+pub(super) fn verify_subject(cx: Context<'_>, token: &str, kind: Option<&str>) -> Result<Parent, Refusal> {
     let invalid = |error: JwsError| malformed(format!("subject_token {error}")).because(Reason::TokenInvalid);
     let keys = cx.realm.keyring.public();
     let parent = match kind {
@@ -283,7 +294,7 @@ fn txn_parent(payload: &[u8], cx: Context<'_>) -> Result<Parent, Refusal> {
 }
 
 /// The plan that the person signed, from its evidence, if it is the one that the parent token names.
-async fn signed_plan(cx: Context<'_>, parent: &Parent, intent_id: Uuid) -> Result<ResolvedPlan, FlowError> {
+pub(super) async fn signed_plan(cx: Context<'_>, parent: &Parent, intent_id: Uuid) -> Result<ResolvedPlan, FlowError> {
     let (evidence, proven) = load_evidence(&mut *cx.app.pool.acquire().await?, cx, intent_id).await?;
     if evidence.payload.plan_digest != parent.intent.digest || proven.sub != parent.sub {
         return Err(refuse(Reason::EvidenceInvalid, &parent.intent.id).into());
@@ -292,7 +303,7 @@ async fn signed_plan(cx: Context<'_>, parent: &Parent, intent_id: Uuid) -> Resul
 }
 
 /// The chain of actors after this exchange: the holder's own exchange adds none.
-fn next_actor(parent: &Parent, client: &AuthenticatedClient, plan: &ResolvedPlan) -> Result<Actor, Refusal> {
+pub(super) fn next_actor(parent: &Parent, client: &AuthenticatedClient, plan: &ResolvedPlan) -> Result<Actor, Refusal> {
     let refuse = |reason| Err(refuse(reason, &parent.intent.id));
     let client_id = client.client_id();
     if parent.act.sub == client_id {
@@ -338,7 +349,7 @@ fn narrow(
     Ok(envelope)
 }
 
-fn requests(details: &str) -> Result<Vec<StepRequest>, Refusal> {
+pub(super) fn requests(details: &str) -> Result<Vec<StepRequest>, Refusal> {
     let refused = |refused: json::Refused| bad_input(OAuthError::InvalidAuthorizationDetails, &refused);
     let value = json::parse_plan(details.as_bytes(), limits::PLAN_BYTES).map_err(refused)?;
     let requests: Vec<StepRequest> = json::typed(value).map_err(refused)?;

@@ -5,9 +5,9 @@
 //! database is away there is no heartbeat, and gates close by themselves.
 //!
 //! It is also how a running server hears that one of its own keys was withdrawn: it opens its keys anew before it says so,
-//! and signs with those.
+//! and signs with those. With each heartbeat it looks whether another key is there, or begins to sign.
 
-use super::open_keyring::reopen_keyring;
+use super::open_keyring::{keep_up, reopen_keyring};
 use super::{Context, FlowError};
 use crate::app::{App, Realm};
 use crate::keys::Purpose;
@@ -141,6 +141,7 @@ async fn follow_once(app: &App) -> Result<(), FlowError> {
         for (realm, position) in &mut positions {
             *position = publish(Context { app, realm }, *position).await?;
             if is_heartbeat {
+                keep_up(Context { app, realm }).await?;
                 let beat = sign(realm, "heartbeat", *position, app.clock.now().unix_timestamp(), json!({}))?;
                 // No reader is no error.
                 let _ = realm.feed.send(beat);

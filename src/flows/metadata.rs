@@ -45,6 +45,10 @@ pub fn describe(cx: Context<'_>) -> Value {
     if let (Some(members), Some(aliases)) = (metadata.as_object_mut(), aliases(cx)) {
         members.insert("mtls_endpoint_aliases".to_owned(), aliases);
     }
+    if let (Some(members), false) = (metadata.as_object_mut(), cx.realm.config.foreign_issuers.is_empty()) {
+        let types = json!([names::TOKEN_TYPE_JWT, names::TOKEN_TYPE_TXN]);
+        members.insert("identity_chaining_requested_token_types_supported".to_owned(), types);
+    }
     metadata
 }
 

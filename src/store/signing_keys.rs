@@ -14,6 +14,10 @@ pub struct SigningKeyRow {
     pub public_jwk: String,
     /// Its private half, sealed.
     pub sealed: Vec<u8>,
+    /// From when on it signs.
+    pub signs_from: OffsetDateTime,
+    /// It was withdrawn.
+    pub is_withdrawn: bool,
 }
 
 /// What everybody may know of a key.
@@ -25,6 +29,8 @@ pub struct KnownKey {
     pub kid: String,
     /// When it was made.
     pub created_at: OffsetDateTime,
+    /// From when on it signs.
+    pub signs_from: OffsetDateTime,
     /// When it was withdrawn, if it was.
     pub withdrawn_at: Option<OffsetDateTime>,
 }
@@ -37,26 +43,33 @@ pub async fn lock(conn: &mut PgConnection) -> Result<(), StoreError> {
         .map(drop)
 }
 
-/// The newest key of each kind that was not withdrawn.
+/// All keys that were ever the realm's, in the order in which they begin to sign.
 pub async fn all(conn: &mut PgConnection, realm: &str) -> Result<Vec<SigningKeyRow>, StoreError> {
     sqlx::query_as!(
         SigningKeyRow,
-        "select distinct on (typ) typ, kid, public_jwk, sealed from signing_keys k
-         where realm = $1 and not exists (select from key_withdrawals w where w.realm = k.realm and w.kid = k.kid)
-         order by typ, created_at desc",
+        r#"select typ, kid, public_jwk, sealed, signs_from,
+             exists (select from key_withdrawals w where w.realm = k.realm and w.kid = k.kid) as "is_withdrawn!"
+         from signing_keys k where realm = $1 order by signs_from, created_at, kid"#,
         realm
     )
     .fetch_all(conn)
     .await
 }
 
-/// All keys that were ever the realm's, by what they sign, the oldest first.
+/// How many keys the realm ever had. None is ever removed.
+pub async fn count(conn: &mut PgConnection, realm: &str) -> Result<i64, StoreError> {
+    sqlx::query_scalar!(r#"select count(*) as "count!" from signing_keys where realm = $1"#, realm)
+        .fetch_one(conn)
+        .await
+}
+
+/// All keys that were ever the realm's, by what they sign, in the order in which they begin to.
 pub async fn known(conn: &mut PgConnection, realm: &str) -> Result<Vec<KnownKey>, StoreError> {
     sqlx::query_as!(
         KnownKey,
-        r#"select k.typ, k.kid, k.created_at, w.withdrawn_at as "withdrawn_at?"
+        r#"select k.typ, k.kid, k.created_at, k.signs_from, w.withdrawn_at as "withdrawn_at?"
            from signing_keys k left join key_withdrawals w on w.realm = k.realm and w.kid = k.kid
-           where k.realm = $1 order by k.typ, k.created_at"#,
+           where k.realm = $1 order by k.typ, k.signs_from, k.created_at, k.kid"#,
         realm
     )
     .fetch_all(conn)
@@ -82,13 +95,15 @@ pub async fn insert(
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "insert into signing_keys (realm, typ, kid, public_jwk, sealed, created_at) values ($1, $2, $3, $4, $5, $6)",
+        "insert into signing_keys (realm, typ, kid, public_jwk, sealed, created_at, signs_from)
+         values ($1, $2, $3, $4, $5, $6, $7)",
         realm,
         key.typ,
         key.kid,
         key.public_jwk,
         key.sealed,
-        now
+        now,
+        key.signs_from
     )
     .execute(conn)
     .await

@@ -220,7 +220,7 @@ async fn changed_signing_keys_do_not_open() {
         ("no private half", "update signing_keys set sealed = '' where typ = 'marque-evidence'"),
         (
             "a newer row",
-            "insert into signing_keys select realm, typ, 'newer', (select public_jwk from own), sealed, created_at + interval '1 hour' from saved where typ = 'marque-evidence'",
+            "insert into signing_keys select realm, typ, 'newer', (select public_jwk from own), sealed, created_at + interval '1 hour', signs_from + interval '1 hour' from saved where typ = 'marque-evidence'",
         ),
     ] {
         let done = sqlx::query(sql).execute(db).await.unwrap();

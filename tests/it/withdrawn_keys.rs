@@ -29,8 +29,14 @@ pub async fn published(stack: &Stack, typ: &str) -> String {
 
 /// Withdraws the key of a `typ` and waits until a server that runs has another one; answers its id and the new one's.
 pub async fn withdraw(server: &Server, typ: &str) -> (String, String) {
+    withdraw_of(server, &server.stack.env.keycloak.realm, typ).await
+}
+
+/// [`withdraw`] at a server that has several realms.
+pub async fn withdraw_of(server: &Server, realm: &str, typ: &str) -> (String, String) {
     let kid = published(&server.stack, typ).await;
-    assert_eq!(server.command(&["keys", "withdraw", &kid]), Ok(format!("withdrawn: {kid}\n")));
+    let told = server.command(&["keys", "withdraw", &kid, "--realm", realm]);
+    assert_eq!(told, Ok(format!("withdrawn: {kid}\n")));
     until("another key is published", || async { published(&server.stack, typ).await != kid }).await;
     (kid, published(&server.stack, typ).await)
 }
@@ -99,11 +105,8 @@ async fn an_operator_lists_the_keys_and_withdraws_one_of_the_realm_once() {
     };
     assert_eq!(line(&old)[1..3], [TYP_TXN, "since"]);
     assert_eq!((line(&old)[4].as_str(), line(&new)[4..].join(" ").as_str()), ("withdrawn", "in use"));
-    assert_eq!(
-        listed.lines().count(),
-        Purpose::ALL.len() + 1,
-        "one for each purpose and the one that was withdrawn: {listed}"
-    );
+    let all = Purpose::ALL.len() + 1;
+    assert_eq!(listed.lines().count(), all, "one for each purpose and the one that was withdrawn: {listed}");
 
     let never = Key::fresh().kid;
     let error = server.command(&["keys", "withdraw", &never]).unwrap_err();

@@ -12,6 +12,8 @@ pub const TOKEN_TYPE_INTENT: &str = "urn:marque:oauth:token-type:intent";
 pub const TOKEN_TYPE_TXN: &str = "urn:ietf:params:oauth:token-type:txn_token";
 /// RFC 8693 §3: an access token, for one resource server.
 pub const TOKEN_TYPE_ACCESS: &str = "urn:ietf:params:oauth:token-type:access_token";
+/// RFC 8693 §3: a JWT; here a grant for one foreign issuer (draft-ietf-oauth-identity-chaining).
+pub const TOKEN_TYPE_JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 /// Identifier of what a workload signs for itself (draft-ietf-oauth-transaction-tokens §"Txn-Token Request").
 pub const TOKEN_TYPE_SELF_SIGNED: &str = "urn:ietf:params:oauth:token-type:self_signed";
 /// RFC 7523 §2.2.
@@ -28,6 +30,10 @@ pub const DETAIL_CALL: &str = "agent_intent_call";
 pub const TYP_INTENT: &str = "intent+jwt";
 /// JWS `typ` of a transaction token.
 pub const TYP_TXN: &str = "txntoken+jwt";
+/// JWS `typ` of a grant that leaves the trust domain (transaction-token chaining profile).
+pub const TYP_DOMAIN_GRANT: &str = "txn-chain+jwt";
+/// The action of a step by which a call chain leaves the trust domain; its location is the foreign issuer.
+pub const ACTION_LEAVE: &str = "leave_domain";
 /// JWS `typ` of an access token (RFC 9068 §2.1).
 pub const TYP_ACCESS: &str = "at+jwt";
 /// JWS `typ` of a signed introspection answer (RFC 9701 §5).
