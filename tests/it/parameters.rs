@@ -72,6 +72,8 @@ fn plans(stack: &Stack) -> Vec<Endpoint> {
     let plan = || Parameter::needed("authorization_details", &details, no_plan, ("5", no_plan));
     let nobody = Some((400, "unknown_user_id"));
     let user = || Parameter::needed("login_hint", &stack.env.user.username, nobody, ("a\u{0}b", nobody));
+    // RFC 9449 §10: the key that is proven later; one that is not the proof's is refused.
+    let key = || Parameter::optional("dpop_jkt", BAD, ("5", BAD));
     let proofs = || {
         ["id_token_hint", "login_hint_token"].map(|name| {
             // The right form has a hint already; a second one is too much, whatever it is.
@@ -91,9 +93,9 @@ fn plans(stack: &Stack) -> Vec<Endpoint> {
         Parameter::refused("request"),
         Parameter::refused("request_uri"),
     ];
-    let mut backchannel = vec![plan(), user()];
+    let mut backchannel = vec![plan(), user(), key()];
     backchannel.extend(proofs().into_iter().chain(ciba));
-    let mut plans = vec![plan(), user().with(|hint| hint.without = None)];
+    let mut plans = vec![plan(), user().with(|hint| hint.without = None), key()];
     plans.extend(proofs());
     vec![
         Endpoint { path: "/plans", answer: (201, ""), parameters: plans },
@@ -208,7 +210,7 @@ fn cases(endpoint: &Endpoint, client: &Client) -> Vec<Case> {
         ]);
     }
     let mut unknown = right.clone();
-    unknown.extend([("surprise", "5".to_owned()), ("dpop_jkt", "x".to_owned()), ("username", String::new())]);
+    unknown.extend([("surprise", "5".to_owned()), ("display", "x".to_owned()), ("username", String::new())]);
     cases.push(("unknown parameters".to_owned(), unknown, None));
     let mut unknown_twice = right;
     unknown_twice.extend([("surprise", "5".to_owned()), ("surprise", "5".to_owned())]);
