@@ -102,6 +102,8 @@ struct PublicKey {
     alg: String,
     #[schemars(rename = "use")]
     purpose: String,
+    /// The type of the tokens that it signs.
+    marque_typ: String,
 }
 
 /// A JSON Schema, or an OpenAPI document.
