@@ -59,6 +59,8 @@ pub(super) struct ServerMetadata {
     marque_catalog_endpoint: Url,
     marque_revocation_feed: Url,
     marque_txn_token_trust_domains_supported: Vec<String>,
+    /// Where the realm knows foreign issuers.
+    identity_chaining_requested_token_types_supported: Option<Vec<String>>,
     mtls_endpoint_aliases: Option<Aliases>,
 }
 
