@@ -59,7 +59,7 @@ fn token_types(_: &mut SchemaGenerator) -> Schema {
 }
 
 fn issued_types(_: &mut SchemaGenerator) -> Schema {
-    codes(&[names::TOKEN_TYPE_INTENT, names::TOKEN_TYPE_TXN, names::TOKEN_TYPE_ACCESS])
+    codes(&[names::TOKEN_TYPE_INTENT, names::TOKEN_TYPE_TXN, names::TOKEN_TYPE_ACCESS, names::TOKEN_TYPE_JWT])
 }
 
 /// An answer that is not what was asked for: `error` and `error_description` of RFC 6749, section 5.2.

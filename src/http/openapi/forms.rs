@@ -15,7 +15,7 @@ fn grants(_: &mut SchemaGenerator) -> Schema {
 }
 
 fn requested(_: &mut SchemaGenerator) -> Schema {
-    codes(&[names::TOKEN_TYPE_TXN, names::TOKEN_TYPE_ACCESS])
+    codes(&[names::TOKEN_TYPE_TXN, names::TOKEN_TYPE_ACCESS, names::TOKEN_TYPE_JWT])
 }
 
 fn seconds(_: &mut SchemaGenerator) -> Schema {
@@ -95,7 +95,7 @@ pub(super) struct TokenForm {
     subject_token_type: Option<String>,
     #[schemars(schema_with = "requested", default)]
     requested_token_type: Option<String>,
-    /// The trust domain, for a transaction token.
+    /// The trust domain, for a transaction token; a foreign issuer, for a grant that leaves the domain.
     #[schemars(schema_with = "repeatable", default)]
     audience: Option<Vec<String>>,
     /// The resource server, for an access token.

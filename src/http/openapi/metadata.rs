@@ -59,6 +59,8 @@ pub(super) struct ServerMetadata {
     marque_catalog_endpoint: Url,
     marque_revocation_feed: Url,
     marque_txn_token_trust_domains_supported: Vec<String>,
+    /// Where the realm knows foreign issuers.
+    identity_chaining_requested_token_types_supported: Option<Vec<String>>,
     mtls_endpoint_aliases: Option<Aliases>,
 }
 
@@ -102,6 +104,8 @@ struct PublicKey {
     alg: String,
     #[schemars(rename = "use")]
     purpose: String,
+    /// The type of the tokens that it signs.
+    marque_typ: String,
 }
 
 /// A JSON Schema, or an OpenAPI document.
