@@ -117,6 +117,10 @@ pub struct RealmConfig {
     /// Whether a DPoP proof must repeat a nonce that the server gave out lately (RFC 9449 §8).
     #[serde(default = "yes")]
     pub dpop_nonces: bool,
+    /// Whether the holder of a token may name another agent of the realm for its steps (`may_act`). A person who signs reads of the
+    /// plan's delegates alone.
+    #[serde(default)]
+    pub may_act: bool,
     /// Octets of catalogs that are kept for one location, all versions together.
     #[serde(default = "catalog_bytes_per_location")]
     pub catalog_bytes_per_location: u64,

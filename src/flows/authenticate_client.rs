@@ -1,4 +1,5 @@
-//! Client authentication: exactly one method, and proof of possession of the key that tokens are bound to.
+//! Client authentication: exactly one method, and proof of possession of the key that tokens are bound to. Who hands in a plan may
+//! name that key instead, and who asks about a token or gives it up needs none.
 //!
 //! 1. One method: an assertion that the client signed (`private_key_jwt`), one that the realm gave it, or a certificate.
 //! 2. Its client is an enabled one of the realm.
@@ -43,13 +44,15 @@ pub struct Credentials<'a> {
     pub endpoint: &'a str,
 }
 
-/// A client that proved who it is and which key it holds.
+/// A client that proved who it is, with the key that tokens are bound to.
 #[derive(Clone, Debug)]
 pub struct AuthenticatedClient {
     /// What the realm says of it.
     pub record: Arc<ClientRecord>,
     /// Thumbprint of its DPoP key (RFC 7638, SHA-256, base64url).
     pub jkt: String,
+    /// Whether it proved that key, or only named it.
+    pub has_proven: bool,
 }
 
 impl AuthenticatedClient {
@@ -116,7 +119,7 @@ pub async fn authenticate_client(
     };
     let jkt = proof::key(proof.as_ref(), credentials.dpop_jkt)?;
     claimed.use_up(cx, proof.as_ref()).await?;
-    Ok(AuthenticatedClient { record: claimed.record, jkt })
+    Ok(AuthenticatedClient { record: claimed.record, jkt, has_proven: proof.is_some() })
 }
 
 /// Authenticates a client where no token is bound: a proof need not be sent, and holds if it is.

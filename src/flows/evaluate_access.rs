@@ -287,7 +287,8 @@ async fn refuse(
     let mut conn = cx.app.pool.acquire().await?;
     let now = cx.app.clock.now();
     let call_id = (asked.client_id, asked.evaluation.call_id.as_str());
-    let standing = store::permits::standing(&mut conn, cx.realm_name(), asked.intent_id, call_id, now).await?;
+    let standing =
+        store::permits::standing(&mut conn, cx.realm_name(), asked.intent_id, call_id, asked.token_id, now).await?;
     if !standing.is_active {
         return asked.inactive(cx, &mut conn).await;
     }

@@ -36,6 +36,11 @@ pub(super) async fn name_next(
     plan: &ResolvedPlan,
 ) -> Result<Option<MayAct>, FlowError> {
     let Some(text) = asked else { return Ok(None) };
+    if !cx.realm.config.may_act {
+        let text =
+            "may_act is not taken in this realm: who may carry out steps beside the agent are the plan's delegates";
+        return Err(Refusal::new(OAuthError::InvalidRequest, text).into());
+    }
     let refused = |refused: json::Refused| bad_input(OAuthError::InvalidRequest, &refused.under("may_act: $"));
     let named: MayAct = json::parse_plan(text.as_bytes(), BYTES).and_then(json::typed).map_err(refused)?;
     let refuse = |reason: Reason| Refusal::new(OAuthError::InvalidRequest, reason.meaning()).because(reason);

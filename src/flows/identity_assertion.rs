@@ -46,7 +46,7 @@ fn check(
     if text(claims, "client_id") != Some(client.client_id()) {
         return Err(bad("was issued to another client (client_id)"));
     }
-    expect_own_key(claims, &client.jkt)?;
+    expect_own_key(claims, client)?;
     let over_at = expect_in_time(claims, cx.now_secs())?;
     let jti =
         text(claims, "jti").filter(|jti| limits::is_single_use_id(jti)).ok_or_else(|| bad("has no usable jti"))?;
@@ -62,10 +62,14 @@ fn check(
 }
 
 /// One that is bound to a key serves its holder alone.
-fn expect_own_key(claims: &Map<String, Value>, jkt: &str) -> Result<(), Refusal> {
+fn expect_own_key(claims: &Map<String, Value>, client: &AuthenticatedClient) -> Result<(), Refusal> {
     let Some(cnf) = claims.get("cnf") else { return Ok(()) };
-    let is_own = cnf.as_object().is_some_and(|cnf| cnf.len() == 1 && text(cnf, "jkt") == Some(jkt));
-    if is_own { Ok(()) } else { Err(refuse("login_hint_token", "is bound to another key than the DPoP proof's (cnf)")) }
+    let is_own = cnf.as_object().is_some_and(|cnf| cnf.len() == 1 && text(cnf, "jkt") == Some(&client.jkt));
+    if is_own && client.has_proven {
+        Ok(())
+    } else {
+        Err(refuse("login_hint_token", "is bound to a key (cnf): send a DPoP proof by that key"))
+    }
 }
 
 /// From when on it proves nothing any more.

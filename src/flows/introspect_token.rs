@@ -1,7 +1,7 @@
 //! Introspection (RFC 7662): what a token means for whoever asks, and nothing more.
 //!
 //! 1. The token is one of Marque's, and not over.
-//! 2. It concerns the caller: the client that holds it, with its key, or a resource server that it has steps for. An intent
+//! 2. It concerns the caller: the client that holds it, or a resource server that it has steps for. An intent
 //!    token is used at Marque alone, so it means nothing to a resource server.
 //! 3. It is not revoked, and its intent is active.
 //! 4. Answer, with the steps that concern the caller alone.

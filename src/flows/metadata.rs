@@ -23,11 +23,11 @@ pub fn describe(cx: Context<'_>) -> Value {
         "token_endpoint_auth_signing_alg_values_supported": ["ES256", "ES384", "EdDSA", "RS256", "PS256"],
         "dpop_signing_alg_values_supported": ["ES256", "ES384", "EdDSA", "RS256", "PS256"],
         "introspection_endpoint": format!("{issuer}/introspect"),
-        "introspection_endpoint_auth_methods_supported": ["private_key_jwt", "Bearer"],
+        "introspection_endpoint_auth_methods_supported": (methods(cx).into_iter().chain(["Bearer"]).collect::<Vec<_>>()),
         "introspection_endpoint_auth_signing_alg_values_supported": ["ES256", "ES384", "EdDSA", "RS256", "PS256"],
         "introspection_signing_alg_values_supported": ["ES256"],
         "revocation_endpoint": format!("{issuer}/revoke"),
-        "revocation_endpoint_auth_methods_supported": ["private_key_jwt"],
+        "revocation_endpoint_auth_methods_supported": methods(cx),
         "revocation_endpoint_auth_signing_alg_values_supported": ["ES256", "ES384", "EdDSA", "RS256", "PS256"],
         "authorization_details_types_supported": [names::DETAIL_PLAN, names::DETAIL_STEP, names::DETAIL_CALL],
         "transaction_authorization_endpoint": format!("{issuer}/transaction-authorization"),
@@ -67,6 +67,9 @@ fn aliases(cx: Context<'_>) -> Option<Value> {
     let base = format!("{}{}", cx.app.tls.url.as_ref()?, cx.realm.config.path());
     Some(json!({
         "token_endpoint": format!("{base}/token"),
+        "backchannel_authentication_endpoint": format!("{base}/bc-authorize"),
+        "introspection_endpoint": format!("{base}/introspect"),
+        "revocation_endpoint": format!("{base}/revoke"),
         "marque_plan_endpoint": format!("{base}/plans"),
         "transaction_authorization_endpoint": format!("{base}/transaction-authorization"),
     }))

@@ -121,7 +121,7 @@ fn expect_paired(client: &AuthenticatedClient, user: &UserRef) -> Result<(), Ref
     Err(Refusal::new(OAuthError::AccessDenied, text).because(Reason::NotPaired))
 }
 
-/// An ID token that the realm issued to this very client within the last minutes.
+/// An ID token that the realm issued to this very client, of a sign-in within the last minutes.
 async fn by_id_token(cx: Context<'_>, client: &AuthenticatedClient, raw: &str) -> Result<UserProof, FlowError> {
     let refuse = |what: &str| refuse("id_token_hint", what);
     let keys = cx.realm.realm_keys.with(&cx.realm.keycloak, jws::unverified_kid(raw).as_deref()).await?;
@@ -130,9 +130,10 @@ async fn by_id_token(cx: Context<'_>, client: &AuthenticatedClient, raw: &str) -
     if !token.is_issued_to(&cx.realm.config.keycloak_issuer, client.client_id()) {
         return Err(refuse("is not an ID token of the realm for this client alone (iss, aud, azp)").into());
     }
-    let over_at = token.issued_at + FRESH_SECS + limits::CLOCK_LEEWAY_SECS;
+    // A refreshed token is new and tells of an old sign-in. Without `auth_time` it comes of a grant that took her password.
+    let over_at = token.issued_at.min(token.auth_time) + FRESH_SECS + limits::CLOCK_LEEWAY_SECS;
     if over_at <= now {
-        return Err(refuse("is older than five minutes: have the user sign in again").into());
+        return Err(refuse("is of a sign-in more than five minutes ago: have the user sign in again").into());
     }
     let jti = token.id().filter(|jti| limits::is_single_use_id(jti)).ok_or_else(|| refuse("has no usable jti"))?;
     let (parameter, jti) = ("id_token_hint", jti.to_owned());

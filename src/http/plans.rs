@@ -94,7 +94,7 @@ async fn authenticate_reader(
         has_authorization: headers.contains_key(header::AUTHORIZATION),
         proof: single(headers, names::HEADER_DPOP)?,
         dpop_jkt: None,
-        certificate: realm.certificate(),
+        certificate: None,
         method: "GET",
         endpoint: &realm.url(path),
     };

@@ -109,7 +109,9 @@ fn page<H: Handler<T, Arc<App>>, T: 'static>(handler: H) -> MethodRouter<Arc<App
 /// What answers for a route. Whoever proves possession of a key is told the nonce for its next proof.
 fn handler(route: &Route, app: &Arc<App>) -> MethodRouter<Arc<App>> {
     match route.caller {
-        Caller::Client => (route.handler)().layer(middleware::from_fn_with_state(app.clone(), nonces::offer)),
+        Caller::Client | Caller::Holder | Caller::HolderOrResourceServer => {
+            (route.handler)().layer(middleware::from_fn_with_state(app.clone(), nonces::offer))
+        }
         _ => (route.handler)(),
     }
 }

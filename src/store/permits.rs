@@ -194,7 +194,7 @@ pub async fn find_by_call(
 
 /// How things stand with an intent and a call of it.
 pub struct Standing {
-    /// Whether the intent is active, not over and was never revoked.
+    /// Whether the intent is active, not over and was never revoked, nor the token.
     pub is_active: bool,
     /// Whether the resource server was given a permit for this call id.
     pub has_permit: bool,
@@ -206,6 +206,7 @@ pub async fn standing(
     realm: &str,
     intent_id: Uuid,
     (client_id, call_id): (&str, &str),
+    token_id: Uuid,
     now: OffsetDateTime,
 ) -> Result<Standing, StoreError> {
     sqlx::query_as!(
@@ -213,6 +214,7 @@ pub async fn standing(
         r#"select exists (
              select from intents i where i.realm = $1 and i.intent_id = $2 and i.state = 'active' and i.expires_at > $5
                  and not exists (select from revocations r where r.intent_id = i.intent_id)
+                 and not exists (select from token_revocations t where t.intent_id = i.intent_id and t.jti = $6)
          ) as "is_active!", exists (
              select from permits where intent_id = $2 and client_id = $3 and call_id = $4
          ) as "has_permit!""#,
@@ -220,7 +222,8 @@ pub async fn standing(
         intent_id,
         client_id,
         call_id,
-        now
+        now,
+        token_id
     )
     .fetch_one(conn)
     .await

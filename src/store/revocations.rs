@@ -103,7 +103,7 @@ pub async fn append_tokens(
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
     let (ids, ends): (Vec<Uuid>, Vec<OffsetDateTime>) = tokens.iter().map(|one| (one.jti, one.expires_at)).unzip();
-    sqlx::query!(
+    let appended = sqlx::query!(
         "with numbered as (
              update feeds set seq = seq + cardinality($3::uuid[]) where realm = $1 returning seq - cardinality($3::uuid[]) as before
          )
@@ -119,6 +119,10 @@ pub async fn append_tokens(
     )
     .execute(&mut *conn)
     .await?;
+    // Without its feed's row a realm revokes nothing, and says so.
+    if appended.rows_affected() != ids.len() as u64 {
+        return Err(StoreError::RowNotFound);
+    }
     notify(conn, realm).await
 }
 

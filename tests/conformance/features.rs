@@ -402,11 +402,16 @@ pub const LINES: &[Line] = &[
             "an_approval_permits_its_own_call_and_presenter_once",
         ],
     ),
-    not(
-        "A grant for another domain: identity chaining, the transaction-token chaining profile, ID-JAG as issuer",
-        "identity-chaining §2; txn-token chaining profile; ID-JAG §4",
-        "Marque issues no grant for another domain in this version",
+    shown(
+        "A grant for another domain: for one issuer, once, minutes, by a signed step",
+        "identity-chaining §2.3; txn-token chaining profile",
+        &[
+            "a_signed_step_gives_one_grant_for_one_issuer_without_anything_from_within",
+            "no_chain_leaves_without_a_step_that_was_shown_as_what_it_is",
+            "the_real_keycloak_gives_a_plain_token_for_a_grant",
+        ],
     ),
+    not("ID-JAG as issuer", "ID-JAG §4", "an identity assertion is an identity provider's to issue; Marque takes them"),
     shown(
         "An identity assertion proves the user to Marque: type, audience, client, key, time, once",
         "ID-JAG §5",

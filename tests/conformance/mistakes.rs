@@ -386,10 +386,10 @@ pub const LINES: &[Line] = &[
         "RFC 7523 §3",
         &["a_fresh_proof_of_the_user_lets_an_agent_ask_her_once_each"],
     ),
-    not(
+    shown(
         "Chaining: nothing internal leaves the domain",
         "transaction-token chaining profile",
-        "Marque issues no grant for another domain in this version",
+        &["a_signed_step_gives_one_grant_for_one_issuer_without_anything_from_within"],
     ),
     shown(
         "Challenge for one transaction: by the resource server that answers for the place",

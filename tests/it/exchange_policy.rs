@@ -45,6 +45,10 @@ async fn whom_the_holder_names_gets_what_the_token_has_and_nobody_else_does() {
     register_third(&stack).await;
     let (agent, worker, last) = (stack.agent(), stack.worker(), third());
     let granted = alone(&stack, 2).await;
+    let reply = exchange(&stack, "where it is off", &agent, &granted.token, TOKEN_TYPE_INTENT, &naming(&worker)).await;
+    reply.refused(400, "invalid_request").naming("not taken in this realm");
+    let server = Copy::original(&stack).serve_as(&stack.env.keycloak.issuer, "may_act = true").await;
+    let stack = &server.stack;
     let unnamed = token_of(&exchange(&stack, "unnamed", &agent, &granted.token, TOKEN_TYPE_INTENT, &[]).await);
     for token in [(&granted.token, TOKEN_TYPE_INTENT), (&unnamed, TOKEN_TYPE_TXN)] {
         let reply = exchange(&stack, "nobody named it", &worker, token.0, token.1, &[]).await;
@@ -86,6 +90,8 @@ async fn whom_the_holder_names_gets_what_the_token_has_and_nobody_else_does() {
 async fn only_a_client_that_could_act_is_named_and_a_delegate_gets_no_more_by_it() {
     let stack = Stack::open().await;
     let (agent, worker, granted) = (stack.agent(), stack.worker(), shared(&stack).await);
+    let server = Copy::original(&stack).serve_as(&stack.env.keycloak.issuer, "may_act = true").await;
+    let stack = &server.stack;
     for (what, value, place) in [
         ("no object", "worker", "may_act"),
         ("no name", "{}", "may_act"),

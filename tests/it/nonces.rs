@@ -4,6 +4,7 @@ use crate::support::keys::{Client, Key};
 use crate::support::reply::Reply;
 use crate::support::server::Copy;
 use crate::support::stack::Stack;
+use marque::http::router::{Caller, ROUTES, Route};
 use marque_core::names::{ASSERTION_TYPE_JWT, GRANT_INTENT};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -70,7 +71,11 @@ async fn a_proof_without_a_nonce_of_the_server_is_asked_for_one_and_uses_nothing
 #[tokio::test]
 async fn every_answer_of_an_endpoint_that_takes_proofs_offers_a_nonce() {
     let stack = Stack::open().await;
-    for path in ["/token", "/plans", "/transaction-authorization"] {
+    let takes_proofs = |route: &&Route| {
+        let callers = [Caller::Client, Caller::Holder, Caller::HolderOrResourceServer];
+        route.method == "POST" && callers.contains(&route.caller)
+    };
+    for path in ROUTES.iter().filter(takes_proofs).map(|route| route.path) {
         let empty = Reply::to(path, stack.http.post(stack.url(path))).await;
         let unknown = stack.post("a form", &stack.agent(), path, &vec![("grant_type", "x".to_owned())]).await;
         for reply in [empty, unknown] {

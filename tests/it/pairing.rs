@@ -158,6 +158,7 @@ async fn every_wrong_id_token_is_refused() {
         ("an azp that is no text", sign(json!({"azp": 1}))),
         ("over", sign(json!({"exp": now() - 60}))),
         ("older than five minutes", sign(json!({"iat": now() - 400, "exp": now() + 3600}))),
+        ("refreshed, of a sign-in long ago", sign(json!({"auth_time": now() - 400}))),
         ("from the future", sign(json!({"iat": now() + 600, "exp": now() + 900}))),
         ("without iat", sign(json!({"iat": null}))),
         ("without jti", sign(json!({"jti": null}))),

@@ -52,6 +52,15 @@ describe("oauth4webapi and jose", () => {
       subject_token, subject_token_type, requested_token_type: TYPE_TXN, audience: env.marque.trust_domain, ...more,
     });
 
+  /** What the list says of the intent token, and how long it may be kept. */
+  async function status() {
+    const { idx, uri } = jose.decodeJwt(granted.access_token).status.status_list;
+    const jwt = await (await fetch(uri, { headers: { accept: "application/statuslist+jwt" } })).text();
+    const expected = { issuer, subject: uri, typ: "statuslist+jwt", requiredClaims: ["iat", "ttl"] };
+    const { payload } = await jose.jwtVerify(jwt, keys, expected);
+    return { ttl: payload.ttl, status: getListFromStatusListJWT(jwt).getStatus(idx) };
+  }
+
   const refusal = (error) => (caught) => {
     assert.ok(caught instanceof oauth.ResponseBodyError, caught);
     assert.equal(caught.error, error);
@@ -160,14 +169,7 @@ describe("oauth4webapi and jose", () => {
   });
 
   test("its status stands in a list, which another library reads", async () => {
-    const { status } = jose.decodeJwt(granted.access_token);
-    const { idx, uri } = status.status_list;
-    const read = async () => {
-      const jwt = await (await fetch(uri, { headers: { accept: "application/statuslist+jwt" } })).text();
-      const { payload } = await jose.jwtVerify(jwt, keys, { issuer, subject: uri, typ: "statuslist+jwt", requiredClaims: ["iat", "ttl"] });
-      return { ttl: payload.ttl, status: getListFromStatusListJWT(jwt).getStatus(idx) };
-    };
-    assert.equal((await read()).status, 0);
+    assert.equal((await status()).status, 0);
   });
 
   test("introspection tells the holder, and nobody else", async () => {
@@ -191,5 +193,10 @@ describe("oauth4webapi and jose", () => {
     await exchange(agent, txn.access_token, TYPE_TXN, {});
     await revoke(agent, granted.access_token);
     await assert.rejects(exchange(agent, txn.access_token, TYPE_TXN, {}), refusal("invalid_request"));
+  });
+
+  test("the status list tells of it once the list is made anew", async () => {
+    await pause((await status()).ttl + 1);
+    assert.equal((await status()).status, 1);
   });
 });

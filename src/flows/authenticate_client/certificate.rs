@@ -26,10 +26,15 @@ pub(super) async fn check(
     let record = cx.realm.directory.find_client(&cx.realm.keycloak, client_id).await?;
     // One answer for a client that is not there and for a certificate that is not its own: strangers learn no ids.
     let record = record.filter(|record| record.enabled).ok_or_else(not_its_own)?;
-    match expected(&record)? {
-        Some(expected) => vouched_for(cx, certificate, &expected)?,
-        None => registered(&record, certificate)?,
-    }
+    let checked = match expected(&record) {
+        Ok(Some(expected)) => vouched_for(cx, certificate, &expected),
+        Ok(None) => registered(&record, certificate),
+        Err(problem) => Err(problem),
+    };
+    checked.map_err(|problem| {
+        tracing::info!(client = client_id, problem, "certificate.refused");
+        not_its_own()
+    })?;
     Ok(record)
 }
 
@@ -38,30 +43,34 @@ fn not_its_own() -> Refusal {
 }
 
 /// RFC 8705 §2.1.2: one of them, exactly. Two would leave open which one counts.
-fn expected(record: &ClientRecord) -> Result<Option<Expected<'_>>, Refusal> {
+fn expected(record: &ClientRecord) -> Result<Option<Expected<'_>>, String> {
     let get = |name: &str| record.attributes.get(name).map(String::as_str).filter(|value| !value.is_empty());
     match (get("marque.tls_subject_dn"), get("marque.tls_san_dns"), get("marque.tls_san_uri")) {
         (None, None, None) => Ok(None),
         (Some(subject), None, None) => Ok(Some(Expected::Subject(subject))),
         (None, Some(name), None) => Ok(Some(Expected::Alternative(AlternativeName::Dns(name.to_owned())))),
         (None, None, Some(uri)) => Ok(Some(Expected::Alternative(AlternativeName::Uri(uri.to_owned())))),
-        _ => Err(refuse("the client has several of marque.tls_subject_dn, marque.tls_san_dns and marque.tls_san_uri")),
+        _ => Err("the client has several of marque.tls_subject_dn, marque.tls_san_dns and marque.tls_san_uri".into()),
     }
 }
 
-fn vouched_for(cx: Context<'_>, certificate: &ClientCertificate, expected: &Expected<'_>) -> Result<(), Refusal> {
+fn vouched_for(cx: Context<'_>, certificate: &ClientCertificate, expected: &Expected<'_>) -> Result<(), String> {
     let authorities = cx.app.authorities.as_ref();
-    let authorities = authorities.ok_or_else(|| refuse("no authority for client certificates is configured here"))?;
-    authorities.check(certificate, cx.now_secs()).map_err(|error| refuse(format!("the certificate: {error}")))?;
+    let authorities = authorities.ok_or("no authority for client certificates is configured here")?;
+    authorities.check(certificate, cx.now_secs()).map_err(|error| error.to_string())?;
     let names_it = match expected {
         Expected::Subject(subject) => certificate.subject() == *subject,
         Expected::Alternative(name) => certificate.alternative_names().contains(name),
     };
-    if names_it { Ok(()) } else { Err(not_its_own()) }
+    if names_it { Ok(()) } else { Err("it does not name the client".into()) }
 }
 
-fn registered(record: &ClientRecord, certificate: &ClientCertificate) -> Result<(), Refusal> {
+fn registered(record: &ClientRecord, certificate: &ClientCertificate) -> Result<(), String> {
     let keys = KeySet::from_jwks(&record.jwks).unwrap_or_default();
     let own = certificate.key_thumbprint();
-    if keys.keys().iter().any(|key| own.as_deref() == Some(key.thumbprint())) { Ok(()) } else { Err(not_its_own()) }
+    if keys.keys().iter().any(|key| own.as_deref() == Some(key.thumbprint())) {
+        Ok(())
+    } else {
+        Err("its key is none of the client's".into())
+    }
 }
