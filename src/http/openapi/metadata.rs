@@ -68,6 +68,9 @@ pub(super) struct ServerMetadata {
 #[derive(JsonSchema)]
 struct Aliases {
     token_endpoint: Url,
+    backchannel_authentication_endpoint: Url,
+    introspection_endpoint: Url,
+    revocation_endpoint: Url,
     marque_plan_endpoint: Url,
     transaction_authorization_endpoint: Url,
 }
