@@ -139,7 +139,7 @@ async fn it_is_for_exactly_one_resource_server_that_the_parent_has_steps_for() {
         stack.post(what, &agent, "/token", &form).await.refused(400, "invalid_target");
     }
     let mut unknown = form(&granted.token, TOKEN_TYPE_INTENT, &[&here]);
-    unknown[1] = ("requested_token_type", "urn:ietf:params:oauth:token-type:jwt".to_owned());
+    unknown[1] = ("requested_token_type", "urn:ietf:params:oauth:token-type:saml2".to_owned());
     let reply = stack.post("another type", &agent, "/token", &unknown).await;
     reply.refused(400, "invalid_request").naming("requested_token_type");
 }

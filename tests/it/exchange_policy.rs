@@ -49,18 +49,18 @@ async fn whom_the_holder_names_gets_what_the_token_has_and_nobody_else_does() {
     reply.refused(400, "invalid_request").naming("not taken in this realm");
     let server = Copy::original(&stack).serve_as(&stack.env.keycloak.issuer, "may_act = true").await;
     let stack = &server.stack;
-    let unnamed = token_of(&exchange(&stack, "unnamed", &agent, &granted.token, TOKEN_TYPE_INTENT, &[]).await);
+    let unnamed = token_of(&exchange(stack, "unnamed", &agent, &granted.token, TOKEN_TYPE_INTENT, &[]).await);
     for token in [(&granted.token, TOKEN_TYPE_INTENT), (&unnamed, TOKEN_TYPE_TXN)] {
-        let reply = exchange(&stack, "nobody named it", &worker, token.0, token.1, &[]).await;
+        let reply = exchange(stack, "nobody named it", &worker, token.0, token.1, &[]).await;
         reply.because(400, "invalid_request", "not_a_delegate");
     }
     let more = [naming(&worker), vec![only(&["one"])]].concat();
-    let first = token_of(&exchange(&stack, "naming", &agent, &granted.token, TOKEN_TYPE_INTENT, &more).await);
+    let first = token_of(&exchange(stack, "naming", &agent, &granted.token, TOKEN_TYPE_INTENT, &more).await);
     assert_eq!(claims(&first)["may_act"], json!({"sub": worker.id}));
-    let reply = exchange(&stack, "another than the named one", &last, &first, TOKEN_TYPE_TXN, &[]).await;
+    let reply = exchange(stack, "another than the named one", &last, &first, TOKEN_TYPE_TXN, &[]).await;
     reply.because(400, "invalid_request", "not_a_delegate");
 
-    let second = token_of(&exchange(&stack, "the named one", &worker, &first, TOKEN_TYPE_TXN, &[]).await);
+    let second = token_of(&exchange(stack, "the named one", &worker, &first, TOKEN_TYPE_TXN, &[]).await);
     assert_eq!(steps(&second), ["one"], "what the token had, not what the plan has");
     let (before, after) = (claims(&first), claims(&second));
     for name in ["txn", "sub", "aud"] {
@@ -68,21 +68,21 @@ async fn whom_the_holder_names_gets_what_the_token_has_and_nobody_else_does() {
     }
     assert_eq!(after["act"], json!({"sub": worker.id, "act": {"sub": agent.id}}));
     assert_eq!((&after["cnf"]["jkt"], after.get("may_act")), (&worker.dpop.kid.clone().into(), None), "named once");
-    let wider = exchange(&stack, "a step that was left out", &worker, &second, TOKEN_TYPE_TXN, &[only(&["two"])]).await;
+    let wider = exchange(stack, "a step that was left out", &worker, &second, TOKEN_TYPE_TXN, &[only(&["two"])]).await;
     wider.because(400, "invalid_request", "wider_than_parent");
-    let own = token_of(&exchange(&stack, "its own again", &worker, &second, TOKEN_TYPE_TXN, &[]).await);
+    let own = token_of(&exchange(stack, "its own again", &worker, &second, TOKEN_TYPE_TXN, &[]).await);
     assert_eq!(steps(&own), ["one"]);
-    let reply = exchange(&stack, "naming does not go on", &last, &own, TOKEN_TYPE_TXN, &[]).await;
+    let reply = exchange(stack, "naming does not go on", &last, &own, TOKEN_TYPE_TXN, &[]).await;
     reply.because(400, "invalid_request", "not_a_delegate");
 
-    let back = exchange(&stack, "naming one who acts already", &worker, &second, TOKEN_TYPE_TXN, &naming(&agent)).await;
+    let back = exchange(stack, "naming one who acts already", &worker, &second, TOKEN_TYPE_TXN, &naming(&agent)).await;
     back.because(400, "invalid_request", "actor_loop");
-    let named = exchange(&stack, "naming the third", &worker, &second, TOKEN_TYPE_TXN, &naming(&last)).await;
-    let third = token_of(&exchange(&stack, "the third", &last, &token_of(&named), TOKEN_TYPE_TXN, &[]).await);
+    let named = exchange(stack, "naming the third", &worker, &second, TOKEN_TYPE_TXN, &naming(&last)).await;
+    let third = token_of(&exchange(stack, "the third", &last, &token_of(&named), TOKEN_TYPE_TXN, &[]).await);
     assert_eq!(claims(&third)["act"]["act"], after["act"]);
     let fourth = Client { id: "it-fourth".into(), signing: Key::fresh(), dpop: Key::fresh() };
-    register(&stack, &fourth).await;
-    let reply = exchange(&stack, "naming beyond the last hop", &last, &third, TOKEN_TYPE_TXN, &naming(&fourth)).await;
+    register(stack, &fourth).await;
+    let reply = exchange(stack, "naming beyond the last hop", &last, &third, TOKEN_TYPE_TXN, &naming(&fourth)).await;
     reply.because(400, "invalid_request", "too_many_hops");
 }
 
@@ -103,12 +103,12 @@ async fn only_a_client_that_could_act_is_named_and_a_delegate_gets_no_more_by_it
         ("a long name", &json!({"sub": "a".repeat(600)}).to_string(), "may_act"),
     ] {
         let more = [("may_act", value.to_owned())];
-        let reply = exchange(&stack, what, &agent, &granted.token, TOKEN_TYPE_INTENT, &more).await;
+        let reply = exchange(stack, what, &agent, &granted.token, TOKEN_TYPE_INTENT, &more).await;
         reply.refused(400, "invalid_request").naming(place);
     }
     let more = [naming(&worker), vec![only(&["list", "for-worker"])]].concat();
-    let token = token_of(&exchange(&stack, "naming", &agent, &granted.token, TOKEN_TYPE_INTENT, &more).await);
-    let child = token_of(&exchange(&stack, "a delegate", &worker, &token, TOKEN_TYPE_TXN, &[]).await);
+    let token = token_of(&exchange(stack, "naming", &agent, &granted.token, TOKEN_TYPE_INTENT, &more).await);
+    let child = token_of(&exchange(stack, "a delegate", &worker, &token, TOKEN_TYPE_TXN, &[]).await);
     assert_eq!(steps(&child), ["for-worker"], "what the person gave it stays all that it has");
 }
 
