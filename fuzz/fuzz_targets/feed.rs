@@ -1,5 +1,5 @@
-//! Messages of the revocation feed, one a line, and what a gate then knows: whatever was revoked stays revoked, whatever
-//! key was withdrawn stays withdrawn, and a gate that learned of one is closed until a snapshot.
+//! Messages of the revocation feed, one a line, and what a gate then knows: whatever was revoked, intent or token, stays
+//! revoked, whatever key was withdrawn stays withdrawn, and a gate that learned of one is closed until a snapshot.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -13,11 +13,12 @@ const SILENCE: Duration = Duration::from_secs(5);
 
 fuzz_target!(|bytes: &[u8]| {
     let revocations = Revocations::new();
-    let (mut revoked, mut withdrawn) = (Vec::new(), Vec::new());
+    let (mut revoked, mut tokens, mut withdrawn) = (Vec::new(), Vec::new(), Vec::new());
     for line in bytes.split(|byte| *byte == b'\n') {
         let Ok(message) = FeedMessage::parse(line) else { continue };
         assert_eq!(FeedMessage::parse(line).as_ref(), Ok(&message));
         revoked.extend(ended_by(&message));
+        tokens.extend(tokens_ended_by(&message));
         let news: Vec<String> = withdrawn_by(&message).into_iter().filter(|key| !withdrawn.contains(key)).collect();
         assert!(news.iter().all(|key| message.withdraws(key) && !revocations.is_withdrawn(key)));
         let is_snapshot = matches!(message, FeedMessage::Snapshot { .. });
@@ -27,6 +28,7 @@ fuzz_target!(|bytes: &[u8]| {
         }
         withdrawn.extend(news);
         assert!(withdrawn.iter().all(|key| revocations.is_withdrawn(key)), "nothing brings a key back");
+        assert!(tokens.iter().all(|token| revocations.is_token_revoked(token)), "nothing brings a token back");
         for intent in &revoked {
             let known = revocations.check(intent, NOW, SILENCE);
             assert_eq!(known, Err(Reason::IntentRevoked), "nothing brings {intent:?} back");
@@ -42,7 +44,9 @@ fn withdrawn_by(message: &FeedMessage) -> Vec<String> {
     match message {
         FeedMessage::Snapshot { keys, .. } => keys.clone(),
         FeedMessage::KeyWithdrawal { key, .. } => vec![key.clone()],
-        FeedMessage::Revocation { .. } | FeedMessage::Heartbeat { .. } => Vec::new(),
+        FeedMessage::Revocation { .. } | FeedMessage::TokenRevocation { .. } | FeedMessage::Heartbeat { .. } => {
+            Vec::new()
+        }
     }
 }
 
@@ -54,6 +58,18 @@ fn ended_by(message: &FeedMessage) -> Vec<String> {
             intents.iter().filter(|entry| lives(entry.until)).map(|entry| entry.intent.clone()).collect()
         }
         FeedMessage::Revocation { intent, until, .. } if lives(*until) => vec![intent.clone()],
+        _ => Vec::new(),
+    }
+}
+
+/// The same of tokens.
+fn tokens_ended_by(message: &FeedMessage) -> Vec<String> {
+    let lives = |until: i64| until > NOW + 3600;
+    match message {
+        FeedMessage::Snapshot { tokens, .. } => {
+            tokens.iter().filter(|entry| lives(entry.until)).map(|entry| entry.token.clone()).collect()
+        }
+        FeedMessage::TokenRevocation { token, until, .. } if lives(*until) => vec![token.clone()],
         _ => Vec::new(),
     }
 }
