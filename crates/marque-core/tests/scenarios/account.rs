@@ -25,7 +25,10 @@ const OUT_OF_REACH: [(&[Reason], &str); 7] = [
         ],
         "a gate reads tokens and proofs before it decides",
     ),
-    (&[Reason::RevocationStateStale, Reason::IntentRevoked], "a gate follows the feed of revocations"),
+    (
+        &[Reason::RevocationStateStale, Reason::IntentRevoked, Reason::TokenRevoked],
+        "a gate follows the feed of revocations",
+    ),
     (&[Reason::StepUpRequired], "the code on the wire for what a scenario expects as step_up"),
     (
         &[Reason::ChallengeInvalid, Reason::ChallengeUsed, Reason::StepUpNotNeeded],
