@@ -102,7 +102,7 @@ pub(super) struct Parent {
     pub(super) intent: IntentRef,
     pub(super) sub: String,
     exp: i64,
-    jkt: String,
+    cnf: Confirmation,
     act: Actor,
     may_act: Option<MayAct>,
     rctx: Map<String, Value>,
@@ -164,7 +164,7 @@ pub async fn exchange_token(
     Ok(Exchanged {
         token,
         issued_token_type: answered.identifier(),
-        token_type: answered.token_type(),
+        token_type: answered.token_type(&client.cnf),
         expires_in: claims.exp - claims.iat,
         scope: claims.scope,
         authorization_details: IntentClaims::details(&envelope),
@@ -265,7 +265,7 @@ fn intent_parent(payload: &[u8], cx: Context<'_>) -> Result<Parent, Refusal> {
     let carried = Carried::Inline(envelope);
     let IntentClaims { sub, exp, cnf, act, .. } = claims;
     let (may_act, rctx) = (None, Map::new());
-    Ok(Parent { jti, intent, sub, exp, jkt: cnf.jkt, act, may_act, rctx, txn: None, carried })
+    Ok(Parent { jti, intent, sub, exp, cnf, act, may_act, rctx, txn: None, carried })
 }
 
 /// An id that Marque drew for a token.
@@ -284,7 +284,7 @@ fn txn_parent(payload: &[u8], cx: Context<'_>) -> Result<Parent, Refusal> {
         intent: claims.tctx.intent,
         sub: claims.sub,
         exp: claims.exp,
-        jkt: claims.cnf.jkt,
+        cnf: claims.cnf,
         act: claims.act,
         may_act: claims.may_act,
         rctx: claims.rctx,
@@ -307,7 +307,7 @@ pub(super) fn next_actor(parent: &Parent, client: &AuthenticatedClient, plan: &R
     let refuse = |reason| Err(refuse(reason, &parent.intent.id));
     let client_id = client.client_id();
     if parent.act.sub == client_id {
-        return if parent.jkt == client.jkt { Ok(parent.act.clone()) } else { refuse(Reason::ProofKeyMismatch) };
+        return if parent.cnf == client.cnf { Ok(parent.act.clone()) } else { refuse(Reason::ProofKeyMismatch) };
     }
     if !is_named(plan, client_id, parent.may_act.as_ref()) {
         return refuse(Reason::NotADelegate);
@@ -396,7 +396,7 @@ fn claims(
         rctx: Map::new(),
         act: parent.act.clone(),
         may_act: None,
-        cnf: Confirmation { jkt: client.jkt.clone() },
+        cnf: client.cnf.clone(),
     };
     if claims.exp <= claims.iat {
         return Err(refuse(Reason::IntentExpired, &parent.intent.id).into());

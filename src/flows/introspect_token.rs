@@ -14,7 +14,7 @@ use super::own_tokens::{Kind, OwnToken, read};
 use super::{Context, FlowError, envelopes};
 use crate::keys::Purpose;
 use crate::store;
-use marque_core::claims::{Confirmation, IntentClaims, token_hash};
+use marque_core::claims::{IntentClaims, token_hash};
 use marque_core::envelope::Envelope;
 use serde_json::{Map, Value, json};
 
@@ -85,7 +85,7 @@ fn describe(cx: Context<'_>, own: OwnToken, envelope: &Envelope) -> Value {
         "iat": own.iat,
         "exp": own.exp,
         "jti": own.jti,
-        "token_type": own.kind.token_type(),
+        "token_type": own.kind.token_type(&own.cnf),
         "issued_token_type": own.kind.identifier(),
         "scope": envelope.scope(),
         "intent": own.intent,
@@ -96,7 +96,7 @@ fn describe(cx: Context<'_>, own: OwnToken, envelope: &Envelope) -> Value {
     if let Some((acr, auth_time)) = own.signed_in {
         more.extend([("acr".to_owned(), acr.into()), ("auth_time".to_owned(), auth_time.into())]);
     }
-    more.extend([("act".to_owned(), json!(own.act)), ("cnf".to_owned(), json!(Confirmation { jkt: own.jkt }))]);
+    more.extend([("act".to_owned(), json!(own.act)), ("cnf".to_owned(), json!(own.cnf))]);
     if let Some(members) = answer.as_object_mut() {
         members.extend(more);
     }

@@ -2,7 +2,7 @@
 
 use super::{Context, parse_intent_id};
 use marque_core::access_token::AccessClaims;
-use marque_core::claims::{Actor, Carried, IntentClaims, IntentRef, TxnClaims};
+use marque_core::claims::{Actor, Carried, Confirmation, IntentClaims, IntentRef, TxnClaims};
 use marque_core::{jws, names};
 use uuid::Uuid;
 
@@ -25,9 +25,9 @@ impl Kind {
     }
 
     /// How it is used at a resource server (RFC 6749 §7.1), `N_A` for what only workloads pass on (RFC 8693 §2.2.1).
-    pub(super) const fn token_type(self) -> &'static str {
+    pub(super) const fn token_type(self, cnf: &Confirmation) -> &'static str {
         match self {
-            Self::Intent | Self::Access => "DPoP",
+            Self::Intent | Self::Access => cnf.token_type(),
             Self::Txn => "N_A",
         }
     }
@@ -43,7 +43,7 @@ pub(super) struct OwnToken {
     pub(super) aud: String,
     pub(super) iat: i64,
     pub(super) exp: i64,
-    pub(super) jkt: String,
+    pub(super) cnf: Confirmation,
     pub(super) act: Actor,
     pub(super) txn: Option<String>,
     /// `acr` and `auth_time` of the approval.
@@ -88,7 +88,7 @@ fn of_intent(claims: IntentClaims) -> Option<(String, OwnToken)> {
         aud: claims.aud,
         iat: claims.iat,
         exp: claims.exp,
-        jkt: claims.cnf.jkt,
+        cnf: claims.cnf,
         act: claims.act,
         txn: None,
         signed_in: Some((claims.acr, claims.auth_time)),
@@ -107,7 +107,7 @@ fn of_txn(kind: Kind, claims: TxnClaims) -> Option<(String, OwnToken)> {
         aud: claims.aud,
         iat: claims.iat,
         exp: claims.exp,
-        jkt: claims.cnf.jkt,
+        cnf: claims.cnf,
         act: claims.act,
         txn: Some(claims.txn),
         signed_in: None,
