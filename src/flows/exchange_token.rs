@@ -27,7 +27,7 @@ use crate::keys::Purpose;
 use crate::store::tokens::NewToken;
 use crate::{random, store};
 use marque_core::attenuate::{StepRequest, attenuate};
-use marque_core::claims::{Actor, Carried, Confirmation, IntentClaims, TxnClaims, TxnContext, token_hash};
+use marque_core::claims::{Actor, Carried, IntentClaims, TxnClaims, TxnContext, token_hash};
 use marque_core::envelope::Envelope;
 use marque_core::plan::ResolvedPlan;
 use marque_core::reason::Reason;
@@ -151,7 +151,7 @@ pub async fn exchange_token(
     Ok(Exchanged {
         token,
         issued_token_type: answered.identifier(),
-        token_type: answered.token_type(),
+        token_type: answered.token_type(&client.cnf),
         expires_in: claims.exp - claims.iat,
         scope: claims.scope,
         authorization_details: IntentClaims::details(&envelope),
@@ -248,7 +248,7 @@ pub(super) fn next_actor(
     let refuse = |reason| Err(refuse(reason, &parent.intent.id));
     let client_id = client.client_id();
     if parent.act.sub == client_id {
-        return if parent.jkt == client.jkt { Ok(parent.act.clone()) } else { refuse(Reason::ProofKeyMismatch) };
+        return if parent.cnf == client.cnf { Ok(parent.act.clone()) } else { refuse(Reason::ProofKeyMismatch) };
     }
     if !is_named(plan, client_id, parent.may_act.as_ref()) {
         return refuse(Reason::NotADelegate);
@@ -337,7 +337,7 @@ fn claims(
         rctx: Map::new(),
         act: parent.act.clone(),
         may_act: None,
-        cnf: Confirmation { jkt: client.jkt.clone() },
+        cnf: client.cnf.clone(),
     };
     if claims.exp <= claims.iat {
         return Err(refuse(Reason::IntentExpired, &parent.intent.id).into());

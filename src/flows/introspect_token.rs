@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::keys::Purpose;
 use crate::store;
 use crate::store::tokens::Asked;
-use marque_core::claims::{Confirmation, IntentClaims, token_hash};
+use marque_core::claims::{IntentClaims, token_hash};
 use marque_core::envelope::Envelope;
 use serde_json::{Map, Value, json};
 use sqlx::PgPool;
@@ -99,7 +99,7 @@ fn describe(cx: Context<'_>, own: &OwnToken, envelope: &Envelope) -> Value {
         "iat": own.iat,
         "exp": own.exp,
         "jti": own.jti,
-        "token_type": own.kind.token_type(),
+        "token_type": own.kind.token_type(&own.cnf),
         "issued_token_type": own.kind.identifier(),
         "scope": envelope.scope(),
         "intent": own.intent,
@@ -110,7 +110,7 @@ fn describe(cx: Context<'_>, own: &OwnToken, envelope: &Envelope) -> Value {
     if let Some((acr, auth_time)) = &own.signed_in {
         more.extend([("acr".to_owned(), json!(acr)), ("auth_time".to_owned(), json!(auth_time))]);
     }
-    more.extend([("act".to_owned(), json!(own.act)), ("cnf".to_owned(), json!(Confirmation { jkt: own.jkt.clone() }))]);
+    more.extend([("act".to_owned(), json!(own.act)), ("cnf".to_owned(), json!(own.cnf))]);
     if let Some(members) = answer.as_object_mut() {
         members.extend(more);
     }

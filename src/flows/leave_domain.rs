@@ -113,7 +113,7 @@ pub(super) async fn leave_domain(
         jti: jti.to_string(),
         txn: txn.to_string(),
         scope: &scope,
-        cnf: Confirmation { jkt: client.jkt.clone() },
+        cnf: client.cnf.clone(),
     };
     let token = cx.realm.keyring.sign(Purpose::DomainGrant, &claims)?;
     let resource = CallResource { kind: step.resource.kind.clone(), id: signed.to_owned() };

@@ -34,6 +34,7 @@ pub mod metadata;
 pub mod open_keyring;
 pub mod own_tokens;
 pub mod properties;
+pub mod prove_call;
 pub mod prove_user;
 pub mod publish_catalog;
 pub mod realm_login;

@@ -3,7 +3,7 @@
 use super::verified_tokens::VerifiedTokens;
 use super::{Context, parse_intent_id};
 use marque_core::access_token::AccessClaims;
-use marque_core::claims::{Actor, Carried, IntentClaims, IntentRef, MayAct, TxnClaims};
+use marque_core::claims::{Actor, Carried, Confirmation, IntentClaims, IntentRef, MayAct, TxnClaims};
 use marque_core::json::Refused;
 use marque_core::jws::{JwsError, Verified};
 use marque_core::names;
@@ -32,9 +32,9 @@ impl Kind {
     }
 
     /// How it is used at a resource server (RFC 6749 §7.1), `N_A` for what only workloads pass on (RFC 8693 §2.2.1).
-    pub(super) const fn token_type(self) -> &'static str {
+    pub(super) const fn token_type(self, cnf: &Confirmation) -> &'static str {
         match self {
-            Self::Intent | Self::Access => "DPoP",
+            Self::Intent | Self::Access => cnf.token_type(),
             Self::Txn => "N_A",
         }
     }
@@ -50,7 +50,7 @@ pub(super) struct OwnToken {
     pub(super) aud: String,
     pub(super) iat: i64,
     pub(super) exp: i64,
-    pub(super) jkt: String,
+    pub(super) cnf: Confirmation,
     pub(super) act: Actor,
     pub(super) may_act: Option<MayAct>,
     pub(super) rctx: Map<String, Value>,
@@ -125,7 +125,7 @@ fn of_intent(cx: Context<'_>, verified: &Verified) -> Result<OwnToken, NotOwn> {
         aud: claims.aud,
         iat: claims.iat,
         exp: claims.exp,
-        jkt: claims.cnf.jkt,
+        cnf: claims.cnf,
         act: claims.act,
         may_act: None,
         rctx: Map::new(),
@@ -157,7 +157,7 @@ fn of_chain(kind: Kind, claims: TxnClaims) -> Result<OwnToken, NotOwn> {
         aud: claims.aud,
         iat: claims.iat,
         exp: claims.exp,
-        jkt: claims.cnf.jkt,
+        cnf: claims.cnf,
         act: claims.act,
         may_act: claims.may_act,
         rctx: claims.rctx,

@@ -13,7 +13,7 @@ use super::{Context, FlowError, OAuthError, Refusal};
 use crate::keys::Purpose;
 use crate::store::workload_tokens::NewWorkloadToken;
 use crate::{random, store};
-use marque_core::claims::{Actor, Confirmation, NoSteps, WorkloadClaims, token_hash};
+use marque_core::claims::{Actor, NoSteps, WorkloadClaims, token_hash};
 use marque_core::jws;
 use marque_core::reason::Reason;
 use marque_core::{limits, names};
@@ -58,7 +58,7 @@ pub(super) async fn start_workload(
         tctx: NoSteps::default(),
         rctx,
         act: Actor::first(client.client_id()),
-        cnf: Confirmation { jkt: client.jkt.clone() },
+        cnf: client.cnf.clone(),
     };
     let token = cx.realm.keyring.sign(Purpose::TxnToken, &claims)?;
     let (hash, parent) = (token_hash(&token), token_hash(subject));
@@ -78,7 +78,7 @@ pub(super) async fn start_workload(
     Ok(Exchanged {
         token,
         issued_token_type: Kind::Txn.identifier(),
-        token_type: Kind::Txn.token_type(),
+        token_type: Kind::Txn.token_type(&client.cnf),
         expires_in,
         scope: String::new(),
         authorization_details: Vec::new(),

@@ -114,7 +114,7 @@ pub async fn submit_plan(
         realm_issuer: &cx.realm.config.keycloak_issuer,
         intent_id: &intent_id.to_string(),
         client_id: client.client_id(),
-        jkt: &client.jkt,
+        cnf: client.cnf.clone(),
         catalogs: &catalogs,
         blocked: &cx.realm.config.blocked,
         unknown_actions: cx.realm.config.unknown_actions,
