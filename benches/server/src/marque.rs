@@ -77,9 +77,10 @@ impl Marque {
     }
 
     async fn wait_until_ready(&self, health: &str) -> Result<(), Failure> {
+        let http = reqwest::Client::builder().no_proxy().timeout(READY).build()?;
         let deadline = Instant::now() + READY;
         while Instant::now() < deadline {
-            if reqwest::get(health).await.is_ok_and(|answer| answer.status() == 200) {
+            if http.get(health).send().await.is_ok_and(|answer| answer.status() == 200) {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
