@@ -71,21 +71,11 @@ impl Agent {
         success(request.header("content-type", "application/jose").body(signed)).await.map(drop)
     }
 
-    /// Hands in a plan: one read that is not counted, and counted changes.
+    /// Hands in a plan.
     ///
     /// # Errors
     /// When Marque does not take it.
-    pub async fn submit(&self, marque: &Marque) -> Result<String, Failure> {
-        let mut steps = vec![step("list", &reading(), json!("any"))];
-        steps.extend((0..COUNTED).map(|index| step(&format!("rotate-{index}"), &rotation(index), json!(USES))));
-        self.submit_plan(marque, &plan(steps)).await
-    }
-
-    /// Hands in a plan of its own.
-    ///
-    /// # Errors
-    /// When Marque does not take it.
-    pub async fn submit_plan(&self, marque: &Marque, plan: &Value) -> Result<String, Failure> {
+    pub async fn submit(&self, marque: &Marque, plan: &Value) -> Result<String, Failure> {
         let details = json!([{"type": "agent_intent_plan", "plan": plan}]).to_string();
         let form = [("authorization_details", details.as_str())];
         let answer = self.client.post(&self.http, &marque.issuer, "/plans", &form).await?;
@@ -146,12 +136,30 @@ pub fn exchange<'a>(token: &'a str, kind: &'a str) -> [(&'a str, &'a str); 5] {
     ]
 }
 
-/// A plan of the agent with these steps.
-pub fn plan(steps: Vec<Value>) -> Value {
+/// The plan that most figures are about: one read that is not counted, and counted changes.
+pub fn plan() -> Value {
+    let mut steps = vec![step("list", &reading(), json!("any"))];
+    steps.extend((0..COUNTED).map(|index| step(&format!("rotate-{index}"), &rotation(index), json!(USES))));
+    plan_of(steps, json!([]), 2)
+}
+
+/// A plan of so many rotations, each like the demonstration's, that so many delegates may carry out one after the other.
+pub fn handed_on(steps: usize, delegates: &[Client]) -> Value {
+    let ids: Vec<String> = (0..steps).map(|index| format!("rotate-{index}")).collect();
+    let steps = ids.iter().enumerate().map(|(index, id)| {
+        let call = rotation(index);
+        let resource = json!({"type": call.resource.kind, "id": call.resource.id});
+        json!({"id": id, "location": LOCATION, "action": call.action, "resource": resource})
+    });
+    let delegates: Vec<Value> = delegates.iter().map(|client| json!({"client_id": client.id, "steps": ids})).collect();
+    plan_of(steps.collect(), json!(delegates), delegates.len())
+}
+
+fn plan_of(steps: Vec<Value>, delegates: Value, hops: usize) -> Value {
     json!({
         "version": 1, "purpose": "Measure how fast calls are decided.", "agent": AGENT,
-        "user": {"username": USERNAME}, "mode": "strict", "limits": {"lifetime_secs": 3600, "max_hops": 2},
-        "steps": steps,
+        "user": {"username": USERNAME}, "mode": "strict", "limits": {"lifetime_secs": 3600, "max_hops": hops},
+        "steps": steps, "delegates": delegates,
     })
 }
 

@@ -91,7 +91,7 @@ impl Client {
     }
 }
 
-/// The nonce that proofs repeat now. It is taken for a minute at least.
+/// The nonce that proofs repeat now, from a server that was started by this program. It is taken for a minute at least.
 ///
 /// # Errors
 /// When none is offered.

@@ -21,6 +21,11 @@ pub struct Round {
 }
 
 impl Round {
+    /// Processor time of the server and its database for each request, in microseconds.
+    pub fn cost_us(&self) -> f64 {
+        self.each(self.used.server + self.used.database)
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "some thousands of requests")]
     fn each(&self, time: Duration) -> f64 {
         time.as_secs_f64() * 1e6 / self.seen.count as f64
@@ -87,14 +92,22 @@ pub fn rounded(value: f64, decimals: i32) -> f64 {
     (value * unit).round() / unit
 }
 
-/// Runs one round.
+/// Runs one round at a server of Marque's.
 ///
 /// # Errors
 /// When an answer is not the expected one.
 pub fn round(marque: &Marque, target: &Target, requests: Vec<Bytes>) -> Result<Round, Failure> {
-    let before = Times::now(marque.pid, marque.postgres_pid)?;
+    round_of((marque.pid, marque.postgres_pid), target, requests)
+}
+
+/// Runs one round at a server and its Postgres, which are known by their processes.
+///
+/// # Errors
+/// When an answer is not the expected one.
+pub fn round_of((server, database): (u32, u32), target: &Target, requests: Vec<Bytes>) -> Result<Round, Failure> {
+    let before = Times::now(server, database)?;
     let seen = load::run(target, requests, CONNECTIONS)?;
-    Ok(Round { seen, used: Times::now(marque.pid, marque.postgres_pid)?.since(before) })
+    Ok(Round { seen, used: Times::now(server, database)?.since(before) })
 }
 
 /// Runs rounds after one that warms up, each with new requests, and prints them.

@@ -1,6 +1,6 @@
 //! Decisions of the server: on calls that nothing counts, and on calls that its ledger counts.
 
-use crate::agent::{COUNTED, reading, rotation};
+use crate::agent::{COUNTED, plan, reading, rotation};
 use crate::bench::Bench;
 use crate::load::{Target, authority, request};
 use crate::rounds::rounds;
@@ -27,9 +27,9 @@ pub async fn measure(bench: &Bench) -> Result<Vec<Value>, Failure> {
 
 /// Decisions per second on these calls, tokens taking turns.
 async fn rate(bench: &Bench, name: &str, count: usize, call: impl Fn(usize) -> Call) -> Result<Value, Failure> {
-    let granted = bench.granted(INTENTS).await?;
+    let granted = bench.granted(&bench.marque, &plan(), INTENTS).await?;
     let url = format!("{}/access/v1/evaluation", bench.marque.issuer);
-    let bearer = format!("Bearer {}", bench.access_token);
+    let bearer = format!("Bearer {}", bench.access_token(&bench.marque)?);
     let fields = [("authorization", bearer.as_str()), ("content-type", "application/json")];
     let target = Target { authority: authority(&url)?, tls: None, expected: r#""decision":true"# };
     let requests = || async {

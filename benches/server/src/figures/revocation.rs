@@ -1,6 +1,6 @@
 //! How long after a person revokes until a connected gate refuses.
 
-use crate::agent::LOCATION;
+use crate::agent::{LOCATION, plan};
 use crate::bench::Bench;
 use crate::marque::TRUST_DOMAIN;
 use crate::realm::now;
@@ -40,11 +40,11 @@ pub async fn measure(bench: &Bench) -> Result<Vec<Value>, Failure> {
     let Bench { marque, person, .. } = bench;
     let mut receipts = Vec::new();
     for _ in 0..REVOCATIONS {
-        let (granted, receipt) = bench.redeemed().await?;
+        let (granted, receipt) = bench.redeemed(marque, &plan()).await?;
         receipts.push((granted.intent_id, receipt));
     }
     let config = GateConfig::new(LOCATION, &marque.issuer, TRUST_DOMAIN)?;
-    let (gate, _following) = Server::new(&config, Token(bench.access_token.clone()))?.gate(config);
+    let (gate, _following) = Server::new(&config, Token(bench.access_token(marque)?))?.gate(config);
     let mut took = Vec::new();
     for (intent_id, receipt) in receipts {
         let refuses = || gate.revocations().check(&intent_id, now(), STALENESS) == Err(Reason::IntentRevoked);
