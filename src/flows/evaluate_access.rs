@@ -16,7 +16,8 @@ use super::reserve_permit::reserve_permit;
 use super::reserve_together::Use;
 use super::uncounted_permits::Standing;
 use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id};
-use crate::store::reservations::{CallKey, UncountedCall, UsedProof};
+use crate::store::replays::SingleUse;
+use crate::store::reservations::{CallKey, UncountedCall};
 use crate::{random, store};
 use marque_core::access_token::AccessClaims;
 use marque_core::call::Call;
@@ -32,7 +33,6 @@ use serde_json::json;
 use sqlx::PgConnection;
 use std::borrow::Cow;
 use std::sync::Arc;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// A call that a resource server asks about.
@@ -216,10 +216,8 @@ impl<'a> Asked<'a> {
     }
 
     /// The proof, which the call uses up.
-    pub(super) fn used_proof(&self, cx: Context<'_>) -> Result<UsedProof, FlowError> {
-        let Proof { jkt, jti, .. } = self.proof;
-        let expires_at = OffsetDateTime::from_unix_timestamp(self.proof.over_at()).map_err(FlowError::internal)?;
-        Ok(UsedProof { issuer: cx.single_use_issuer("evaluation", jkt), jti: jti.clone(), expires_at })
+    pub(super) fn used_proof(&self, cx: Context<'_>) -> Result<SingleUse, FlowError> {
+        cx.single_use("evaluation", &self.proof.jkt, &self.proof.jti, self.proof.over_at())
     }
 
     /// The call as one that uses a step.
@@ -304,7 +302,7 @@ async fn refuse(
 async fn envelope_of<'c>(cx: Context<'_>, claims: &'c TxnClaims) -> Result<Option<Cow<'c, Envelope>>, FlowError> {
     match &claims.tctx.carried {
         Carried::Inline(envelope) => Ok(Some(Cow::Borrowed(envelope))),
-        by_digest @ Carried::ByDigest(_) => carried(cx, &mut *cx.app.pool.acquire().await?, by_digest).await,
+        by_digest @ Carried::ByDigest(_) => carried(cx, by_digest).await,
     }
 }
 

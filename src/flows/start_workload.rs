@@ -14,7 +14,7 @@ use crate::keys::Purpose;
 use crate::store::workload_tokens::NewWorkloadToken;
 use crate::{random, store};
 use marque_core::claims::{Actor, Confirmation, NoSteps, WorkloadClaims, token_hash};
-use marque_core::jws::{self, KeySet};
+use marque_core::jws;
 use marque_core::reason::Reason;
 use marque_core::{limits, names};
 use serde_json::{Map, Value};
@@ -107,8 +107,7 @@ fn expect_nothing(exchange: &Exchange<'_>) -> Result<(), Refusal> {
 
 /// The subject token's id, and from when on it is over.
 fn verify(cx: Context<'_>, client: &AuthenticatedClient, subject: &str) -> Result<(String, i64), Refusal> {
-    let keys = KeySet::from_jwks(&client.record.jwks).unwrap_or_default();
-    let claims = jws::verify(subject, names::TYP_JWT, &keys).and_then(|verified| verified.claims());
+    let claims = jws::verify(subject, names::TYP_JWT, &client.record.keys).and_then(|verified| verified.claims());
     let claims = claims.map_err(|error| bad(&error.to_string()))?;
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     let instant = |name: &str| claims.get(name).and_then(Value::as_i64);
