@@ -38,6 +38,7 @@ mod own_plan;
 mod pairing;
 mod parameters;
 mod realms;
+mod restored;
 mod results;
 mod revocation;
 mod rotated_keys;
