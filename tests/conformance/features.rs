@@ -287,7 +287,7 @@ pub const LINES: &[Line] = &[
             "an_issuer_with_a_slash_at_its_end_is_another_issuer",
         ],
     ),
-    partly(
+    shown(
         "Clients authenticate by certificate, vouched for or of their own",
         "RFC 8705 §2",
         &[
@@ -295,7 +295,18 @@ pub const LINES: &[Line] = &[
             "a_certificate_of_its_own_must_have_a_registered_key",
             "the_metadata_says_where_certificates_are_taken",
         ],
-        "tokens bound to a certificate (§3): every token is bound to a DPoP key instead.",
+    ),
+    shown(
+        "Tokens are bound to the certificate of a client that sends no proof, and are good with that certificate alone",
+        "RFC 8705 §3",
+        &[
+            "a_client_that_sends_no_proof_has_tokens_bound_to_its_certificate",
+            "only_the_very_certificate_or_a_delegate_exchanges_a_token_that_is_bound_to_one",
+            "a_certificate_does_not_stand_in_for_a_proof",
+            "the_decision_point_takes_the_certificate_that_the_resource_server_saw_for_reads_alone",
+            "a_bound_token_is_good_with_its_very_certificate_alone",
+            "a_bound_access_token_is_a_bearer_token_over_its_connection",
+        ],
     ),
     shown(
         "Proofs of possession: the published examples, nonces, binding, no use as Bearer",

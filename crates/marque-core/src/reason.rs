@@ -43,6 +43,8 @@ reasons! {
     ProofReplayed = "proof_replayed",
     /// The proof is by another key than the one the token is bound to.
     ProofKeyMismatch = "proof_key_mismatch",
+    /// The token is bound to a client certificate: call over TLS with that certificate, and without a DPoP proof.
+    CertificateMismatch = "certificate_mismatch",
     /// The proof does not cover this call: sign `call_digest` over the action, resource and arguments that are sent.
     CallDigestMismatch = "call_digest_mismatch",
     /// The call's arguments are not one strict JSON object.

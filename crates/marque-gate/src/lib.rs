@@ -119,7 +119,7 @@ pub use ledger::{Ledger, Outcome};
 pub use marque_core::reason::Reason;
 pub use permit::Permit;
 pub use refusal::Refusal;
-pub use request::Presented;
+pub use request::{PeerCertificate, Presented};
 pub use revocations::Revocations;
 pub use signer::{Signer, SigningKey};
 pub use token::VerifiedToken;

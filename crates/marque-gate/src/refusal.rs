@@ -155,6 +155,11 @@ impl Refusal {
                 let challenge = challenge.map(|jws| format!(", transaction_challenge=\"{jws}\"")).unwrap_or_default();
                 Some(format!("DPoP error=\"{}\"{challenge}, {ALGORITHMS}", self.error()))
             }
+            // RFC 8705 §3: as RFC 6750 says.
+            (Kind::Token, Reason::CertificateMismatch) => {
+                let (error, description) = (self.error(), quotable(&self.description));
+                Some(format!("Bearer error=\"{error}\", error_description=\"{description}\""))
+            }
             (Kind::Token, Reason::TokenMissing) => Some(format!("DPoP {ALGORITHMS}")),
             (Kind::Token | Kind::Proof | Kind::Plan, _) => {
                 let (error, description) = (self.error(), quotable(&self.description));
@@ -171,6 +176,7 @@ impl Refusal {
             | R::TokenInvalid
             | R::TokenExpired
             | R::TokenRevoked
+            | R::CertificateMismatch
             | R::IntentRevoked
             | R::IntentExpired => Kind::Token,
             R::ProofMissing | R::ProofInvalid | R::ProofReplayed | R::ProofKeyMismatch | R::CallDigestMismatch => {

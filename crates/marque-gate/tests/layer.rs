@@ -10,7 +10,7 @@ use axum::{Extension, Json, Router};
 use common::*;
 use marque_core::call::Call;
 use marque_gate::layer::{GateLayer, NoPermit, segments, take_permit, unknown_route};
-use marque_gate::{Args, ConcreteAction, Gate, Outcome, Permit, Reason, Refusal, Signer, SigningKey};
+use marque_gate::{Args, ConcreteAction, Gate, Outcome, PeerCertificate, Permit, Reason, Refusal, Signer, SigningKey};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tower::ServiceExt;
@@ -267,4 +267,23 @@ async fn a_call_that_needs_a_step_up_is_answered_with_a_challenge_to_who_takes_o
     let field = headers[header::WWW_AUTHENTICATE].to_str().unwrap();
     assert!(field.contains(&format!("transaction_challenge=\"{challenge}\"")), "{field}");
     assert_eq!(site.world.ledger.settled(), []);
+}
+
+/// Whatever ends the TLS says which certificate the client proved; a field of the request never does.
+#[tokio::test]
+async fn the_certificate_of_the_connection_comes_with_the_request() {
+    let site = Site::new();
+    let certificate = PeerCertificate::of_der(b"certificate");
+    let mut claims = site.world.claims(&steps());
+    claims["cnf"] = json!({"x5t#S256": certificate.thumbprint().to_base64()});
+    let token = site.world.token(&claims);
+    let request =
+        || Request::builder().uri("/things/a").header("Txn-Token", &token).header("Client-Cert", ":Y2VydGlmaWNhdGU=:");
+    let (status, ..) = site.send(request().extension(certificate).body(Body::empty()).unwrap()).await;
+    assert_eq!(status, 200);
+    let other = PeerCertificate::of_der(b"another");
+    for request in [request(), request().extension(other)] {
+        let (status, _, body) = site.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!((status, body["reason"].as_str()), (401, Some("certificate_mismatch")));
+    }
 }

@@ -357,7 +357,7 @@ async fn what_is_printed_of_a_call_holds_no_token_and_no_argument() {
     let shown = format!("{request:?}");
     let caller = world.gate.verify_caller(&request, NOW).await.unwrap();
     let shown = format!("{shown} {caller:?}");
-    assert!(!shown.contains(caller.token()) && !shown.contains(caller.proof()), "{shown}");
+    assert!(!shown.contains(caller.token()) && !shown.contains(caller.proof().unwrap()), "{shown}");
     let permit = world.gate.authorize(caller, action(&change()), NOW).await.unwrap();
     assert!(!format!("{permit:?}").contains("\"x\""));
 }

@@ -27,6 +27,9 @@
 //!
 //! [`GateLayer`] is also a tower layer, for a service that is no set of handlers, such as a proxy: see [`take_permit`].
 //!
+//! Where tokens may be bound to client certificates (RFC 8705), whatever ends the TLS puts a [`PeerCertificate`](crate::PeerCertificate)
+//! into the extensions of each request of a connection with one.
+//!
 //! How the permit of a counted step is settled when the handler has answered:
 //! - 2xx and 3xx: committed; `303` is how many a form is answered that was done (RFC 9110 §15.4.4);
 //! - 4xx: released, since such an answer says that nothing was done;
@@ -49,7 +52,7 @@ use crate::gate::Gate;
 use crate::ledger::{Outcome, Reserved};
 use crate::permit::Permit;
 use crate::refusal::Refusal;
-use crate::request::Presented;
+use crate::request::{PeerCertificate, Presented};
 use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
 use http::request::Parts;
@@ -236,7 +239,14 @@ impl Shared {
         let request = Presented::new(parts.method.as_str(), &format!("{}{path}", self.base_url));
         // A value that is not visible ASCII can be neither token nor proof; it still counts as a field.
         let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
-        parts.headers.iter().fold(request, |request, (name, value)| request.with_header(name.as_str(), &text(value)))
+        let request = parts
+            .headers
+            .iter()
+            .fold(request, |request, (name, value)| request.with_header(name.as_str(), &text(value)));
+        match parts.extensions.get::<PeerCertificate>() {
+            Some(certificate) => request.with_certificate(*certificate),
+            None => request,
+        }
     }
 
     async fn arguments(&self, parts: &Parts, body: Body) -> Result<Args, Refusal> {
