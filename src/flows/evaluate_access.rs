@@ -18,7 +18,8 @@ use super::reserve_permit::reserve_permit;
 use super::reserve_together::Use;
 use super::uncounted_permits::Standing;
 use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id};
-use crate::store::reservations::{CallKey, UncountedCall, UsedProof};
+use crate::store::replays::SingleUse;
+use crate::store::reservations::{CallKey, UncountedCall};
 use crate::{random, store};
 use marque_core::access_token::AccessClaims;
 use marque_core::call::Call;
@@ -213,7 +214,7 @@ impl<'a> Asked<'a> {
     }
 
     /// What the call uses up.
-    pub(super) fn used_proof(&self, cx: Context<'_>) -> Result<UsedProof, FlowError> {
+    pub(super) fn used_proof(&self, cx: Context<'_>) -> Result<SingleUse, FlowError> {
         self.proven.used(cx, self.claims, (self.client_id, self.token_id, &self.evaluation.call_id))
     }
 
@@ -299,7 +300,7 @@ async fn refuse(
 async fn envelope_of<'c>(cx: Context<'_>, claims: &'c TxnClaims) -> Result<Option<Cow<'c, Envelope>>, FlowError> {
     match &claims.tctx.carried {
         Carried::Inline(envelope) => Ok(Some(Cow::Borrowed(envelope))),
-        by_digest @ Carried::ByDigest(_) => carried(cx, &mut *cx.app.pool.acquire().await?, by_digest).await,
+        by_digest @ Carried::ByDigest(_) => carried(cx, by_digest).await,
     }
 }
 

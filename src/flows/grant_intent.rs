@@ -236,19 +236,20 @@ async fn mint(
         store::intents::set_state(tx, intent.intent_id, state, None, now).await?;
     }
     let row = NewToken {
+        realm: cx.realm_name().to_owned(),
         intent_id: intent.intent_id,
         jti,
         kind: "intent",
-        token_sha256: hash.as_bytes(),
+        token_sha256: hash,
         parent_sha256: None,
-        client_id: client.client_id(),
-        jkt: &client.jkt,
+        client_id: client.client_id().to_owned(),
+        jkt: client.jkt.clone(),
         txn: None,
         hops: 0,
         issued_at: now,
         expires_at,
     };
-    if !store::tokens::insert_if_active(tx, cx.realm_name(), &row).await? {
+    if store::tokens::insert_active(tx, &[row]).await? != [true] {
         return Err(over(intent).into());
     }
     let IntentClaims { scope, authorization_details, .. } = claims;

@@ -5,14 +5,13 @@
 
 use super::evaluate_access::Evaluation;
 use super::{Context, FlowError};
-use crate::store::reservations::UsedProof;
+use crate::store::replays::SingleUse;
 use marque_core::canonical::Digest;
 use marque_core::claims::TxnClaims;
 use marque_core::dpop::{self, Proof};
 use marque_core::reason::Reason;
 use marque_core::{claims::Confirmation, limits};
 use serde_json::{Value, json};
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// What came with a call beside its token.
@@ -86,15 +85,13 @@ impl Proven {
         cx: Context<'_>,
         claims: &TxnClaims,
         (client_id, token_id, call_id): (&str, Uuid, &str),
-    ) -> Result<UsedProof, FlowError> {
-        let (issuer, jti, over_at) = match self {
-            Self::Key(proof) => (cx.single_use_issuer("evaluation", &proof.jkt), proof.jti.clone(), proof.over_at()),
+    ) -> Result<SingleUse, FlowError> {
+        match self {
+            Self::Key(proof) => cx.single_use("evaluation", &proof.jkt, &proof.jti, proof.over_at()),
             Self::Certificate(_) => {
                 let id = Digest::of_canonical(&json!([token_id, call_id])).to_base64();
-                (cx.single_use_issuer("evaluation-call", client_id), id, claims.exp)
+                cx.single_use("evaluation-call", client_id, &id, claims.exp)
             }
-        };
-        let expires_at = OffsetDateTime::from_unix_timestamp(over_at).map_err(FlowError::internal)?;
-        Ok(UsedProof { issuer, jti, expires_at })
+        }
     }
 }

@@ -184,7 +184,7 @@ async fn reserve(
     ledger: &mut IntentLedger,
     step: &EnvelopeStep,
 ) -> Result<Result<Permit, Reason>, FlowError> {
-    if reservations::use_all(tx, &[&asked.used_proof(cx)?]).await? != [true] {
+    if store::replays::use_once(tx, &[asked.used_proof(cx)?]).await? != [true] {
         return Ok(Err(Reason::ProofReplayed));
     }
     let (now, intent_id) = (cx.app.clock.now(), asked.intent_id);
