@@ -357,10 +357,14 @@ pub const LINES: &[Line] = &[
             "each_endpoint_and_grant_of_the_metadata_is_there",
         ],
     ),
-    not(
+    partly(
         "Metadata of a protected resource and the challenge that names it",
         "RFC 9728 §3 and §5",
-        "a resource server publishes it; the gate does not write it yet",
+        &[
+            "metadata_is_at_the_address_that_challenges_name_where_it_is_published",
+            "metadata_stands_before_the_path_of_its_resource",
+        ],
+        "`signed_metadata`; an MCP client from end to end.",
     ),
     partly(
         "An access token for one resource server has the type, claims and audience of the profile, and no other token is taken for one",
@@ -397,11 +401,16 @@ pub const LINES: &[Line] = &[
             "the_signed_metadata_verifies_and_says_the_same",
         ],
     ),
-    partly(
+    shown(
         "An intent token says how and when the person signed in, and introspection repeats it",
         "RFC 9470 §6.2",
         &["the_holder_sees_its_tokens"],
-        "the challenge of a resource server that wants a stronger sign-in (§3), which the gate does not send.",
+    ),
+    partly(
+        "A resource server that wants a stronger or fresher sign-in says so",
+        "RFC 9470 §3",
+        &["a_resource_server_that_wants_another_sign_in_says_which"],
+        "an agent that goes on from there: it submits a plan anew, and the realm asks for the sign-in that it is configured to.",
     ),
     shown(
         "A call is approved just in time: a signed challenge, once, for exactly that call",

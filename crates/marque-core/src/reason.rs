@@ -95,6 +95,8 @@ reasons! {
     TooMuchWork = "too_much_work",
     /// A person has to approve this very call before it is permitted.
     StepUpRequired = "step_up_required",
+    /// The person's sign-in is too weak or too old for this call: have a plan approved with a sign-in as the challenge says.
+    AuthenticationInsufficient = "authentication_insufficient",
     /// The ledger of uses cannot be reached, and an uncounted use is not permitted.
     LedgerUnavailable = "ledger_unavailable",
     /// The permit is unknown, over, or already committed or released.

@@ -14,6 +14,7 @@ pub struct GateConfig {
     pub(crate) replay_capacity: usize,
     pub(crate) token_capacity: usize,
     pub(crate) step_up_reason: String,
+    pub(crate) takes_certificates: bool,
 }
 
 /// A setting that a gate cannot work with.
@@ -66,6 +67,7 @@ impl GateConfig {
             replay_capacity: Self::REPLAY_CAPACITY,
             token_capacity: Self::TOKEN_CAPACITY,
             step_up_reason: Self::STEP_UP_REASON.into(),
+            takes_certificates: false,
         })
     }
 
@@ -126,6 +128,14 @@ impl GateConfig {
     #[must_use]
     pub fn with_step_up_reason(mut self, reason: &str) -> Self {
         self.step_up_reason = reason.into();
+        self
+    }
+
+    /// The resource server's TLS asks clients for certificates: its [metadata](Self::metadata) says that tokens may be bound
+    /// to them. Whatever it says, a bound token is good with its certificate alone.
+    #[must_use]
+    pub fn with_client_certificates(mut self) -> Self {
+        self.takes_certificates = true;
         self
     }
 

@@ -94,6 +94,7 @@ pub mod keys;
 #[cfg(feature = "tower")]
 pub mod layer;
 pub mod ledger;
+mod metadata;
 mod permit;
 #[cfg(feature = "postgres")]
 pub mod postgres;

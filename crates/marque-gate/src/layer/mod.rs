@@ -40,6 +40,7 @@
 //! - a call that is broken off (its connection closed, the handler panicked): as a 5xx.
 
 mod actions;
+mod resource;
 #[cfg(doctest)]
 mod unchecked;
 
@@ -120,6 +121,7 @@ struct Shared {
     mapper: Arc<dyn Mapper>,
     body_limit: usize,
     clock: fn() -> i64,
+    has_metadata: bool,
 }
 
 impl GateLayer {
@@ -130,7 +132,16 @@ impl GateLayer {
     pub fn new(gate: Arc<Gate>, mapper: impl Mapper) -> Self {
         let base_url = gate.config().location().to_owned();
         let mapper = Arc::new(mapper);
-        Self { shared: Arc::new(Shared { gate, base_url, mapper, body_limit: limits::CALL_BYTES, clock: clock::now }) }
+        Self {
+            shared: Arc::new(Shared {
+                gate,
+                base_url,
+                mapper,
+                body_limit: limits::CALL_BYTES,
+                clock: clock::now,
+                has_metadata: false,
+            }),
+        }
     }
 
     /// Another base than the gate's location, for example behind a proxy that rewrites paths.
@@ -150,6 +161,13 @@ impl GateLayer {
     #[must_use]
     pub fn with_clock(self, clock: fn() -> i64) -> Self {
         self.changed(|shared| shared.clock = clock)
+    }
+
+    /// Answers GET at [`GateConfig::metadata_url`](crate::GateConfig::metadata_url) with the resource server's metadata (RFC 9728), without a
+    /// token, and names that address in every challenge (`resource_metadata`). The address has to lead to this layer.
+    #[must_use]
+    pub fn with_metadata(self) -> Self {
+        self.changed(|shared| shared.has_metadata = true)
     }
 
     /// Handlers for the actions that the mapper names, each with a copy of `state`. See [`Actions::on`].
@@ -196,6 +214,9 @@ where
         let waiting = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, waiting);
         Box::pin(async move {
+            if let Some(metadata) = shared.metadata(&request) {
+                return Ok(metadata);
+            }
             match shared.admit(request, |_| true).await {
                 Ok((mut parts, permit, pending)) => {
                     parts.extensions.insert(Slot(Arc::new(Mutex::new(Some(permit)))));
@@ -203,15 +224,10 @@ where
                     pending.settle(ending(&response)).await;
                     Ok(response)
                 }
-                Err(refusal) => Ok(refused(refusal)),
+                Err(refusal) => Ok(shared.refused(refusal)),
             }
         })
     }
-}
-
-fn refused(refusal: Refusal) -> Response {
-    tracing::info!(reason = refusal.reason().code(), intent = refusal.intent_id(), "refused");
-    refusal.into_response()
 }
 
 impl Shared {
