@@ -231,6 +231,7 @@ impl Refusal {
             | R::TokenRevoked
             | R::CertificateMismatch
             | R::IntentRevoked
+            | R::IntentSuspended
             | R::IntentExpired => Kind::Token,
             R::ProofMissing | R::ProofInvalid | R::ProofReplayed | R::ProofKeyMismatch | R::CallDigestMismatch => {
                 Kind::Proof
