@@ -15,6 +15,7 @@ pub struct GateConfig {
     pub(crate) token_capacity: usize,
     pub(crate) step_up_reason: String,
     pub(crate) takes_certificates: bool,
+    pub(crate) takes_workloads: bool,
 }
 
 /// A setting that a gate cannot work with.
@@ -68,6 +69,7 @@ impl GateConfig {
             token_capacity: Self::TOKEN_CAPACITY,
             step_up_reason: Self::STEP_UP_REASON.into(),
             takes_certificates: false,
+            takes_workloads: false,
         })
     }
 
@@ -136,6 +138,15 @@ impl GateConfig {
     #[must_use]
     pub fn with_client_certificates(mut self) -> Self {
         self.takes_certificates = true;
+        self
+    }
+
+    /// The resource server takes calls of workloads that no person signed anything for, and decides about them by itself:
+    /// [`Gate::verify_workload`](crate::Gate::verify_workload) then says who calls. Without it such calls are refused. No plan permits anything for them
+    /// either way.
+    #[must_use]
+    pub fn with_workloads(mut self) -> Self {
+        self.takes_workloads = true;
         self
     }
 

@@ -1,5 +1,9 @@
 //! The gate: from what a request presents to a permit, or to a refusal with its reason.
 
+mod workload;
+
+pub use workload::Workload;
+
 use crate::action::ConcreteAction;
 use crate::cache::TokenCache;
 use crate::caller::{Caller, Possession};
@@ -150,13 +154,12 @@ impl Gate {
                 (token, self.verify_access_token(token, now).await?)
             }
         };
-        let possession = match (&verified.claims.cnf, presented) {
-            (Confirmation::Jkt(_), PresentedToken::Bearer(_)) => {
-                return Err(Refusal::new(Reason::TokenInvalid).because(NEVER_BEARER));
-            }
-            (Confirmation::Jkt(_), _) => self.verify_proof(request, token, &verified, now).await?,
-            (Confirmation::X5t(bound), presented) => certified(request, presented, *bound)?,
-        };
+        let holder = (&verified.claims.cnf, verified.claims.act.sub.as_str());
+        let possession = self.possession(request, (token, presented), holder, now).await;
+        let possession = possession.map_err(|refusal| match refusal.reason() {
+            Reason::ProofReplayed | Reason::StateUnavailable => refusal.of_intent(&verified.claims.intent.id),
+            _ => refusal,
+        })?;
         Ok(Caller {
             token: token.into(),
             possession,
@@ -272,22 +275,29 @@ impl Gate {
         }
     }
 
-    async fn verify_proof(
+    /// Possession of what a token is bound to, by the client that holds it: a proof is used up.
+    async fn possession(
         &self,
         request: &Presented,
-        token: &str,
-        verified: &VerifiedToken,
+        (token, presented): (&str, PresentedToken<'_>),
+        (cnf, client_id): (&Confirmation, &str),
         now: i64,
     ) -> Result<Possession, Refusal> {
+        match (cnf, presented) {
+            (Confirmation::Jkt(_), PresentedToken::Bearer(_)) => {
+                return Err(Refusal::new(Reason::TokenInvalid).because(NEVER_BEARER));
+            }
+            (Confirmation::Jkt(_), _) => {}
+            (Confirmation::X5t(bound), presented) => return certified(request, presented, *bound),
+        }
         let expected = Expected { method: request.method(), uri: request.url(), token: Some(token) };
         let compact = request.proof()?;
         let proof = dpop::verify(compact, &expected, now)
             .map_err(|error| Refusal::new(Reason::ProofInvalid).because(error.to_string()))?;
-        if !verified.claims.cnf.is_key(&proof.jkt) {
+        if !cnf.is_key(&proof.jkt) {
             return Err(Refusal::new(Reason::ProofKeyMismatch));
         }
-        let taken = self.take_once(&proof, &verified.claims.act.sub, now).await;
-        taken.map_err(|error| Refusal::from(error).of_intent(&verified.claims.intent.id))?;
+        self.take_once(&proof, client_id, now).await?;
         Ok(Possession::Proof { proof: compact.into(), jti: proof.jti, call_digest: proof.call_digest })
     }
 

@@ -114,7 +114,7 @@ pub use caller::Caller;
 pub use config::{ConfigError, GateConfig};
 pub use ending::{CallResult, Ending};
 pub use envelopes::EnvelopeSource;
-pub use gate::Gate;
+pub use gate::{Gate, Workload};
 pub use keys::{FixedKeys, KeySource};
 pub use ledger::{Ledger, Outcome};
 pub use marque_core::reason::Reason;
