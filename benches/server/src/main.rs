@@ -16,7 +16,7 @@ mod rounds;
 use bench::{Bench, Effort};
 use bench_keys::Failure;
 use clap::{Parser, ValueEnum};
-use figures::{chain, decisions, exchange, grant, keycloak, reading, revocation, rows, start};
+use figures::{chain, decisions, exchange, grant, keycloak, mutual, reading, revocation, rows, start};
 use rounds::{CONNECTIONS, entry, rounded};
 use serde_json::Value;
 use std::path::Path;
@@ -53,6 +53,8 @@ enum Figure {
     Start,
     /// Exchanges with private_key_jwt and DPoP, and the memory that they leave the server with.
     Exchange,
+    /// Exchanges and introspection with certificates.
+    Mtls,
     /// Keycloak's exchange with private_key_jwt, warmed up for some minutes.
     Keycloak,
     /// Redemptions of approvals.
@@ -96,6 +98,7 @@ async fn measure(figure: Figure, bench: &Bench, so_far: &[Value]) -> Result<Vec<
         Figure::Sizes => chain::sizes(bench).await,
         Figure::Start => start::measure(bench).await,
         Figure::Exchange => exchange::measure(bench).await,
+        Figure::Mtls => mutual::measure(bench).await,
         Figure::Keycloak => keycloak::measure(bench, value(so_far, "exchange_pkjwt_dpop_64_per_s")).await,
         Figure::Grant => grant::measure(bench).await,
         Figure::Documents => reading::documents(bench).await,

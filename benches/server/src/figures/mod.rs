@@ -5,6 +5,7 @@ pub mod decisions;
 pub mod exchange;
 pub mod grant;
 pub mod keycloak;
+pub mod mutual;
 pub mod reading;
 pub mod revocation;
 pub mod rows;
