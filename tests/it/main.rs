@@ -14,6 +14,7 @@ mod authzen;
 mod bad_input;
 mod bad_input_of_resource_servers;
 mod catalogs;
+mod certificate_bound;
 mod ciba;
 mod client_authentication;
 mod conformance;

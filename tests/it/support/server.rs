@@ -319,15 +319,15 @@ fn url_of(dir: &Path, database: &str) -> String {
 
 /// Copies every row, as of one instant.
 async fn copy_rows(from: &PgPool, to: &PgPool) {
-    let tables = "select table_name::text from information_schema.tables
-                  where table_schema = 'public' and table_name not like '\\_%'";
+    let tables = "select relname::text from pg_class where relnamespace = 'public'::regnamespace
+                  and relkind in ('r', 'p') and not relispartition and relname not like '\\_%'";
     let mut from = from.begin().await.unwrap();
     sqlx::query("set transaction isolation level repeatable read").execute(&mut *from).await.unwrap();
     let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&mut *from).await.unwrap();
     let mut to = to.acquire().await.unwrap();
     sqlx::query("set session_replication_role = replica").execute(&mut *to).await.unwrap();
     for table in tables {
-        let out = from.copy_out_raw(&format!("copy {table} to stdout")).await.unwrap();
+        let out = from.copy_out_raw(&format!("copy (select * from {table}) to stdout")).await.unwrap();
         let rows: Vec<_> = out.try_collect().await.unwrap();
         let mut into = to.copy_in_raw(&format!("copy {table} from stdin")).await.unwrap();
         for row in rows {
