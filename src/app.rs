@@ -11,8 +11,8 @@ use crate::flows::uncounted_permits::UncountedPermits;
 use crate::flows::verified_tokens::VerifiedTokens;
 use crate::keycloak::{Directory, Keycloak, RealmKeys};
 use crate::keys::{Keyring, Nonces, RecordSeal, SealingKey};
-use crate::store;
-use crate::{flows, http};
+use crate::marks::Marks;
+use crate::{flows, http, random, store};
 use marque_core::claims::TxnClaims;
 use marque_core::names;
 use secrecy::ExposeSecret;
@@ -41,6 +41,8 @@ pub struct App {
     pub sealing: SealingKey,
     /// What the ledger's records are sealed with.
     pub records: RecordSeal,
+    /// What this server saw of its database.
+    pub marks: Arc<Marks>,
     /// Where clients come with certificates.
     pub tls: Tls,
     /// Who vouches for their certificates.
@@ -132,6 +134,7 @@ impl App {
         let (single_use_ids, custody) =
             (flows::single_use_ids::start(pool.clone()), flows::keep_tokens::start(pool.clone()));
         let live_tokens = flows::introspect_token::start(pool.clone(), clock.clone());
+        let marks = Arc::new(marks(config)?);
         let tls = config.tls.clone();
         let authorities = tls.client_ca.as_deref().map(Authorities::from_file).transpose()?;
         let app = Arc::new(Self {
@@ -141,6 +144,7 @@ impl App {
             clock,
             sealing,
             records,
+            marks,
             tls,
             authorities,
             nonces,
@@ -166,6 +170,11 @@ fn sealing_key(config: &Config) -> Result<SealingKey, StartError> {
     }
 }
 
+fn marks(config: &Config) -> Result<Marks, StartError> {
+    let file = config.mark_file.as_deref();
+    Marks::open(file, random::opaque_id()).map_err(|error| format!("mark_file {file:?}: {error}").into())
+}
+
 /// Runs the server until it is told to stop (SIGINT, SIGTERM).
 ///
 /// # Errors
@@ -173,6 +182,10 @@ fn sealing_key(config: &Config) -> Result<SealingKey, StartError> {
 pub async fn serve(config_file: &Path) -> Result<(), StartError> {
     let config = Config::load(config_file)?;
     let app = App::start(&config).await?;
+    if config.mark_file.is_none() {
+        tracing::warn!("no mark_file: a restore of the database is not noticed across a restart of this server");
+    }
+    flows::keep_mark::compare_all(&app).await?;
     let (listen, management) = (TcpListener::bind(config.listen).await?, TcpListener::bind(config.management).await?);
     let (stop, stopped) = tokio::sync::watch::channel(false);
     tokio::spawn(async move {

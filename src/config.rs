@@ -21,6 +21,9 @@ pub struct Config {
     /// The development key file: made on first start where `MARQUE_KEY` is not set.
     #[serde(default)]
     pub key_file: Option<PathBuf>,
+    /// Where the server keeps what it saw of its database, so that it notices a restore. Outside of the database and its backups.
+    #[serde(default)]
+    pub mark_file: Option<PathBuf>,
     /// Client certificates (RFC 8705). Without it none is taken.
     #[serde(default)]
     pub tls: Tls,

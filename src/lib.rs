@@ -9,6 +9,7 @@
 //! | [`flows`] | the order of steps, transactions | axum, SQL text |
 //! | [`store`] | rows and core types | flows, http, keycloak, the clock |
 //! | [`keycloak`], [`passkey`], [`keys`], [`certificates`] | one outside thing each | store, flows, http |
+//! | [`marks`] | what was seen of the database, in a file | store, flows, http |
 //! | [`config`], [`environment`], [`clock`], [`random`] | the only readers of what they are named for | everything else |
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
@@ -23,6 +24,7 @@ pub mod flows;
 pub mod http;
 pub mod keycloak;
 pub mod keys;
+pub mod marks;
 pub mod passkey;
 pub mod postgres;
 pub mod random;

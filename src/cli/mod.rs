@@ -5,6 +5,7 @@ mod evidence;
 mod keys;
 mod plan;
 mod postgres;
+mod restore;
 mod serve;
 mod trust;
 
@@ -38,6 +39,8 @@ enum Command {
     Trust(trust::Args),
     /// List, rotate and withdraw Marque's own signing keys.
     Keys(keys::Args),
+    /// After the database lost commits: what is suspended, and whether it goes on or ends.
+    Restore(restore::Args),
     /// Run a private Postgres server for development.
     Postgres(postgres::Args),
 }
@@ -103,6 +106,7 @@ pub fn run() -> ExitCode {
         Command::Evidence(args) => evidence::run(args),
         Command::Trust(args) => trust::run(args),
         Command::Keys(args) => keys::run(args),
+        Command::Restore(args) => restore::run(args),
         Command::Postgres(args) => postgres::run(args),
     };
     match done {

@@ -5,14 +5,17 @@
 //! database is away there is no heartbeat, and gates close by themselves.
 //!
 //! It is also how a running server hears that one of its own keys was withdrawn: it opens its keys anew before it says so,
-//! and signs with those. With each heartbeat it looks whether another key is there, or begins to sign.
+//! and signs with those. With each heartbeat it looks whether another key is there, or begins to sign, and whether the database
+//! still has everything that it had (`keep_mark`).
 
+use super::keep_mark::{keep_mark, save};
 use super::open_keyring::{keep_up, reopen_keyring};
 use super::{Context, FlowError};
 use crate::app::{App, Realm};
 use crate::keys::Purpose;
 use crate::store::revocations::{self, Entry, Position};
 use crate::{random, store};
+use marque_core::limits;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,12 +88,16 @@ fn snapshot(cx: Context<'_>, position: Position, live: &[Entry]) -> Result<Vec<M
     let intents = listed("intent", |entry| entry.intent_id);
     let tokens = listed("token", |entry| entry.token_id);
     let withdrawn: Vec<&str> = live.iter().filter_map(|entry| entry.kid.as_deref()).collect();
+    let suspended = position.suspended_at.map(|at| at.unix_timestamp().saturating_add(limits::CLOCK_LEEWAY_SECS));
     let pages = intents.len().max(tokens.len()).div_ceil(PAGE).max(1);
     let page = |index: usize| {
         let part = |all: &[Value]| all.iter().skip(index * PAGE).take(PAGE).cloned().collect::<Vec<_>>();
         let (intents, tokens) = (part(&intents), part(&tokens));
         let keys = if index == 0 { withdrawn.as_slice() } else { &[] };
-        let more = json!({"page": index + 1, "pages": pages, "intents": intents, "tokens": tokens, "keys": keys});
+        let mut more = json!({"page": index + 1, "pages": pages, "intents": intents, "tokens": tokens, "keys": keys});
+        if let (Some(before), Some(more)) = (suspended, more.as_object_mut()) {
+            more.insert("suspended_before".into(), before.into());
+        }
         sign(cx.realm, "snapshot", position, cx.now_secs(), more)
     };
     (0..pages).map(page).collect()
@@ -126,9 +133,7 @@ async fn follow_once(app: &App) -> Result<(), FlowError> {
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let mut positions = Vec::new();
     for realm in app.realms.values() {
-        let mut conn = app.pool.acquire().await?;
-        let position = revocations::position(&mut conn, &realm.config.name, random::opaque_id()).await?;
-        drop(conn);
+        let position = keep_mark(Context { app, realm }).await?;
         // What was withdrawn up to here is told to no one any more, this server included.
         reopen_keyring(Context { app, realm }).await?;
         positions.push((realm, position));
@@ -139,15 +144,33 @@ async fn follow_once(app: &App) -> Result<(), FlowError> {
             _ = tick.tick() => true,
         };
         for (realm, position) in &mut positions {
-            *position = publish(Context { app, realm }, *position).await?;
+            let cx = Context { app, realm };
             if is_heartbeat {
-                keep_up(Context { app, realm }).await?;
+                *position = kept_up(cx, *position).await?;
+            }
+            *position = publish(cx, *position).await?;
+            if is_heartbeat {
                 let beat = sign(realm, "heartbeat", *position, app.clock.now().unix_timestamp(), json!({}))?;
                 // No reader is no error.
                 let _ = realm.feed.send(beat);
             }
         }
+        if is_heartbeat {
+            save(app).await?;
+        }
     }
+}
+
+/// With each heartbeat: the mark, and the keys. In another epoch the feed goes on from where the database is, and readers see
+/// by its name that they have to begin anew.
+async fn kept_up(cx: Context<'_>, position: Position) -> Result<Position, FlowError> {
+    let now = keep_mark(cx).await?;
+    if now.epoch == position.epoch {
+        keep_up(cx).await?;
+        return Ok(position);
+    }
+    reopen_keyring(cx).await?;
+    Ok(now)
 }
 
 /// Publishes what is new after a place in the feed; answers the new place.

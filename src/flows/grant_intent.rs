@@ -109,6 +109,7 @@ async fn lock_redeemable<'c>(
         IntentState::Denied => Err(denied(&intent).into()),
         IntentState::Revoked => Err(revoked(&intent, Reason::IntentRevoked.meaning()).into()),
         _ if is_over(&intent, now) => Err(over(&intent).into()),
+        IntentState::Suspended => Err(suspended(&intent).into()),
         IntentState::Pending => Err(wait(tx, &intent, now).await?.into()),
         IntentState::Active if !is_repeat(&intent, client, now) => Err(end(tx, cx, &intent).await?.into()),
         IntentState::Approved if intent.jkt != client.jkt => Err(other_key(&intent).into()),
@@ -121,6 +122,11 @@ async fn lock_redeemable<'c>(
 
 fn revoked(intent: &Intent, text: &str) -> Refusal {
     Refusal::new(OAuthError::InvalidGrant, text).because(Reason::IntentRevoked).about(intent.intent_id)
+}
+
+fn suspended(intent: &Intent) -> Refusal {
+    let reason = Reason::IntentSuspended;
+    Refusal::new(OAuthError::InvalidGrant, reason.meaning()).because(reason).about(intent.intent_id)
 }
 
 fn unknown() -> Refusal {

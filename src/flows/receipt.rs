@@ -9,7 +9,7 @@ use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id, revoke_int
 use crate::{random, store};
 use marque_core::canonical::Digest;
 use marque_core::catalog::Catalog;
-use marque_core::lifecycle::IntentState;
+use marque_core::lifecycle::{Event, IntentState};
 use marque_core::plan::{ResolvedPlan, Step, Uses};
 use marque_core::{display, jws};
 use time::Duration;
@@ -104,13 +104,13 @@ pub async fn find(cx: Context<'_>, intent_id: &str, cookie: Option<&str>) -> Res
     };
     Ok(Some(Receipt {
         intent_id: id,
-        state: if is_over && intent.state().refusal().is_none() { "expired" } else { intent.state().word() },
+        state: if is_over && intent.state().after(Event::Revoke).is_ok() { "expired" } else { intent.state().word() },
         words: plan.digest().words(),
         expires_at: plan.limits.expires_at.clone(),
         lines: lines(&plan, &intent.catalogs)?,
         uses: plan.steps.iter().map(|step| (step.id.clone(), used(step), allowed(step.uses))).collect(),
         denial_reason: intent.denial_reason.clone(),
-        can_revoke: intent.state().refusal().is_none() && !is_over,
+        can_revoke: !is_over && intent.state().after(Event::Revoke).is_ok(),
         csrf: csrf(cookie, id),
     }))
 }

@@ -34,7 +34,8 @@ pub async fn revoke_token(cx: Context<'_>, client: &IdentifiedClient, token: &st
 async fn revoke_below(cx: Context<'_>, own: &OwnToken) -> Result<(), FlowError> {
     let (mut tx, now) = (cx.app.pool.begin().await?, cx.app.clock.now());
     let intent = store::intents::lock(&mut tx, cx.realm_name(), own.intent_id).await?;
-    if intent.is_none_or(|intent| intent.state() != IntentState::Active) {
+    let is_live = |state| matches!(state, IntentState::Active | IntentState::Suspended);
+    if !intent.is_some_and(|intent| is_live(intent.state())) {
         return Ok(());
     }
     let tokens = store::tokens::subtree(&mut tx, own.intent_id, own.jti, now).await?;

@@ -57,7 +57,7 @@ fn standing(intent: &Intent, now: OffsetDateTime) -> (&'static str, Option<Offse
     let until = match intent.state() {
         IntentState::Denied | IntentState::Revoked => return (intent.state().word(), None),
         IntentState::Pending => intent.pending_until.min(intent.expires_at),
-        IntentState::Approved | IntentState::Active => intent.expires_at,
+        IntentState::Approved | IntentState::Active | IntentState::Suspended => intent.expires_at,
     };
     if now >= until { ("expired", None) } else { (intent.state().word(), Some(until)) }
 }

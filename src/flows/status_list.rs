@@ -6,7 +6,7 @@
 
 use super::{Context, FlowError, OAuthError, Refusal};
 use crate::keys::Purpose;
-use crate::store::status_places::{self, PlacedToken};
+use crate::store::status_places::{self, Ended, PlacedToken};
 use crate::{random, store};
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
@@ -94,21 +94,22 @@ pub async fn status_list(cx: Context<'_>, list: &str) -> Result<String, FlowErro
     if !(0..=newest).contains(&number) {
         return Err(unknown().into());
     }
-    let revoked = store::status_places::revoked(&mut conn, cx.realm_name(), number).await?;
+    let ended = store::status_places::ended(&mut conn, cx.realm_name(), number).await?;
     let now = cx.now_secs();
     let claims = json!({
         "iss": cx.issuer(), "sub": uri(cx, number), "iat": now, "exp": now + LIFETIME_SECS, "ttl": TTL_SECS,
-        "status_list": {"bits": BITS, "lst": compressed(&revoked)?},
+        "status_list": {"bits": BITS, "lst": compressed(&ended)?},
     });
     let jws = cx.realm.keyring.sign(Purpose::StatusList, &claims)?;
     remembered.insert(number, Arc::new(Signed { jws: jws.clone(), signer: signer.kid().to_owned() }));
     Ok(jws)
 }
 
-/// The whole list, with these places invalid: octets, zlib (RFC 1950), base64url.
-fn compressed(revoked: &[i32]) -> Result<String, FlowError> {
-    let invalid = revoked.iter().filter_map(|idx| Some((usize::try_from(*idx).ok()?, Status::Invalid.number())));
-    zlib(&pack(PLACES, invalid)).map(|bytes| encode(&bytes))
+/// The whole list, with these places invalid or suspended: octets, zlib (RFC 1950), base64url.
+fn compressed(ended: &[Ended]) -> Result<String, FlowError> {
+    let status = |ended: &Ended| if ended.is_revoked { Status::Invalid } else { Status::Suspended };
+    let set = ended.iter().filter_map(|ended| Some((usize::try_from(ended.idx).ok()?, status(ended).number())));
+    zlib(&pack(PLACES, set)).map(|bytes| encode(&bytes))
 }
 
 fn zlib(bytes: &[u8]) -> Result<Vec<u8>, FlowError> {
@@ -168,8 +169,10 @@ mod tests {
 
     #[test]
     fn a_list_with_little_in_it_is_short() {
-        let bytes = inflated(&compressed(&[5]).unwrap());
-        assert_eq!((bytes.len(), status_at(&bytes, 5), status_at(&bytes, 4)), (PLACES / 4, Some(1), Some(0)));
-        assert!(compressed(&[5, 70_000]).unwrap().len() < 200);
+        let ended = |idx, is_revoked| Ended { idx, is_revoked };
+        let bytes = inflated(&compressed(&[ended(5, true), ended(6, false)]).unwrap());
+        assert_eq!(bytes.len(), PLACES / 4);
+        assert_eq!([4, 5, 6].map(|index| status_at(&bytes, index)), [Some(0), Some(1), Some(2)]);
+        assert!(compressed(&[ended(5, true), ended(70_000, true)]).unwrap().len() < 200);
     }
 }

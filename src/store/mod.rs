@@ -7,6 +7,7 @@ pub mod approvals;
 pub mod auth_requests;
 pub mod catalogs;
 pub mod envelopes;
+pub mod epochs;
 pub mod intents;
 pub mod logins;
 pub mod permits;
@@ -85,6 +86,20 @@ pub async fn patient(pool: &PgPool) -> Result<PoolConnection<Postgres>, StoreErr
     .fetch_one(&mut *conn)
     .await?;
     Ok(conn)
+}
+
+/// A transaction that may take long.
+///
+/// # Errors
+/// When the database is not there.
+pub async fn patient_transaction(pool: &PgPool) -> Result<sqlx::PgTransaction<'static>, StoreError> {
+    let mut tx = pool.begin().await?;
+    sqlx::query!(
+        "select set_config('lock_timeout', '0', true) as lock, set_config('statement_timeout', '0', true) as statement"
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    Ok(tx)
 }
 
 /// Whether the database answers.

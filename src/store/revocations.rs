@@ -16,6 +16,8 @@ pub struct Position {
     pub epoch: Uuid,
     /// The last number given.
     pub seq: i64,
+    /// Since when what came before is suspended; none while nothing is.
+    pub suspended_at: Option<OffsetDateTime>,
 }
 
 /// One entry of the feed.
@@ -44,7 +46,9 @@ pub async fn position(conn: &mut PgConnection, realm: &str, epoch_if_new: Uuid) 
     )
     .execute(&mut *conn)
     .await?;
-    sqlx::query_as!(Position, "select epoch, seq from feeds where realm = $1", realm).fetch_one(conn).await
+    sqlx::query_as!(Position, "select epoch, seq, suspended_at from feeds where realm = $1", realm)
+        .fetch_one(conn)
+        .await
 }
 
 /// Appends a revocation. The number is taken under the feed's row lock, so numbers follow commit order.
@@ -131,7 +135,8 @@ async fn next(conn: &mut PgConnection, realm: &str) -> Result<i64, StoreError> {
     sqlx::query_scalar!("update feeds set seq = seq + 1 where realm = $1 returning seq", realm).fetch_one(conn).await
 }
 
-async fn notify(conn: &mut PgConnection, realm: &str) -> Result<(), StoreError> {
+/// Wakes the servers that follow the feed, once the transaction is committed.
+pub async fn notify(conn: &mut PgConnection, realm: &str) -> Result<(), StoreError> {
     sqlx::query!("select pg_notify($1, $2) as notified", CHANNEL, realm).fetch_one(conn).await.map(drop)
 }
 

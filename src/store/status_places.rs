@@ -47,12 +47,26 @@ pub async fn take(
     .await
 }
 
-/// The places of a list whose token was revoked, by itself or with its intent.
-pub async fn revoked(conn: &mut PgConnection, realm: &str, list: i32) -> Result<Vec<i32>, StoreError> {
-    sqlx::query_scalar!(
-        "select idx from status_places p where realm = $1 and list = $2
-             and (exists (select 1 from revocations r where r.intent_id = p.intent_id)
-                 or exists (select 1 from token_revocations r where r.intent_id = p.intent_id and r.jti = p.jti))",
+/// The place of a token that does not hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    /// Its place.
+    pub idx: i32,
+    /// Whether it was revoked, by itself or with its intent; else the intent is suspended.
+    pub is_revoked: bool,
+}
+
+/// The places of a list whose token was revoked, or whose intent is suspended.
+pub async fn ended(conn: &mut PgConnection, realm: &str, list: i32) -> Result<Vec<Ended>, StoreError> {
+    sqlx::query_as!(
+        Ended,
+        r#"select idx as "idx!", is_revoked as "is_revoked!" from (
+             select idx, intent_id, exists (select 1 from revocations r where r.intent_id = p.intent_id)
+                 or exists (select 1 from token_revocations r where r.intent_id = p.intent_id and r.jti = p.jti) as is_revoked
+             from status_places p where realm = $1 and list = $2
+         ) as placed
+         where is_revoked
+             or exists (select 1 from intents i where i.intent_id = placed.intent_id and i.state = 'suspended')"#,
         realm,
         list
     )

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const KNOWS: &[(&str, &[&str])] = &[
     ("main", &[]),
     ("cli", &["app", "clock", "config", "environment", "flows", "postgres"]),
-    ("app", &["certificates", "clock", "config", "flows", "http", "keycloak", "keys", "store"]),
+    ("app", &["certificates", "clock", "config", "flows", "http", "keycloak", "keys", "marks", "random", "store"]),
     ("http", &["app", "certificates", "config", "flows", "random"]),
     ("flows", &["app", "batch", "certificates", "clock", "keycloak", "keys", "passkey", "random", "store"]),
     ("keycloak", &["clock", "config", "keys", "random"]),
@@ -18,6 +18,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("passkey", &[]),
     ("certificates", &[]),
     ("keys", &[]),
+    ("marks", &[]),
     ("postgres", &["environment"]),
     ("environment", &[]),
     ("clock", &[]),
@@ -34,6 +35,7 @@ const MUST_NOT: &[(&str, &[&str])] = &[
     ("passkey", &["store", "flows", "http", "app"]),
     ("keys", &["store", "flows", "http", "app"]),
     ("certificates", &["store", "flows", "http", "app"]),
+    ("marks", &["store", "flows", "http", "app"]),
     ("config", &["store", "flows", "http", "keycloak", "app"]),
 ];
 

@@ -42,6 +42,7 @@ mod pairing;
 mod parameters;
 mod realms;
 mod replicas;
+mod restored;
 mod results;
 mod revocation;
 mod rotated_keys;

@@ -31,6 +31,7 @@ pub mod jws;
 pub mod lifecycle;
 pub mod limits;
 pub mod lint;
+pub mod mark;
 pub mod names;
 pub mod plan;
 pub mod prepared;

@@ -17,6 +17,8 @@ pub enum IntentState {
     Active,
     /// Ended before its time: final.
     Revoked,
+    /// Approved or active before the database lost commits: an administrator confirms that it goes on, or it ends.
+    Suspended,
 }
 
 /// What can happen to an intent.
@@ -44,7 +46,8 @@ pub struct NotPossible {
 
 impl IntentState {
     /// All states.
-    pub const ALL: [Self; 5] = [Self::Pending, Self::Approved, Self::Denied, Self::Active, Self::Revoked];
+    pub const ALL: [Self; 6] =
+        [Self::Pending, Self::Approved, Self::Denied, Self::Active, Self::Revoked, Self::Suspended];
 
     /// The word that is stored and shown.
     pub const fn word(self) -> &'static str {
@@ -54,6 +57,7 @@ impl IntentState {
             Self::Denied => "denied",
             Self::Active => "active",
             Self::Revoked => "revoked",
+            Self::Suspended => "suspended",
         }
     }
 
@@ -71,7 +75,7 @@ impl IntentState {
             (Self::Pending, Event::Approve) => Ok(Self::Approved),
             (Self::Pending, Event::Deny) => Ok(Self::Denied),
             (Self::Approved, Event::Redeem) => Ok(Self::Active),
-            (Self::Pending | Self::Approved | Self::Active, Event::Revoke) => Ok(Self::Revoked),
+            (Self::Pending | Self::Approved | Self::Active | Self::Suspended, Event::Revoke) => Ok(Self::Revoked),
             (state, event) => Err(NotPossible { state, event }),
         }
     }
@@ -81,6 +85,7 @@ impl IntentState {
         match self {
             Self::Revoked => Some(Reason::IntentRevoked),
             Self::Denied => Some(Reason::DeniedByUser),
+            Self::Suspended => Some(Reason::IntentSuspended),
             Self::Pending | Self::Approved | Self::Active => None,
         }
     }
@@ -92,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_decision_is_final_and_a_redemption_needs_an_approval() {
-        use IntentState::{Active, Approved, Denied, Pending, Revoked};
+        use IntentState::{Active, Approved, Denied, Pending, Revoked, Suspended};
         let events = [Event::Approve, Event::Deny, Event::Redeem, Event::Revoke];
         let allowed = [
             (Pending, Event::Approve),
@@ -101,6 +106,7 @@ mod tests {
             (Pending, Event::Revoke),
             (Approved, Event::Revoke),
             (Active, Event::Revoke),
+            (Suspended, Event::Revoke),
         ];
         for state in IntentState::ALL {
             for event in events {
@@ -109,6 +115,7 @@ mod tests {
         }
         assert_eq!(Denied.refusal(), Some(Reason::DeniedByUser));
         assert_eq!(Revoked.refusal(), Some(Reason::IntentRevoked));
+        assert_eq!(Suspended.refusal(), Some(Reason::IntentSuspended));
     }
 
     #[test]

@@ -53,6 +53,9 @@ reasons! {
     TokenRevoked = "token_revoked",
     /// The intent was revoked: submit a new plan.
     IntentRevoked = "intent_revoked",
+    /// The intent, or the token, is from before the database lost commits: an administrator confirms that it goes on, or submit
+    /// a new plan.
+    IntentSuspended = "intent_suspended",
     /// The intent's time is over: submit a new plan.
     IntentExpired = "intent_expired",
     /// The plan, or whoever is above it, blocks this action, resource or location.

@@ -286,7 +286,8 @@ impl Gate {
     /// Step 5 alone: whether the caller's intent and token are known not to be revoked, freshly enough.
     ///
     /// # Errors
-    /// [`Reason::IntentRevoked`], [`Reason::TokenRevoked`] or [`Reason::RevocationStateStale`].
+    /// [`Reason::IntentRevoked`], [`Reason::TokenRevoked`], [`Reason::IntentSuspended`] or
+    /// [`Reason::RevocationStateStale`].
     pub fn check_revocation(&self, caller: &Caller, now: i64) -> Result<(), Refusal> {
         let limit = self.config.max_staleness;
         let refusal = |reason| match reason {
@@ -296,6 +297,7 @@ impl Gate {
         let known = self.revocations.check(caller.intent_id(), now, limit);
         let known = known.and_then(|()| match self.revocations.is_token_revoked(&caller.verified.claims.jti) {
             true => Err(Reason::TokenRevoked),
+            false if self.revocations.is_suspended(caller.verified.claims.iat) => Err(Reason::IntentSuspended),
             false => Ok(()),
         });
         known.map_err(|reason| refusal(reason).of_intent(caller.intent_id()))

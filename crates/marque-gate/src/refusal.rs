@@ -172,6 +172,7 @@ impl Refusal {
             | R::TokenExpired
             | R::TokenRevoked
             | R::IntentRevoked
+            | R::IntentSuspended
             | R::IntentExpired => Kind::Token,
             R::ProofMissing | R::ProofInvalid | R::ProofReplayed | R::ProofKeyMismatch | R::CallDigestMismatch => {
                 Kind::Proof

@@ -56,6 +56,8 @@ struct State {
     position: Option<Position>,
     /// The snapshot that is being taken in, and the page that must come next.
     expected: Option<(String, u64, u64)>,
+    /// Tokens issued up to then do not hold at present: the last snapshot's word.
+    suspended_before: Option<i64>,
     /// The highest position ever reached in the current epoch, kept through gaps.
     high_water: Option<(String, u64)>,
 }
@@ -128,6 +130,12 @@ impl Revocations {
         self.0.read().map_or(true, |state| state.tokens.contains_key(token_id))
     }
 
+    /// Whether a token that was issued at an instant does not hold at present, since Marque's database lost commits. How fresh
+    /// that is says [`Self::check`]. A state that cannot be read says so of every token.
+    pub fn is_suspended(&self, issued_at: i64) -> bool {
+        self.0.read().map_or(true, |state| state.suspended_before.is_some_and(|before| issued_at <= before))
+    }
+
     /// Whether the feed said that the key of a thumbprint is withdrawn. A state that cannot be read says so of every key.
     pub fn is_withdrawn(&self, thumbprint: &str) -> bool {
         self.0.read().map_or(true, |state| state.withdrawn.contains(thumbprint))
@@ -177,7 +185,7 @@ impl State {
         self.tokens.retain(|_, until| is_needed(until));
         self.ahead_secs = message.at().saturating_sub(now);
         match message {
-            FeedMessage::Snapshot { epoch, seq, at, page, pages, intents, tokens, keys, .. } => {
+            FeedMessage::Snapshot { epoch, seq, at, page, pages, intents, tokens, keys, suspended_before, .. } => {
                 intents.into_iter().for_each(|entry| remember(&mut self.revoked, entry.intent, entry.until));
                 tokens.into_iter().for_each(|entry| remember(&mut self.tokens, entry.token, entry.until));
                 let known = self.withdrawn.len();
@@ -185,7 +193,7 @@ impl State {
                 if self.withdrawn.len() > known {
                     self.forget_place();
                 }
-                self.turn_page((epoch, seq, page), pages, heard(at, now))
+                self.turn_page((epoch, seq, page), pages, heard(at, now), suspended_before)
             }
             FeedMessage::KeyWithdrawal { epoch, seq, prev, at, key, .. } => {
                 if self.withdrawn.insert(key) {
@@ -217,7 +225,13 @@ impl State {
     }
 
     /// Pages come in order, without another message between two; only the last one begins anew.
-    fn turn_page(&mut self, this: (String, u64, u64), pages: u64, as_of: Option<i64>) -> Applied {
+    fn turn_page(
+        &mut self,
+        this: (String, u64, u64),
+        pages: u64,
+        as_of: Option<i64>,
+        suspended_before: Option<i64>,
+    ) -> Applied {
         let is_next = self.expected.take().is_some_and(|expected| expected == this);
         let (epoch, seq, page) = this;
         if (page != 1 && !is_next) || page > pages {
@@ -228,7 +242,11 @@ impl State {
             self.expected = Some((epoch, seq, page + 1));
             return Applied::Page;
         }
-        self.restart(epoch, seq, as_of)
+        let applied = self.restart(epoch, seq, as_of);
+        if applied == Applied::Current {
+            self.suspended_before = suspended_before;
+        }
+        applied
     }
 
     /// A snapshot begins anew, but within an epoch never further back than what was known.

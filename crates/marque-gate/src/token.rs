@@ -35,7 +35,7 @@ pub(crate) struct Claims {
     pub act: Actor,
     pub cnf: Confirmation,
     pub exp: i64,
-    iat: i64,
+    pub iat: i64,
     typ: &'static str,
     signed_by: String,
 }

@@ -226,6 +226,32 @@ async fn refuses_what_is_outside_the_plan_and_says_what_was_nearest() {
 }
 
 #[tokio::test]
+async fn refuses_what_is_from_before_commits_were_lost_until_that_is_confirmed() {
+    let world = World::new();
+    let snapshot = |epoch: &str, before: Option<i64>| {
+        let mut message = json!({"kind": "snapshot", "iss": ISSUER, "epoch": epoch, "seq": 1, "at": NOW, "page": 1,
+                                 "pages": 1, "intents": [], "keys": []});
+        if let Some(before) = before {
+            message["suspended_before"] = before.into();
+        }
+        feed(message)
+    };
+    for (epoch, before, expected) in [
+        ("e2", Some(NOW - 1), Err(Reason::IntentSuspended)),
+        ("e3", Some(NOW - 2), Ok(())),
+        ("e4", Some(NOW + 9), Err(Reason::IntentSuspended)),
+        ("e5", None, Ok(())),
+    ] {
+        world.revocations.apply(snapshot(epoch, before), NOW);
+        let answer = world.check(&steps(), &call("look", "a", json!({}))).await;
+        assert_eq!(answer.map(drop).map_err(|refusal| refusal.reason()), expected, "{epoch}");
+    }
+    world.revocations.apply(snapshot("e6", Some(NOW)), NOW);
+    world.revocations.apply(revocation("e6", 2, NOW, INTENT), NOW);
+    assert_eq!(reason(world.check(&steps(), &change()).await), Reason::IntentRevoked, "revoked is for good");
+}
+
+#[tokio::test]
 async fn refuses_the_revoked_and_the_stale() {
     let world = World::new();
     world.revocations.apply(revocation("e1", 1, NOW, INTENT), NOW);

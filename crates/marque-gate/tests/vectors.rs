@@ -40,6 +40,10 @@ struct Then {
     revoked_tokens: Vec<String>,
     #[serde(default)]
     other_tokens: Vec<String>,
+    #[serde(default)]
+    suspended_if_issued_at: Vec<i64>,
+    #[serde(default)]
+    not_suspended_if_issued_at: Vec<i64>,
 }
 
 fn word(applied: Applied) -> &'static str {
@@ -70,6 +74,12 @@ fn run(name: &str, case: &Case) {
     }
     for token in &then.other_tokens {
         assert!(!revocations.is_token_revoked(token), "{name}: {token}");
+    }
+    for issued_at in &then.suspended_if_issued_at {
+        assert!(revocations.is_suspended(*issued_at), "{name}: {issued_at}");
+    }
+    for issued_at in &then.not_suspended_if_issued_at {
+        assert!(!revocations.is_suspended(*issued_at), "{name}: {issued_at}");
     }
     for key in &then.withdrawn {
         assert!(revocations.is_withdrawn(key), "{name}: {key}");

@@ -51,7 +51,7 @@ fn text_or_null(_: &mut SchemaGenerator) -> Schema {
 }
 
 fn states(_: &mut SchemaGenerator) -> Schema {
-    codes(&["pending", "approved", "denied", "active", "revoked", "expired"])
+    codes(&["pending", "approved", "denied", "active", "revoked", "suspended", "expired"])
 }
 
 fn token_types(_: &mut SchemaGenerator) -> Schema {

@@ -66,6 +66,24 @@ impl Postgres {
         }
     }
 
+    /// A file beside the database, and outside of it, for what a server saw of it.
+    pub fn mark(&self, name: &str) -> Option<PathBuf> {
+        Some(self.dir.with_file_name(format!("mark-{name}.json")))
+    }
+
+    /// Saves the stopped server's files, as a backup does.
+    pub fn save(&self) -> PathBuf {
+        let backup = self.home.join(format!("backup-{}", Uuid::new_v4().simple()));
+        copy_folder(&self.home.join("data"), &backup);
+        backup
+    }
+
+    /// Puts saved files in the place of the stopped server's.
+    pub fn put_back(&self, backup: &Path) {
+        fs::remove_dir_all(self.home.join("data")).unwrap();
+        copy_folder(backup, &self.home.join("data"));
+    }
+
     /// Sends a signal to the server and all its backends.
     pub fn signal(&self, signal: &str) {
         let listed = Command::new("pgrep").args(["-P", &self.pid.to_string()]).output().unwrap().stdout;
@@ -86,12 +104,18 @@ impl Drop for Postgres {
     }
 }
 
+fn copy_folder(from: &Path, to: &Path) {
+    assert!(Command::new("cp").arg("-a").args([from, to]).status().unwrap().success());
+}
+
 /// A copy of the stack's database, on the stack's own Postgres or another.
 pub struct Copy {
     /// The stack as seen through the copy's pool; its server is still the stack's.
     pub stack: Stack,
     /// Further lines of the realm's configuration.
     pub settings: &'static str,
+    /// Where servers keep what they saw of the database.
+    pub mark: Option<PathBuf>,
     url: String,
     /// To drop it in the end; not for a Postgres server that ends as a whole.
     admin: Option<(String, String)>,
@@ -112,7 +136,7 @@ impl Copy {
     /// The stack's database itself, for a server with other settings beside the stack's own.
     pub fn original(stack: &Stack) -> Self {
         let url = url_of(&stack.dir, stack.db.connect_options().get_database().unwrap());
-        Self { settings: "", stack: stack.clone(), url, admin: None }
+        Self { settings: "", mark: None, stack: stack.clone(), url, admin: None }
     }
 
     /// A copy in another Postgres server.
@@ -122,7 +146,7 @@ impl Copy {
 
     async fn fill(stack: &Stack, url: String, admin: Option<(String, String)>) -> Self {
         let db = connect(url.clone()).await;
-        let copy = Self { settings: "", stack: Stack { db: db.clone(), ..stack.clone() }, url, admin };
+        let copy = Self { settings: "", mark: None, stack: Stack { db: db.clone(), ..stack.clone() }, url, admin };
         marque::store::migrate(&db).await.unwrap();
         copy_rows(&stack.db, &db).await;
         copy
@@ -187,8 +211,9 @@ impl Copy {
     fn config(&self, keycloak_issuer: &str, settings: &str, port: u16, management: u16) -> String {
         let env = &self.stack.env;
         let key_file = self.stack.dir.join("marque-development.key");
+        let mark = self.mark.as_ref().map(|mark| format!("mark_file = {mark:?}\n")).unwrap_or_default();
         format!(
-            "listen = \"127.0.0.1:{port}\"\nmanagement = \"127.0.0.1:{management}\"\nkey_file = {key_file:?}\n\n\
+            "listen = \"127.0.0.1:{port}\"\nmanagement = \"127.0.0.1:{management}\"\nkey_file = {key_file:?}\n{mark}\n\
              [[realms]]\nname = {:?}\nissuer = {:?}\ntrust_domain = {:?}\nkeycloak_issuer = {keycloak_issuer:?}\n\
              keycloak_client_id = \"marque\"\nweb_client_id = \"marque-web\"\nrp_id = \"localhost\"\n\
              rp_origins = [{:?}]\nshared_rp_host_accepted = true\n{}\n",

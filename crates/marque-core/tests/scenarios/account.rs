@@ -26,7 +26,7 @@ const OUT_OF_REACH: [(&[Reason], &str); 7] = [
         "a gate reads tokens and proofs before it decides",
     ),
     (
-        &[Reason::RevocationStateStale, Reason::IntentRevoked, Reason::TokenRevoked],
+        &[Reason::RevocationStateStale, Reason::IntentRevoked, Reason::IntentSuspended, Reason::TokenRevoked],
         "a gate follows the feed of revocations",
     ),
     (&[Reason::StepUpRequired], "the code on the wire for what a scenario expects as step_up"),

@@ -31,6 +31,10 @@ pub enum FeedMessage {
         tokens: Vec<RevokedToken>,
         /// Every key of Marque's that was ever withdrawn, by its RFC 7638 thumbprint.
         keys: Vec<String>,
+        /// Tokens that were issued up to then (seconds since the Unix epoch) do not hold at present: the database lost commits,
+        /// and nobody has confirmed yet that what it has goes on. None while nothing is suspended.
+        #[serde(default)]
+        suspended_before: Option<i64>,
     },
     /// One intent was revoked.
     Revocation {
