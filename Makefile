@@ -1,5 +1,5 @@
 # Every target does its own set-up. make up leaves the demonstration running; make down stops it.
-.PHONY: setup build jar up down demo authzen-fixture test check bench fuzz laws ha-test
+.PHONY: setup build jar up down demo authzen-fixture test check bench faults fuzz laws ha-test
 
 SHELL := /bin/bash
 DEMO := target/debug/demo
@@ -45,11 +45,20 @@ test:
 	@scripts/test
 
 # Measures the core and the gate, beside peers where there are any, then a running server; see docs/performance.md.
-bench: | setup
+bench: build
+	@$(DEMO) keycloak
 	@cargo build $(BENCH) --package marque-bench
 	@cargo run $(BENCH) --package marque-bench-peers
 	@cargo build --release --package marque
 	@cargo run $(BENCH) --package marque-bench-server
+
+# What make test does a share of: fifty crashes of the server in ten thousand exchanges, ten of its database, a replica that
+# is paused for a minute. Brings up a stack of its own, in target/faults.
+faults: build
+	@$(DEMO) up --dir target/faults --port-base 7600
+	@MARQUE_FAULTS=all MARQUE_STACK=$(CURDIR)/target/faults/env.json cargo test --all-features --test it -- \
+	    --nocapture --test-threads 1 crashes:: overload:: replicas:: || { $(DEMO) down --dir target/faults; exit 1; }
+	@$(DEMO) down --dir target/faults
 
 # Longer than make test does it: a minute for each target, going on from what earlier runs found.
 fuzz: | setup

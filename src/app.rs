@@ -3,7 +3,10 @@
 use crate::certificates::Authorities;
 use crate::clock::Clock;
 use crate::config::{Config, RealmConfig, Tls};
+use crate::flows::introspect_token::LiveTokens;
+use crate::flows::keep_tokens::Custody;
 use crate::flows::reserve_together::Reservations;
+use crate::flows::single_use_ids::SingleUseIds;
 use crate::flows::uncounted_permits::UncountedPermits;
 use crate::flows::verified_tokens::VerifiedTokens;
 use crate::keycloak::{Directory, Keycloak, RealmKeys};
@@ -30,6 +33,8 @@ pub struct App {
     pub realms: BTreeMap<String, Arc<Realm>>,
     /// The database.
     pub pool: PgPool,
+    /// Days that custody of tokens is kept at least.
+    pub custody_days: u16,
     /// The time.
     pub clock: Clock,
     /// What the signing keys are sealed with.
@@ -48,6 +53,12 @@ pub struct App {
     pub uncounted_permits: UncountedPermits,
     /// Where counted calls share transactions.
     pub reservations: Reservations,
+    /// Where ids that are used once share statements.
+    pub single_use_ids: SingleUseIds,
+    /// Where tokens that are signed share transactions.
+    pub custody: Custody,
+    /// Where questions about tokens share one to the database.
+    pub live_tokens: LiveTokens,
 }
 
 /// One Marque issuer for one Keycloak realm. Nothing crosses from one realm to another.
@@ -68,6 +79,8 @@ pub struct Realm {
     pub txn_tokens: VerifiedTokens<TxnClaims>,
     /// The realm's access tokens that were verified.
     pub access_tokens: VerifiedTokens<Map<String, Value>>,
+    /// Marque's own tokens that were verified, as they are exchanged and asked about.
+    pub own_tokens: flows::own_tokens::OwnTokens,
     /// Status lists that were computed a moment ago.
     pub status_lists: flows::status_list::StatusLists,
     /// Access tokens of Marque's own that were verified, as far as they are alike transaction tokens.
@@ -107,6 +120,7 @@ impl App {
                     verified: flows::live_intents::Verified::default(),
                     txn_tokens: VerifiedTokens::of(names::TYP_TXN),
                     access_tokens: VerifiedTokens::of(names::TYP_JWT),
+                    own_tokens: flows::own_tokens::OwnTokens::default(),
                     status_lists: flows::status_list::StatusLists::default(),
                     own_access_tokens: VerifiedTokens::of(names::TYP_ACCESS),
                     queues: flows::ledger::Queues::default(),
@@ -117,12 +131,16 @@ impl App {
         let (records, nonces) = (sealing.records(), sealing.nonces());
         let uncounted_permits = flows::uncounted_permits::start(pool.clone(), clock.clone());
         let reservations = flows::reserve_together::start(pool.clone(), clock.clone(), records.clone());
+        let (single_use_ids, custody) =
+            (flows::single_use_ids::start(pool.clone()), flows::keep_tokens::start(pool.clone()));
+        let live_tokens = flows::introspect_token::start(pool.clone(), clock.clone());
         let marks = Arc::new(marks(config)?);
         let tls = config.tls.clone();
         let authorities = tls.client_ca.as_deref().map(Authorities::from_file).transpose()?;
-        Ok(Arc::new(Self {
+        let app = Arc::new(Self {
             realms,
             pool,
+            custody_days: config.custody_days,
             clock,
             sealing,
             records,
@@ -132,7 +150,12 @@ impl App {
             nonces,
             uncounted_permits,
             reservations,
-        }))
+            single_use_ids,
+            custody,
+            live_tokens,
+        });
+        flows::forget_expired::open_custody(&app, app.clock.now()).await?;
+        Ok(app)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Requests that share a transaction: a commit takes as long for one as for a hundred.
 //!
 //! A worker takes all that wait for it, works on them together, and answers each after the commit. Meanwhile others gather for
-//! the next one: batches grow with the load, and a request that comes alone waits for nobody. Requests about the same intent go
-//! to the same worker: the transactions of a server do not keep each other from what they lock.
+//! the next one: batches grow with the load, and a request that comes alone waits for nobody. Requests about the same thing, an
+//! intent or an id, go to the same worker: the transactions of a server do not keep each other from what they lock.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -14,7 +14,7 @@ const WAITING: usize = 512;
 /// Requests that one transaction takes: beyond it, each costs as much as before.
 const TOGETHER: usize = 128;
 /// Transactions at once: while one waits for the disk, another is prepared.
-const WORKERS: usize = 2;
+const WORKERS: u8 = 2;
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,7 +29,7 @@ pub enum BatchError {
 
 /// Takes requests in, and answers them in batches.
 pub struct Batch<Q, A> {
-    workers: [mpsc::Sender<Waiting<Q, A>>; WORKERS],
+    workers: [mpsc::Sender<Waiting<Q, A>>; WORKERS as usize],
 }
 
 struct Waiting<Q, A> {
@@ -53,14 +53,15 @@ impl<Q: Send + 'static, A: Send + 'static> Batch<Q, A> {
         Self { workers: std::array::from_fn(start) }
     }
 
-    /// Asks one question about an intent. Whether one that goes away before the answer was still worked on is not known.
+    /// Asks one question about a thing. Whether one that goes away before the answer was still worked on is not known.
     ///
     /// # Errors
     /// When too many wait, or the transaction failed.
-    pub async fn ask(&self, intent_id: Uuid, question: Q) -> Result<A, BatchError> {
+    pub async fn ask(&self, about: Uuid, question: Q) -> Result<A, BatchError> {
         let (answer, answered) = oneshot::channel();
-        let [even, odd] = &self.workers;
-        let worker = if intent_id.as_u128().is_multiple_of(2) { even } else { odd };
+        // The last byte of an id is random, whichever version it has.
+        let [.., last] = about.into_bytes();
+        let worker = self.workers.get(usize::from(last % WORKERS)).ok_or(BatchError::Full)?;
         worker.try_send(Waiting { question, answer }).map_err(|_| BatchError::Full)?;
         answered.await.unwrap_or_else(|_| Err(BatchError::Failed("the worker is gone".into())))
     }

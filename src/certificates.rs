@@ -39,6 +39,7 @@ pub enum CertificateError {
 #[derive(Clone, Debug)]
 pub struct ClientCertificate {
     chain: Vec<CertificateDer<'static>>,
+    thumbprint: Digest,
     read: Certificate,
 }
 
@@ -50,12 +51,12 @@ impl ClientCertificate {
     pub fn from_chain(chain: Vec<CertificateDer<'static>>) -> Result<Self, CertificateError> {
         let own = chain.first().filter(|_| chain.len() <= CHAIN).ok_or(CertificateError::Unreadable)?;
         let read = Certificate::from_der(own).map_err(|_| CertificateError::Unreadable)?;
-        Ok(Self { chain, read })
+        Ok(Self { thumbprint: Digest::of(own), chain, read })
     }
 
-    /// SHA-256 of the certificate, base64url: `x5t#S256` (RFC 8705 §3.1).
-    pub fn thumbprint(&self) -> String {
-        self.chain.first().map(|own| Digest::of(own).to_base64()).unwrap_or_default()
+    /// SHA-256 of the certificate's DER: `x5t#S256` (RFC 8705 §3.1).
+    pub const fn thumbprint(&self) -> Digest {
+        self.thumbprint
     }
 
     /// The subject as RFC 4514 writes it: what `openssl x509 -subject -nameopt RFC2253` prints.
@@ -205,7 +206,7 @@ mod tests {
         let names = ["agent.example".to_owned(), "spiffe://example/agent".to_owned()];
         let [dns, uri] = names;
         assert_eq!(certificate.alternative_names(), [AlternativeName::Dns(dns), AlternativeName::Uri(uri)]);
-        assert_eq!(certificate.thumbprint().len(), 43);
+        assert_eq!(certificate.thumbprint().to_base64().len(), 43);
     }
 
     #[test]

@@ -27,6 +27,9 @@ pub struct Config {
     /// Client certificates (RFC 8705). Without it none is taken.
     #[serde(default)]
     pub tls: Tls,
+    /// Days that custody of tokens is kept at least, from the submission of their intent.
+    #[serde(default = "custody_days")]
+    pub custody_days: u16,
     /// One entry per Keycloak realm.
     pub realms: Vec<RealmConfig>,
     /// From `DATABASE_URL`, else the private server's.
@@ -216,6 +219,11 @@ const fn yes() -> bool {
 }
 
 /// Some hundred versions of a long catalog.
+/// A year, and the time that somebody needs to ask.
+const fn custody_days() -> u16 {
+    400
+}
+
 const fn catalog_bytes_per_location() -> u64 {
     16 * 1024 * 1024
 }
@@ -257,6 +265,10 @@ impl Config {
 
     fn check(&self) -> Result<(), String> {
         self.tls.check()?;
+        // No plan outlives it (limits::LIFETIME_SECS): no token in use loses its row.
+        if self.custody_days < 8 {
+            return Err("custody_days: must be at least 8".into());
+        }
         if self.realms.is_empty() {
             return Err("realms: needs at least one [[realms]] entry".into());
         }

@@ -1,4 +1,4 @@
-//! `demo up`, `demo down`, `demo run`, `demo authzen-fixture`: the demonstration's own command.
+//! `demo up`, `demo down`, `demo run`, `demo authzen-fixture`, `demo keycloak`: the demonstration's own command.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -29,6 +29,8 @@ enum Command {
     Run(Where),
     /// Load the fixture of the AuthZEN certification scenario into a running stack, and write authzen.json.
     AuthzenFixture(Running),
+    /// Unpack and build Keycloak unless that was done, and print its folder. Starts nothing.
+    Keycloak(Running),
 }
 
 #[derive(Debug, Args)]
@@ -77,6 +79,10 @@ async fn run(command: Command) -> Result<ExitCode> {
             let place = Place::new(at.dir.as_deref())?;
             authzen::load(&place).await?;
             println!("loaded; for programs: {}", authzen::fixture_file(&place.dir).display());
+        }
+        Command::Keycloak(at) => {
+            let place = Place::new(at.dir.as_deref())?;
+            println!("{}", stack::build_keycloak(&place).await?.display());
         }
         Command::Run(at) => return tell(&Place::new(at.dir.as_deref())?, at.port_base).await,
     }

@@ -98,6 +98,14 @@ pub async fn down(place: &Place) -> Result<()> {
     stopped.map(drop)
 }
 
+/// Unpacks and builds Keycloak unless that was done; returns its folder.
+///
+/// # Errors
+/// Returns an error where the jar is missing, or a step fails.
+pub async fn build_keycloak(place: &Place) -> Result<PathBuf> {
+    Parts::find(&place.root)?.prepare(place, &Processes::open(&place.dir)?).await
+}
+
 /// Starts everything afresh and waits until it is ready.
 ///
 /// # Errors

@@ -5,6 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use marque_core::attenuate::covers;
 use marque_core::canonical::Digest;
 use marque_core::catalog::{Catalog, UnknownActions};
+use marque_core::claims::Confirmation;
 use marque_core::display::lines;
 use marque_core::envelope::Envelope;
 use marque_core::plan::{ResolvedPlan, SubmittedPlan};
@@ -43,7 +44,7 @@ fn check_resolved(plan: SubmittedPlan) {
         realm_issuer: "http://localhost:7510/realms/demo",
         intent_id: "018f0000-0000-7000-8000-000000000001",
         client_id: "demo-agent",
-        jkt: "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I",
+        cnf: Confirmation::Jkt("0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I".into()),
         catalogs: &CATALOGS,
         blocked: &[],
         unknown_actions: UnknownActions::Refuse,

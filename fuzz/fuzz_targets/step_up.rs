@@ -3,6 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use marque_core::canonical::{Digest, canonical};
+use marque_core::claims::Confirmation;
 use marque_core::step_up::challenge::{Challenge, Expected};
 use marque_core::step_up::document::{Document, shown};
 use marque_core::{json, limits, text};
@@ -32,13 +33,13 @@ fn read(challenge: &Challenge) {
         issuer: &challenge.aud,
         signer: &challenge.iss,
         client_id: &challenge.act.sub,
-        jkt: &challenge.cnf.jkt,
+        cnf: &challenge.cnf,
         now: challenge.iat,
     };
     assert!(challenge.check(&right).is_ok(), "it is good for whom it names, at once");
     assert!(challenge.check(&Expected { now: challenge.exp, ..right }).is_err(), "it ends");
-    let other = format!("{}x", challenge.cnf.jkt);
-    assert!(challenge.check(&Expected { jkt: &other, ..right }).is_err(), "it is for one key");
+    let other = Confirmation::Jkt(format!("{}x", challenge.cnf));
+    assert!(challenge.check(&Expected { cnf: &other, ..right }).is_err(), "it is for one key");
 }
 
 /// The same claims with the digest that they must have, so that more of them are read.

@@ -107,7 +107,7 @@ fn print_call(out: &mut impl Write, document: &Document, digest: &Digest) -> std
     records
         .iter()
         .try_for_each(|row| writeln!(out, "             record {} of {}: {}", row.id, row.collection, row.value))?;
-    writeln!(out, "made by      {} with the key {}", document.presenter.client_id, document.presenter.jkt)?;
+    writeln!(out, "made by      {} with the key {}", document.presenter.client_id, document.presenter.cnf)?;
     writeln!(out, "step         {} of intent {}", document.step, document.intent_id)?;
     writeln!(out, "plan digest  {}  {}", document.plan_digest, document.plan_digest.words())
 }

@@ -1,9 +1,11 @@
-//! Client authentication: exactly one method, and proof of possession of the key that tokens are bound to. Who hands in a plan may
-//! name that key instead, and who asks about a token or gives it up needs none.
+//! Client authentication: exactly one method, and proof of possession of what tokens are bound to. Who hands in a plan may name
+//! that key instead, and who asks about a token or gives it up needs none.
 //!
 //! 1. One method: an assertion that the client signed (`private_key_jwt`), one that the realm gave it, or a certificate.
 //! 2. Its client is an enabled one of the realm.
-//! 3. A DPoP proof for this very request, which repeats a nonce that was given out lately.
+//! 3. A DPoP proof for this very request, which repeats a nonce that was given out lately. A client that authenticates with a
+//!    certificate may leave it out: its tokens are then bound to that certificate (RFC 8705 §3), whose key it proved to the
+//!    connection.
 //! 4. Both ids are used once, after everything else holds.
 
 mod certificate;
@@ -14,6 +16,8 @@ mod realm_token;
 use super::{Context, FlowError, OAuthError, Refusal};
 use crate::certificates::ClientCertificate;
 use crate::keycloak::ClientRecord;
+use marque_core::canonical::Digest;
+use marque_core::claims::Confirmation;
 use marque_core::dpop::Proof;
 use marque_core::{jws, limits, names};
 use serde_json::{Map, Value};
@@ -44,18 +48,24 @@ pub struct Credentials<'a> {
     pub endpoint: &'a str,
 }
 
-/// A client that proved who it is, with the key that tokens are bound to.
+/// A client that proved who it is, with what its tokens are bound to.
 #[derive(Clone, Debug)]
 pub struct AuthenticatedClient {
     /// What the realm says of it.
     pub record: Arc<ClientRecord>,
-    /// Thumbprint of its DPoP key (RFC 7638, SHA-256, base64url).
+    /// What its tokens are bound to: its DPoP key, or its certificate where it authenticates with one and sends no proof.
+    pub cnf: Confirmation,
+    /// `cnf` as one text, which rows hold in their columns `jkt`.
     pub jkt: String,
     /// Whether it proved that key, or only named it.
     pub has_proven: bool,
 }
 
 impl AuthenticatedClient {
+    fn bound(record: Arc<ClientRecord>, cnf: Confirmation, has_proven: bool) -> Self {
+        Self { record, jkt: cnf.to_string(), cnf, has_proven }
+    }
+
     /// Its id.
     pub fn client_id(&self) -> &str {
         &self.record.client_id
@@ -88,6 +98,8 @@ struct Asserted {
 struct Claimed {
     record: Arc<ClientRecord>,
     asserted: Option<Asserted>,
+    /// Thumbprint of the certificate, if that is what it authenticated with.
+    certificate: Option<Digest>,
 }
 
 impl Claimed {
@@ -103,7 +115,7 @@ impl Claimed {
     }
 }
 
-/// Authenticates a client that proves the key which tokens are bound to, or names it where it may.
+/// Authenticates a client that proves what tokens are bound to, or names a key where it may.
 ///
 /// # Errors
 /// `invalid_request` for two methods at once, `invalid_client`, `invalid_dpop_proof` or `use_dpop_nonce`; unavailable while
@@ -113,13 +125,20 @@ pub async fn authenticate_client(
     credentials: &Credentials<'_>,
 ) -> Result<AuthenticatedClient, FlowError> {
     let claimed = claimed(cx, credentials).await?;
+    let certificate = match (credentials.proof, credentials.dpop_jkt) {
+        (None, None) => claimed.certificate,
+        _ => None,
+    };
+    if let Some(thumbprint) = certificate {
+        return Ok(AuthenticatedClient::bound(claimed.record, Confirmation::X5t(thumbprint), true));
+    }
     let proof = match credentials.dpop_jkt {
         Some(_) if credentials.proof.is_none() => None,
         _ => Some(proof::check(cx, credentials)?),
     };
     let jkt = proof::key(proof.as_ref(), credentials.dpop_jkt)?;
     claimed.use_up(cx, proof.as_ref()).await?;
-    Ok(AuthenticatedClient { record: claimed.record, jkt, has_proven: proof.is_some() })
+    Ok(AuthenticatedClient::bound(claimed.record, Confirmation::Jkt(jkt), proof.is_some()))
 }
 
 /// Authenticates a client where no token is bound: a proof need not be sent, and holds if it is.
@@ -135,17 +154,19 @@ pub async fn identify_client(cx: Context<'_>, credentials: &Credentials<'_>) -> 
 
 /// The client that the one method shows. Nothing is used up yet.
 async fn claimed(cx: Context<'_>, credentials: &Credentials<'_>) -> Result<Claimed, FlowError> {
-    let (record, asserted) = match the_one_method(credentials)? {
-        Method::Certificate(client_id, certificate) => (certificate::check(cx, client_id, certificate).await?, None),
+    let (record, asserted, certificate) = match the_one_method(credentials)? {
+        Method::Certificate(client_id, certificate) => {
+            (certificate::check(cx, client_id, certificate).await?, None, Some(certificate.thumbprint()))
+        }
         Method::Assertion(assertion) => {
             let (record, asserted) = check_assertion(cx, assertion).await?;
-            (record, Some(asserted))
+            (record, Some(asserted), None)
         }
     };
     if credentials.client_id.is_some_and(|given| given != record.client_id) {
         return Err(refuse("client_id is not the client that client_assertion is for").into());
     }
-    Ok(Claimed { record, asserted })
+    Ok(Claimed { record, asserted, certificate })
 }
 
 /// How a client authenticates.

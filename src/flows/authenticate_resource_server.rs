@@ -8,7 +8,7 @@
 use super::live_intents::UserProperty;
 use super::{Context, FlowError, OAuthError, Refusal};
 use crate::keycloak::ClientRecord;
-use marque_core::jws::{self, JwsError, Verified};
+use marque_core::jws::{self, JwsError, KeySet, Verified};
 use marque_core::limits;
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -26,8 +26,8 @@ impl ResourceServer {
     }
 
     /// Its registered public keys (RFC 7517).
-    pub fn jwks(&self) -> &Value {
-        &self.record.jwks
+    pub fn keys(&self) -> &KeySet {
+        &self.record.keys
     }
 
     /// Whether it may ask for decisions by a user's name instead of a token, and by which of her names: the attribute

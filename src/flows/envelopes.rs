@@ -14,16 +14,12 @@ use std::borrow::Cow;
 use time::OffsetDateTime;
 
 /// The envelope that a verified token carries or names; nothing if it names one that is not kept as it was.
-pub(super) async fn carried<'c>(
-    cx: Context<'_>,
-    conn: &mut PgConnection,
-    carried: &'c Carried,
-) -> Result<Option<Cow<'c, Envelope>>, FlowError> {
+pub(super) async fn carried<'c>(cx: Context<'_>, carried: &'c Carried) -> Result<Option<Cow<'c, Envelope>>, FlowError> {
     let digest = match carried {
         Carried::Inline(envelope) => return Ok(Some(Cow::Borrowed(envelope))),
         Carried::ByDigest(digest) => digest,
     };
-    let kept = store::envelopes::find(conn, cx.realm_name(), digest.as_bytes()).await?;
+    let kept = store::envelopes::find(&mut *cx.app.pool.acquire().await?, cx.realm_name(), digest.as_bytes()).await?;
     let envelope = kept.and_then(|kept| match Envelope::of_digest(digest, &kept) {
         Ok(envelope) => Some(Cow::Owned(envelope)),
         Err(refused) => {

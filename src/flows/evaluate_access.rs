@@ -2,7 +2,8 @@
 //!
 //! 1. The resource server answers for the location.
 //! 2. The token: signature, kind, domain, time.
-//! 3. The proof: this request, this token, the token's key; for everything but reads, this very call.
+//! 3. The proof: this request, this token, the token's key; for everything but reads, this very call. Of a token that is bound
+//!    to a certificate, that certificate instead, which covers no call: it serves reads alone.
 //! 4. The intent is still active.
 //! 5. Decide as far as the plan alone can tell. What it permits without counting is permitted, and what no step can permit is
 //!    refused: neither asks the ledger, nor waits for anybody.
@@ -12,18 +13,19 @@
 
 use super::authenticate_resource_server::ResourceServer;
 use super::envelopes::carried;
+use super::prove_call::{self, Possession, Proven};
 use super::reserve_permit::reserve_permit;
 use super::reserve_together::Use;
 use super::uncounted_permits::Standing;
 use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id};
-use crate::store::reservations::{CallKey, UncountedCall, UsedProof};
+use crate::store::replays::SingleUse;
+use crate::store::reservations::{CallKey, UncountedCall};
 use crate::{random, store};
 use marque_core::access_token::AccessClaims;
 use marque_core::call::Call;
 use marque_core::canonical::Digest;
 use marque_core::claims::{Carried, TxnClaims, token_hash};
 use marque_core::decide::{self, LateValue, Offline, decide_offline};
-use marque_core::dpop::{self, Proof};
 use marque_core::envelope::{Envelope, EnvelopeStep};
 use marque_core::jws::{JwsError, Verified};
 use marque_core::plan::Class;
@@ -32,7 +34,6 @@ use serde_json::json;
 use sqlx::PgConnection;
 use std::borrow::Cow;
 use std::sync::Arc;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// A call that a resource server asks about.
@@ -44,12 +45,8 @@ pub struct Evaluation {
     pub call: Call,
     /// `context.txn_token` or `context.access_token`.
     pub token: PresentedToken,
-    /// `context.dpop`.
-    pub dpop: String,
-    /// `context.method`.
-    pub method: String,
-    /// `context.url`.
-    pub url: String,
+    /// What proves that the caller holds it.
+    pub possession: Possession,
     /// `context.call_id`.
     pub call_id: String,
 }
@@ -64,7 +61,7 @@ pub enum PresentedToken {
 }
 
 impl PresentedToken {
-    fn compact(&self) -> &str {
+    pub(super) fn compact(&self) -> &str {
         match self {
             Self::Transaction(token) | Self::Access(token) => token,
         }
@@ -135,15 +132,15 @@ pub async fn evaluate_access(
         Err(reason) => return Ok(refused(reason, None)),
     };
     let intent = Some(claims.tctx.intent.id.clone());
-    let proof = match verify_proof(cx, evaluation, &claims) {
-        Ok(proof) => proof,
+    let proven = match prove_call::verify(cx, evaluation, &claims) {
+        Ok(proven) => proven,
         Err(reason) => return Ok(refused(reason, intent)),
     };
     let ids = parse_intent_id(&claims.tctx.intent.id).zip(parse_intent_id(&claims.jti));
     let Some(ids) = ids else {
         return Ok(refused(Reason::TokenInvalid, None));
     };
-    decide_about(cx, &Asked::new(resource_server, evaluation, &claims, &proof, ids)).await
+    decide_about(cx, &Asked::new(resource_server, evaluation, &claims, &proven, ids)).await
 }
 
 /// A call whose token and proof were verified. Its digests are computed here, once.
@@ -152,7 +149,7 @@ pub(super) struct Asked<'a> {
     pub(super) client_id: &'a str,
     pub(super) evaluation: &'a Evaluation,
     pub(super) claims: &'a Arc<TxnClaims>,
-    pub(super) proof: &'a Proof,
+    pub(super) proven: &'a Proven,
     pub(super) intent_id: Uuid,
     pub(super) token_id: Uuid,
     pub(super) call_digest: Digest,
@@ -166,24 +163,25 @@ impl<'a> Asked<'a> {
         resource_server: &'a ResourceServer,
         evaluation: &'a Evaluation,
         claims: &'a Arc<TxnClaims>,
-        proof: &'a Proof,
+        proven: &'a Proven,
         (intent_id, token_id): (Uuid, Uuid),
     ) -> Self {
         let (call, call_digest) = (&evaluation.call, evaluation.call.digest());
+        let (holder, of_request) = proven.identity();
         let presented = Digest::of_canonical(&json!([
             resource_server.client_id(),
             evaluation.call_id,
             evaluation.client_id,
             token_hash(evaluation.token.compact()),
-            proof.jkt,
-            proof.jti,
+            holder,
+            of_request,
             call.location,
             call_digest,
             call.environment,
             call.records
         ]));
         let client_id = resource_server.client_id();
-        Self { client_id, evaluation, claims, proof, intent_id, token_id, call_digest, presented }
+        Self { client_id, evaluation, claims, proven, intent_id, token_id, call_digest, presented }
     }
 
     pub(super) fn refused(&self, reason: Reason) -> Evaluated {
@@ -201,7 +199,7 @@ impl<'a> Asked<'a> {
 
     /// Whether the proof covers this very call, if a step's effect asks for it.
     pub(super) fn is_proven(&self, step: &EnvelopeStep) -> bool {
-        is_proven(step, self.proof.call_digest, self.call_digest)
+        is_proven(step, self.proven.call_digest(), self.call_digest)
     }
 
     /// The call by the resource server's id of it.
@@ -215,11 +213,9 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// The proof, which the call uses up.
-    pub(super) fn used_proof(&self, cx: Context<'_>) -> Result<UsedProof, FlowError> {
-        let Proof { jkt, jti, .. } = self.proof;
-        let expires_at = OffsetDateTime::from_unix_timestamp(self.proof.over_at()).map_err(FlowError::internal)?;
-        Ok(UsedProof { issuer: cx.single_use_issuer("evaluation", jkt), jti: jti.clone(), expires_at })
+    /// What the call uses up.
+    pub(super) fn used_proof(&self, cx: Context<'_>) -> Result<SingleUse, FlowError> {
+        self.proven.used(cx, self.claims, (self.client_id, self.token_id, &self.evaluation.call_id))
     }
 
     /// The call as one that uses a step.
@@ -235,13 +231,13 @@ impl<'a> Asked<'a> {
     }
 
     /// A permit of a step whose uses are not counted. It lasts as long as the proof.
-    pub(super) fn uncounted_permit(&self, permit_id: Uuid, step: &EnvelopeStep) -> Permit {
+    pub(super) fn uncounted_permit(&self, cx: Context<'_>, permit_id: Uuid, step: &EnvelopeStep) -> Permit {
         Permit {
             permit_id,
             intent_id: self.intent_id,
             step: step.id.clone(),
             call_digest: self.call_digest,
-            expires_at: self.proof.over_at(),
+            expires_at: self.proven.over_at(self.claims, cx.now_secs()),
             state: "uncounted",
             seq: None,
         }
@@ -267,7 +263,7 @@ async fn decide_about(cx: Context<'_>, asked: &Asked<'_>) -> Result<Evaluated, F
         && asked.is_proven(step)
     {
         return match cx.app.uncounted_permits.ask(asked.intent_id, asked.uncounted(cx)?).await? {
-            Standing::Permit(permit_id) => Ok(Evaluated::Permit(asked.uncounted_permit(permit_id, step))),
+            Standing::Permit(permit_id) => Ok(Evaluated::Permit(asked.uncounted_permit(cx, permit_id, step))),
             Standing::ProofReplayed => Ok(asked.refused(Reason::ProofReplayed)),
             // A repeat of a counted call, or another call under its id.
             Standing::Counted => reserve_permit(cx, asked, &envelope).await,
@@ -304,7 +300,7 @@ async fn refuse(
 async fn envelope_of<'c>(cx: Context<'_>, claims: &'c TxnClaims) -> Result<Option<Cow<'c, Envelope>>, FlowError> {
     match &claims.tctx.carried {
         Carried::Inline(envelope) => Ok(Some(Cow::Borrowed(envelope))),
-        by_digest @ Carried::ByDigest(_) => carried(cx, &mut *cx.app.pool.acquire().await?, by_digest).await,
+        by_digest @ Carried::ByDigest(_) => carried(cx, by_digest).await,
     }
 }
 
@@ -351,11 +347,4 @@ impl From<JwsError> for Malformed {
     fn from(_: JwsError) -> Self {
         Self
     }
-}
-
-fn verify_proof(cx: Context<'_>, evaluation: &Evaluation, claims: &TxnClaims) -> Result<Proof, Reason> {
-    let expected =
-        dpop::Expected { method: &evaluation.method, uri: &evaluation.url, token: Some(evaluation.token.compact()) };
-    let proof = dpop::verify(&evaluation.dpop, &expected, cx.now_secs()).map_err(|_| Reason::ProofInvalid)?;
-    if proof.jkt == claims.cnf.jkt { Ok(proof) } else { Err(Reason::ProofKeyMismatch) }
 }

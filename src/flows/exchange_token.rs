@@ -8,8 +8,8 @@
 //! 4. No actor twice, no more hops than signed.
 //! 5. Narrow.
 //! 6. Sign.
-//! 7. Keep, in the statement that joins the still-active intent; steps that are too long for the token in the same
-//!    transaction, under the digest that it carries.
+//! 7. Keep, in the statement that joins the still-active intent, with others that come at once (`keep_tokens`); steps that
+//!    are too long for the token in a transaction of its own, under the digest that it carries.
 //! 8. Answer.
 
 use super::access_token::{self, expect_gate};
@@ -17,25 +17,24 @@ use super::authenticate_client::AuthenticatedClient;
 use super::envelopes;
 use super::error::bad_input;
 use super::exchange_policy::{is_named, name_next, request_context, was_given};
-use super::grant_intent::load_evidence;
 use super::leave_domain::leave_domain;
-use super::own_tokens::Kind;
+use super::live_intents::{self, Approved};
+use super::own_tokens::{self, Kind, OwnToken};
 use super::start_workload::start_workload;
-use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id};
+use super::{Context, FlowError, OAuthError, Refusal};
+use crate::batch::BatchError;
 use crate::keys::Purpose;
 use crate::store::tokens::NewToken;
 use crate::{random, store};
 use marque_core::attenuate::{StepRequest, attenuate};
-use marque_core::claims::{
-    Actor, Carried, Confirmation, IntentClaims, IntentRef, MayAct, TxnClaims, TxnContext, token_hash,
-};
+use marque_core::claims::{Actor, Carried, IntentClaims, TxnClaims, TxnContext, token_hash};
 use marque_core::envelope::Envelope;
-use marque_core::jws::{self, JwsError};
 use marque_core::plan::ResolvedPlan;
 use marque_core::reason::Reason;
 use marque_core::{json, limits, names};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
@@ -96,29 +95,16 @@ pub struct Exchanged {
     pub authorization_details: Vec<Value>,
 }
 
-/// What a verified subject token says, whichever kind it is.
-pub(super) struct Parent {
-    pub(super) jti: Uuid,
-    pub(super) intent: IntentRef,
-    pub(super) sub: String,
-    exp: i64,
-    jkt: String,
-    act: Actor,
-    may_act: Option<MayAct>,
-    rctx: Map<String, Value>,
-    pub(super) txn: Option<Uuid>,
-    pub(super) carried: Carried,
-}
-
 /// A token that is signed and not yet answered.
 struct Minted<'a> {
     kind: &'static str,
     token: &'a str,
     claims: &'a TxnClaims,
     envelope: &'a Envelope,
-    txn: Uuid,
-    /// The id of the token that it was exchanged for.
-    parent: Uuid,
+    /// Its own id, and its call chain's.
+    ids: (Uuid, Uuid),
+    /// The token that it was exchanged for.
+    parent: &'a OwnToken,
 }
 
 /// Exchanges a token.
@@ -141,30 +127,31 @@ pub async fn exchange_token(
     }
     let subject = exchange.subject_token.ok_or_else(|| malformed("subject_token is missing"))?;
     let parent = verify_subject(cx, subject, exchange.subject_token_type)?;
-    let intent_id = parse_intent_id(&parent.intent.id).ok_or_else(|| malformed("subject_token names no intent"))?;
-    let plan = signed_plan(cx, &parent, intent_id).await?;
-    let act = next_actor(&parent, client, &plan)?;
-    let held = envelopes::carried(cx, &mut *cx.app.pool.acquire().await?, &parent.carried).await?;
+    let approved = signed_plan(cx, &parent).await?;
+    let plan = &approved.plan;
+    let act = next_actor(&parent, client, plan)?;
+    let held = envelopes::carried(cx, &parent.carried).await?;
     let held = held.ok_or_else(|| refuse(Reason::TokenInvalid, &parent.intent.id))?.into_owned();
-    let envelope = narrow(&parent, held, client, &plan, exchange)?;
-    let may_act = name_next(cx, exchange.may_act, &act, &plan).await?;
+    let envelope = narrow(&parent, held, client, plan, exchange)?;
+    let may_act = name_next(cx, exchange.may_act, &act, plan).await?;
     let rctx = request_context(client, exchange.request_context, &parent.rctx)?;
-    let (claims, txn) = claims(cx, client, &parent, &plan, &envelope)?;
+    let ids = (random::opaque_id(), parent.txn.unwrap_or_else(random::opaque_id));
+    let claims = claims(cx, client, &parent, plan, &envelope, ids)?;
     let claims = TxnClaims { act, may_act, rctx, ..claims };
     let (token, kind, answered) = match wanted {
         Wanted::Transaction => (cx.realm.keyring.sign(Purpose::TxnToken, &claims)?, "txn", Kind::Txn),
         Wanted::Access(location) => {
-            let ids = (intent_id, drawn_id(&claims.jti)?);
+            let ids = (parent.intent_id, ids.0);
             (access_token::sign(cx, &claims, ids, location).await?, "access", Kind::Access)
         }
         Wanted::Grant => return Err(FlowError::internal("a grant is made elsewhere")),
     };
-    let minted = Minted { kind, token: &token, claims: &claims, envelope: &envelope, txn, parent: parent.jti };
-    keep(cx, client, intent_id, subject, &minted).await?;
+    let minted = Minted { kind, token: &token, claims: &claims, envelope: &envelope, ids, parent: &parent };
+    keep(cx, client, subject, &minted).await?;
     Ok(Exchanged {
         token,
         issued_token_type: answered.identifier(),
-        token_type: answered.token_type(),
+        token_type: answered.token_type(&client.cnf),
         expires_in: claims.exp - claims.iat,
         scope: claims.scope,
         authorization_details: IntentClaims::details(&envelope),
@@ -227,87 +214,41 @@ fn expect_trust_domain(cx: Context<'_>, exchange: &Exchange<'_>) -> Result<(), R
     Ok(())
 }
 
-/// A token that Marque itself signed for this use: an intent token or a transaction token.
-pub(super) fn verify_subject(cx: Context<'_>, token: &str, kind: Option<&str>) -> Result<Parent, Refusal> {
-    let invalid = |error: JwsError| malformed(format!("subject_token {error}")).because(Reason::TokenInvalid);
-    let keys = cx.realm.keyring.public();
-    let parent = match kind {
-        Some(names::TOKEN_TYPE_INTENT) => {
-            intent_parent(&jws::verify(token, names::TYP_INTENT, &keys).map_err(invalid)?.payload, cx)?
-        }
-        Some(names::TOKEN_TYPE_TXN) => {
-            txn_parent(&jws::verify(token, names::TYP_TXN, &keys).map_err(invalid)?.payload, cx)?
-        }
+/// A token that Marque itself signed for this use, and that is not over: an intent token or a transaction token.
+pub(super) fn verify_subject(cx: Context<'_>, token: &str, kind: Option<&str>) -> Result<Arc<OwnToken>, Refusal> {
+    let kind = match kind {
+        Some(names::TOKEN_TYPE_INTENT) => Kind::Intent,
+        Some(names::TOKEN_TYPE_TXN) => Kind::Txn,
         _ => {
             let (intent, txn, own) = (names::TOKEN_TYPE_INTENT, names::TOKEN_TYPE_TXN, names::TOKEN_TYPE_SELF_SIGNED);
             let text = format!("subject_token_type must be {intent}, {txn} or {own}");
             return Err(malformed(text));
         }
     };
-    if parent.exp <= cx.now_secs() {
-        return Err(refuse(Reason::TokenExpired, &parent.intent.id));
-    }
-    Ok(parent)
-}
-
-fn not_ours(refused: &json::Refused) -> Refusal {
-    bad_input(OAuthError::InvalidRequest, refused).because(Reason::TokenInvalid)
-}
-
-fn intent_parent(payload: &[u8], cx: Context<'_>) -> Result<Parent, Refusal> {
-    let claims = IntentClaims::parse(payload).map_err(|refused| not_ours(&refused))?;
-    if claims.iss != cx.issuer() || claims.aud != cx.issuer() {
-        return Err(malformed("subject_token is of another issuer").because(Reason::TokenInvalid));
-    }
-    let envelope = claims.envelope().map_err(|refused| not_ours(&refused))?;
-    let jti = drawn_id(&claims.jti)?;
-    let intent = IntentRef { id: claims.intent.id, digest: claims.intent.digest, version: claims.intent.version };
-    let carried = Carried::Inline(envelope);
-    let IntentClaims { sub, exp, cnf, act, .. } = claims;
-    let (may_act, rctx) = (None, Map::new());
-    Ok(Parent { jti, intent, sub, exp, jkt: cnf.jkt, act, may_act, rctx, txn: None, carried })
-}
-
-/// An id that Marque drew for a token.
-fn drawn_id(jti: &str) -> Result<Uuid, Refusal> {
-    parse_intent_id(jti).ok_or_else(|| malformed("subject_token has another kind of jti").because(Reason::TokenInvalid))
-}
-
-fn txn_parent(payload: &[u8], cx: Context<'_>) -> Result<Parent, Refusal> {
-    let claims = TxnClaims::parse(payload).map_err(|refused| not_ours(&refused))?;
-    let txn = parse_intent_id(&claims.txn);
-    if claims.iss != cx.issuer() || claims.aud != cx.realm.config.trust_domain || txn.is_none() {
-        return Err(malformed("subject_token is of another issuer or trust domain").because(Reason::TokenInvalid));
-    }
-    Ok(Parent {
-        jti: drawn_id(&claims.jti)?,
-        intent: claims.tctx.intent,
-        sub: claims.sub,
-        exp: claims.exp,
-        jkt: claims.cnf.jkt,
-        act: claims.act,
-        may_act: claims.may_act,
-        rctx: claims.rctx,
-        txn,
-        carried: claims.tctx.carried,
-    })
+    let invalid = |error| malformed(format!("subject_token {error}")).because(Reason::TokenInvalid);
+    let parent = own_tokens::read_as(cx, token, kind).map_err(invalid)?;
+    if parent.exp <= cx.now_secs() { Err(refuse(Reason::TokenExpired, &parent.intent.id)) } else { Ok(parent) }
 }
 
 /// The plan that the person signed, from its evidence, if it is the one that the parent token names.
-pub(super) async fn signed_plan(cx: Context<'_>, parent: &Parent, intent_id: Uuid) -> Result<ResolvedPlan, FlowError> {
-    let (evidence, proven) = load_evidence(&mut *cx.app.pool.acquire().await?, cx, intent_id).await?;
-    if evidence.payload.plan_digest != parent.intent.digest || proven.sub != parent.sub {
+pub(super) async fn signed_plan(cx: Context<'_>, parent: &OwnToken) -> Result<Arc<Approved>, FlowError> {
+    let approved = live_intents::approved(cx, parent.intent_id).await?;
+    if approved.plan_digest != parent.intent.digest || approved.sub != parent.sub {
         return Err(refuse(Reason::EvidenceInvalid, &parent.intent.id).into());
     }
-    Ok(proven.plan)
+    Ok(approved)
 }
 
 /// The chain of actors after this exchange: the holder's own exchange adds none.
-pub(super) fn next_actor(parent: &Parent, client: &AuthenticatedClient, plan: &ResolvedPlan) -> Result<Actor, Refusal> {
+pub(super) fn next_actor(
+    parent: &OwnToken,
+    client: &AuthenticatedClient,
+    plan: &ResolvedPlan,
+) -> Result<Actor, Refusal> {
     let refuse = |reason| Err(refuse(reason, &parent.intent.id));
     let client_id = client.client_id();
     if parent.act.sub == client_id {
-        return if parent.jkt == client.jkt { Ok(parent.act.clone()) } else { refuse(Reason::ProofKeyMismatch) };
+        return if parent.cnf == client.cnf { Ok(parent.act.clone()) } else { refuse(Reason::ProofKeyMismatch) };
     }
     if !is_named(plan, client_id, parent.may_act.as_ref()) {
         return refuse(Reason::NotADelegate);
@@ -320,7 +261,7 @@ pub(super) fn next_actor(parent: &Parent, client: &AuthenticatedClient, plan: &R
 }
 
 fn narrow(
-    parent: &Parent,
+    parent: &OwnToken,
     mut held: Envelope,
     client: &AuthenticatedClient,
     plan: &ResolvedPlan,
@@ -375,20 +316,20 @@ fn restrict_to_scope(envelope: &mut Envelope, scope: Option<&str>) -> Result<(),
 fn claims(
     cx: Context<'_>,
     client: &AuthenticatedClient,
-    parent: &Parent,
+    parent: &OwnToken,
     plan: &ResolvedPlan,
     envelope: &Envelope,
-) -> Result<(TxnClaims, Uuid), FlowError> {
+    (jti, txn): (Uuid, Uuid),
+) -> Result<TxnClaims, FlowError> {
     let now = cx.app.clock.now();
     let plan_ends = plan.expires_at().map_err(FlowError::internal)?;
-    let txn = parent.txn.unwrap_or_else(random::opaque_id);
     let claims = TxnClaims {
         iss: cx.issuer().into(),
         aud: cx.realm.config.trust_domain.clone(),
         sub: parent.sub.clone(),
         iat: now.unix_timestamp(),
         exp: plan_ends.min((now + LIFETIME).unix_timestamp()),
-        jti: random::opaque_id().to_string(),
+        jti: jti.to_string(),
         txn: txn.to_string(),
         scope: envelope.scope(),
         req_wl: client.client_id().into(),
@@ -396,55 +337,92 @@ fn claims(
         rctx: Map::new(),
         act: parent.act.clone(),
         may_act: None,
-        cnf: Confirmation { jkt: client.jkt.clone() },
+        cnf: client.cnf.clone(),
     };
     if claims.exp <= claims.iat {
         return Err(refuse(Reason::IntentExpired, &parent.intent.id).into());
     }
-    Ok((claims, txn))
+    Ok(claims)
 }
 
 async fn keep(
     cx: Context<'_>,
     client: &AuthenticatedClient,
-    intent_id: Uuid,
     subject: &str,
     minted: &Minted<'_>,
 ) -> Result<(), FlowError> {
-    let Minted { kind, token, claims, envelope, txn, parent } = *minted;
+    let row = custody(cx, client, subject, minted)?;
+    let asked = match may_share(minted) {
+        true => cx.app.custody.ask(row.intent_id, row.clone()).await,
+        false => Ok(false),
+    };
+    let is_kept = match asked {
+        Err(full @ BatchError::Full) => return Err(full.into()),
+        // Whatever else was in the batch may be at fault.
+        Err(BatchError::Failed(error)) => {
+            tracing::warn!(error, "tokens could not be kept together");
+            false
+        }
+        Ok(is_kept) => is_kept,
+    };
+    if !is_kept {
+        keep_alone(cx, &row, minted).await?;
+    }
+    let NewToken { intent_id, token_sha256: hash, .. } = row;
+    tracing::info!(intent = %intent_id, token = %hash, client = client.client_id(), "token.exchanged");
+    Ok(())
+}
+
+/// Whether nothing but the token's own row has to be kept or counted.
+fn may_share(minted: &Minted<'_>) -> bool {
+    minted.envelope.bounds.turns.is_none() && matches!(minted.claims.tctx.carried, Carried::Inline(_))
+}
+
+/// The row of a token.
+fn custody(
+    cx: Context<'_>,
+    client: &AuthenticatedClient,
+    subject: &str,
+    minted: &Minted<'_>,
+) -> Result<NewToken, FlowError> {
+    let Minted { kind, token, claims, ids: (jti, txn), parent, .. } = *minted;
     let instant = |secs| OffsetDateTime::from_unix_timestamp(secs).map_err(FlowError::internal);
-    let (hash, parent_hash) = (token_hash(token), token_hash(subject));
-    let row = NewToken {
-        intent_id,
-        jti: parse_intent_id(&claims.jti).ok_or_else(|| FlowError::internal("a drawn id does not parse"))?,
+    Ok(NewToken {
+        realm: cx.realm_name().to_owned(),
+        intent_id: parent.intent_id,
+        jti,
         kind,
-        token_sha256: hash.as_bytes(),
-        parent_sha256: Some(parent_hash.as_bytes()),
-        client_id: client.client_id(),
-        jkt: &client.jkt,
+        token_sha256: token_hash(token),
+        parent_sha256: Some(token_hash(subject)),
+        client_id: client.client_id().to_owned(),
+        jkt: client.jkt.clone(),
         txn: Some(txn),
         hops: i32::try_from(claims.act.hops()).unwrap_or(i32::MAX),
         issued_at: instant(claims.iat)?,
         expires_at: instant(claims.exp)?,
-    };
-    let mut conn = cx.app.pool.begin().await?;
+    })
+}
+
+/// Keeps one token, with what goes with it, or says why not.
+async fn keep_alone(cx: Context<'_>, row: &NewToken, minted: &Minted<'_>) -> Result<(), FlowError> {
+    let Minted { claims, envelope, ids: (_, txn), parent, .. } = *minted;
+    let intent_id = row.intent_id;
+    let mut tx = cx.app.pool.begin().await?;
     if let Some(allowed) = envelope.bounds.turns {
-        store::tokens::lock_turns(&mut conn, intent_id).await?;
-        let turns = store::tokens::turns(&mut conn, intent_id, Some(txn)).await?;
+        store::tokens::lock_turns(&mut tx, intent_id).await?;
+        let turns = store::tokens::turns(&mut tx, intent_id, Some(txn)).await?;
         if turns > allowed {
             return Err(refuse(Reason::TurnsExhausted, &intent_id.to_string()).into());
         }
     }
     // A revocation of the parent is before this, or waits for it and ends this token, too.
-    store::intents::share(&mut conn, intent_id).await?;
-    envelopes::keep(cx, &mut conn, (&claims.tctx.carried, envelope), row.expires_at).await?;
-    if store::tokens::insert_if_active(&mut conn, cx.realm_name(), &row).await? {
-        conn.commit().await?;
-        tracing::info!(intent = %intent_id, token = %hash, client = client.client_id(), "token.exchanged");
-        return Ok(());
+    store::intents::share(&mut tx, intent_id).await?;
+    envelopes::keep(cx, &mut tx, (&claims.tctx.carried, envelope), row.expires_at).await?;
+    if store::tokens::insert_active(&mut tx, std::slice::from_ref(row)).await? == [true] {
+        return Ok(tx.commit().await?);
     }
-    let reason = match cx.why_not_active(&mut conn, intent_id).await? {
-        None if store::tokens::is_revoked(&mut conn, intent_id, parent).await? => Reason::TokenRevoked,
+    let reason = match cx.why_not_active(&mut tx, intent_id).await? {
+        None if store::tokens::is_revoked(&mut tx, intent_id, parent.jti).await? => Reason::TokenRevoked,
         reason => reason.unwrap_or(Reason::TokenInvalid),
     };
     Err(refuse(reason, &intent_id.to_string()).into())

@@ -20,7 +20,7 @@ use crate::store::status_places::PlacedToken;
 use crate::store::tokens::NewToken;
 use crate::{random, store};
 use marque_core::canonical::{Digest, decode};
-use marque_core::claims::{Actor, Confirmation, IntentClaims, IntentProof, token_hash};
+use marque_core::claims::{Actor, IntentClaims, IntentProof, token_hash};
 use marque_core::envelope::Envelope;
 use marque_core::evidence::{self, Evidence};
 use marque_core::lifecycle::{Event, IntentState};
@@ -151,7 +151,8 @@ fn over(intent: &Intent) -> Refusal {
 }
 
 fn other_key(intent: &Intent) -> Refusal {
-    let text = "the DPoP key is not the one that the plan was submitted with";
+    let text =
+        "the DPoP key, or the certificate where no proof is sent, is not the one that the plan was submitted with";
     Refusal::new(OAuthError::InvalidGrant, text).because(Reason::ProofKeyMismatch).about(intent.intent_id)
 }
 
@@ -219,7 +220,7 @@ async fn mint(
     now: OffsetDateTime,
 ) -> Result<(Granted, Digest), FlowError> {
     let agent = &proven.plan.agent;
-    if agent.client_id != client.client_id() || agent.jkt != client.jkt {
+    if agent.client_id != client.client_id() || agent.cnf != client.cnf {
         return Err(other_key(intent).into());
     }
     let plan_ends = proven.plan.expires_at().map_err(FlowError::internal)?;
@@ -241,19 +242,20 @@ async fn mint(
         store::intents::set_state(tx, intent.intent_id, state, None, now).await?;
     }
     let row = NewToken {
+        realm: cx.realm_name().to_owned(),
         intent_id: intent.intent_id,
         jti,
         kind: "intent",
-        token_sha256: hash.as_bytes(),
+        token_sha256: hash,
         parent_sha256: None,
-        client_id: client.client_id(),
-        jkt: &client.jkt,
+        client_id: client.client_id().to_owned(),
+        jkt: client.jkt.clone(),
         txn: None,
         hops: 0,
         issued_at: now,
         expires_at,
     };
-    if !store::tokens::insert_if_active(tx, cx.realm_name(), &row).await? {
+    if store::tokens::insert_active(tx, &[row]).await? != [true] {
         return Err(over(intent).into());
     }
     let IntentClaims { scope, authorization_details, .. } = claims;
@@ -277,7 +279,7 @@ fn claims(
         exp,
         jti: jti.to_string(),
         client_id: client.client_id().into(),
-        cnf: Confirmation { jkt: client.jkt.clone() },
+        cnf: client.cnf.clone(),
         act: Actor::first(client.client_id()),
         acr: proven.acr.clone(),
         auth_time: proven.auth_time,

@@ -4,8 +4,10 @@
 use super::authenticate_client::AuthenticatedClient;
 use super::prove_user::{UserProof, refuse};
 use super::{Context, OAuthError, Refusal};
+use marque_core::claims::Confirmation;
 use marque_core::reason::Reason;
 use marque_core::{jws, limits, names};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 /// Seconds from `iat` to `exp` at most.
@@ -64,11 +66,11 @@ fn check(
 /// One that is bound to a key serves its holder alone.
 fn expect_own_key(claims: &Map<String, Value>, client: &AuthenticatedClient) -> Result<(), Refusal> {
     let Some(cnf) = claims.get("cnf") else { return Ok(()) };
-    let is_own = cnf.as_object().is_some_and(|cnf| cnf.len() == 1 && text(cnf, "jkt") == Some(&client.jkt));
+    let is_own = Confirmation::deserialize(cnf).is_ok_and(|cnf| cnf == client.cnf);
     if is_own && client.has_proven {
         Ok(())
     } else {
-        Err(refuse("login_hint_token", "is bound to a key (cnf): send a DPoP proof by that key"))
+        Err(refuse("login_hint_token", "is bound to a key or certificate (cnf): prove that one in this request"))
     }
 }
 

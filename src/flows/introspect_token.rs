@@ -12,11 +12,15 @@ use super::authenticate_client::IdentifiedClient;
 use super::authenticate_resource_server::ResourceServer;
 use super::own_tokens::{Kind, OwnToken, read};
 use super::{Context, FlowError, envelopes};
+use crate::batch::Batch;
+use crate::clock::Clock;
 use crate::keys::Purpose;
 use crate::store;
-use marque_core::claims::{Confirmation, IntentClaims, token_hash};
+use crate::store::tokens::Asked;
+use marque_core::claims::{IntentClaims, token_hash};
 use marque_core::envelope::Envelope;
 use serde_json::{Map, Value, json};
+use sqlx::PgPool;
 
 /// Who asks.
 pub enum Asking {
@@ -52,6 +56,17 @@ impl Asking {
     }
 }
 
+/// Takes tokens, and answers whether each is live: those that are asked about at once share a question to the database.
+pub type LiveTokens = Batch<Asked, bool>;
+
+/// Starts to take tokens.
+pub fn start(pool: PgPool, clock: Clock) -> LiveTokens {
+    Batch::start(move |asked: Vec<Asked>| {
+        let (pool, now) = (pool.clone(), clock.now());
+        async move { store::tokens::are_live(&mut *pool.acquire().await?, &asked, now).await }
+    })
+}
+
 /// Answers what a token means for the caller.
 ///
 /// # Errors
@@ -65,17 +80,16 @@ async fn look(cx: Context<'_>, asking: &Asking, token: &str) -> Result<Option<Va
     let Some(own) = read(cx, token).filter(|own| own.exp > cx.now_secs() && asking.is_concerned(own)) else {
         return Ok(None);
     };
-    let (mut conn, hash) = (cx.app.pool.acquire().await?, token_hash(token));
-    let now = cx.app.clock.now();
-    if !store::tokens::is_live(&mut conn, cx.realm_name(), own.intent_id, hash.as_bytes(), now).await? {
+    let asked = Asked { realm: cx.realm_name().to_owned(), intent_id: own.intent_id, token_sha256: token_hash(token) };
+    if !cx.app.live_tokens.ask(own.intent_id, asked).await? {
         return Ok(None);
     }
-    let Some(envelope) = envelopes::carried(cx, &mut conn, &own.carried).await? else { return Ok(None) };
+    let Some(envelope) = envelopes::carried(cx, &own.carried).await? else { return Ok(None) };
     let envelope = asking.narrow(envelope.into_owned());
-    Ok((!envelope.steps.is_empty()).then(|| describe(cx, own, &envelope)))
+    Ok((!envelope.steps.is_empty()).then(|| describe(cx, &own, &envelope)))
 }
 
-fn describe(cx: Context<'_>, own: OwnToken, envelope: &Envelope) -> Value {
+fn describe(cx: Context<'_>, own: &OwnToken, envelope: &Envelope) -> Value {
     let mut answer = json!({
         "active": true,
         "iss": cx.issuer(),
@@ -85,18 +99,18 @@ fn describe(cx: Context<'_>, own: OwnToken, envelope: &Envelope) -> Value {
         "iat": own.iat,
         "exp": own.exp,
         "jti": own.jti,
-        "token_type": own.kind.token_type(),
+        "token_type": own.kind.token_type(&own.cnf),
         "issued_token_type": own.kind.identifier(),
         "scope": envelope.scope(),
         "intent": own.intent,
         "authorization_details": IntentClaims::details(envelope),
     });
     let mut more = Map::new();
-    more.extend(own.txn.map(|txn| ("txn".to_owned(), txn.into())));
-    if let Some((acr, auth_time)) = own.signed_in {
-        more.extend([("acr".to_owned(), acr.into()), ("auth_time".to_owned(), auth_time.into())]);
+    more.extend(own.txn.map(|txn| ("txn".to_owned(), txn.to_string().into())));
+    if let Some((acr, auth_time)) = &own.signed_in {
+        more.extend([("acr".to_owned(), json!(acr)), ("auth_time".to_owned(), json!(auth_time))]);
     }
-    more.extend([("act".to_owned(), json!(own.act)), ("cnf".to_owned(), json!(Confirmation { jkt: own.jkt }))]);
+    more.extend([("act".to_owned(), json!(own.act)), ("cnf".to_owned(), json!(own.cnf))]);
     if let Some(members) = answer.as_object_mut() {
         members.extend(more);
     }

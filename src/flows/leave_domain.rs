@@ -16,11 +16,12 @@ use super::authenticate_client::AuthenticatedClient;
 use super::envelopes;
 use super::exchange_policy::was_given;
 use super::exchange_token::{
-    Exchange, Exchanged, Parent, malformed, next_actor, refuse, requests, signed_plan, verify_subject,
+    Exchange, Exchanged, malformed, next_actor, refuse, requests, signed_plan, verify_subject,
 };
 use super::ledger::Sought;
+use super::own_tokens::OwnToken;
 use super::reserve_together::Use;
-use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id};
+use super::{Context, FlowError, OAuthError, Refusal};
 use crate::keys::Purpose;
 use crate::store::permits::Ended;
 use crate::store::reservations::{self, CallKey};
@@ -70,7 +71,7 @@ struct Grant<'g> {
 
 /// What a grant is charged for.
 struct Leaving<'l> {
-    parent: &'l Parent,
+    parent: &'l OwnToken,
     intent_id: Uuid,
     txn: Uuid,
     held: &'l Envelope,
@@ -93,12 +94,11 @@ pub(super) async fn leave_domain(
     let txn = parent.txn.ok_or_else(|| {
         malformed(format!("subject_token_type must be {}: a call chain leaves, not an intent", names::TOKEN_TYPE_TXN))
     })?;
-    let intent_id = parse_intent_id(&parent.intent.id).ok_or_else(|| malformed("subject_token names no intent"))?;
-    let plan = signed_plan(cx, &parent, intent_id).await?;
-    let act = next_actor(&parent, client, &plan)?;
-    let held = envelopes::carried(cx, &mut *cx.app.pool.acquire().await?, &parent.carried).await?;
+    let (intent_id, approved) = (parent.intent_id, signed_plan(cx, &parent).await?);
+    let act = next_actor(&parent, client, &approved.plan)?;
+    let held = envelopes::carried(cx, &parent.carried).await?;
     let mut held = held.ok_or_else(|| refuse(Reason::TokenInvalid, &parent.intent.id))?.into_owned();
-    held.steps.retain(|step| was_given(&plan, client.client_id(), &step.id));
+    held.steps.retain(|step| was_given(&approved.plan, client.client_id(), &step.id));
     let step = leaving_step(&held, issuer, exchange.authorization_details)?;
     let signed = signed_scope(step)?;
     let scope = scope(signed, exchange.scope)?;
@@ -113,7 +113,7 @@ pub(super) async fn leave_domain(
         jti: jti.to_string(),
         txn: txn.to_string(),
         scope: &scope,
-        cnf: Confirmation { jkt: client.jkt.clone() },
+        cnf: client.cnf.clone(),
     };
     let token = cx.realm.keyring.sign(Purpose::DomainGrant, &claims)?;
     let resource = CallResource { kind: step.resource.kind.clone(), id: signed.to_owned() };
@@ -236,21 +236,21 @@ async fn keep(
         return Err(refused(Reason::TokenRevoked));
     }
     charge(cx, &mut tx, client, leaving, grant).await?;
-    let (hash, parent_hash) = (token_hash(&grant.token), token_hash(grant.subject));
     let row = NewToken {
+        realm: cx.realm_name().to_owned(),
         intent_id,
         jti: grant.jti,
         kind: "grant",
-        token_sha256: hash.as_bytes(),
-        parent_sha256: Some(parent_hash.as_bytes()),
-        client_id: client.client_id(),
-        jkt: &client.jkt,
+        token_sha256: token_hash(&grant.token),
+        parent_sha256: Some(token_hash(grant.subject)),
+        client_id: client.client_id().to_owned(),
+        jkt: client.jkt.clone(),
         txn: Some(leaving.txn),
         hops: i32::try_from(grant.hops).unwrap_or(i32::MAX),
         issued_at: now,
         expires_at: now + LIFETIME,
     };
-    if !store::tokens::insert_if_active(&mut tx, cx.realm_name(), &row).await? {
+    if store::tokens::insert_active(&mut tx, &[row]).await? != [true] {
         return Err(refused(Reason::TokenInvalid));
     }
     Ok(tx.commit().await?)

@@ -3,12 +3,14 @@
 
 use super::grant_intent::{is_own, load_evidence};
 use super::ledger::Sought;
+use super::verify_evidence::Proven;
 use super::{Context, FlowError};
 use crate::store;
 use crate::store::intents::UserKey;
-use marque_core::canonical::canonical_text;
+use marque_core::canonical::{Digest, canonical_text};
 use marque_core::envelope::Envelope;
 use marque_core::facts::{Facts, Past};
+use marque_core::plan::ResolvedPlan;
 use marque_core::recall::Recall;
 use moka::future::Cache;
 use serde_json::json;
@@ -29,6 +31,10 @@ pub struct Approved {
     pub sub: String,
     /// Her user name when she did.
     pub username: String,
+    /// The plan.
+    pub plan: ResolvedPlan,
+    /// Its digest.
+    pub plan_digest: Digest,
     /// Everything that the plan permits.
     pub envelope: Envelope,
     /// Thumbprint of the key of Marque's that signed the evidence.
@@ -98,28 +104,31 @@ pub(super) async fn find(
     drop(conn);
     let mut live = Vec::new();
     for intent_id in found {
-        let approved = approved(cx, intent_id).await?;
+        let approved = match approved(cx, intent_id).await {
+            Err(FlowError::Refused(_)) => None,
+            approved => Some(approved?),
+        };
         live.extend(approved.filter(|approved| user.is_none_or(|user| approved.is_of(user))));
     }
     Ok(live)
 }
 
-/// What the evidence of an intent proves; nothing if it proves nothing.
-async fn approved(cx: Context<'_>, intent_id: Uuid) -> Result<Option<Arc<Approved>>, FlowError> {
+/// What the evidence of an intent proves.
+///
+/// # Errors
+/// `invalid_grant` if it proves nothing.
+pub(super) async fn approved(cx: Context<'_>, intent_id: Uuid) -> Result<Arc<Approved>, FlowError> {
     let Verified(remembered) = &cx.realm.verified;
     if let Some(approved) = remembered.get(&intent_id).await.filter(|approved| is_own(cx, &approved.signer)) {
-        return Ok(Some(approved));
+        return Ok(approved);
     }
-    let loaded = load_evidence(&mut *cx.app.pool.acquire().await?, cx, intent_id).await;
-    let (evidence, proven) = match loaded {
-        Err(FlowError::Refused(_)) => return Ok(None),
-        loaded => loaded?,
-    };
-    let envelope = Envelope::of(&proven.plan).map_err(FlowError::internal)?;
-    let signer = evidence.signer.thumbprint().to_owned();
-    let approved = Arc::new(Approved { intent_id, sub: proven.sub, username: proven.username, envelope, signer });
+    let (evidence, proven) = load_evidence(&mut *cx.app.pool.acquire().await?, cx, intent_id).await?;
+    let Proven { plan, sub, username, .. } = proven;
+    let envelope = Envelope::of(&plan).map_err(FlowError::internal)?;
+    let (signer, plan_digest) = (evidence.signer.thumbprint().to_owned(), evidence.payload.plan_digest);
+    let approved = Arc::new(Approved { intent_id, sub, username, plan, plan_digest, envelope, signer });
     remembered.insert(intent_id, approved.clone()).await;
-    Ok(Some(approved))
+    Ok(approved)
 }
 
 /// What the ledger knows of an intent now. Nothing is held or counted: the next moment it may be otherwise. Where its ledger

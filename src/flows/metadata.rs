@@ -42,6 +42,9 @@ pub fn describe(cx: Context<'_>) -> Value {
         "marque_revocation_feed": format!("{issuer}/revocations"),
         "marque_txn_token_trust_domains_supported": [cx.realm.config.trust_domain],
     });
+    if let (Some(members), true) = (metadata.as_object_mut(), cx.app.tls.is_offered()) {
+        members.insert("tls_client_certificate_bound_access_tokens".to_owned(), true.into());
+    }
     if let (Some(members), Some(aliases)) = (metadata.as_object_mut(), aliases(cx)) {
         members.insert("mtls_endpoint_aliases".to_owned(), aliases);
     }

@@ -25,6 +25,7 @@ mod id_token;
 mod identity_assertion;
 pub mod introspect_token;
 pub mod keep_mark;
+pub mod keep_tokens;
 mod leave_domain;
 pub mod ledger;
 pub mod list_catalogs;
@@ -33,8 +34,9 @@ pub mod list_open_permits;
 pub mod live_intents;
 pub mod metadata;
 pub mod open_keyring;
-mod own_tokens;
+pub mod own_tokens;
 pub mod properties;
+pub mod prove_call;
 pub mod prove_user;
 pub mod publish_catalog;
 pub mod realm_login;
@@ -49,6 +51,7 @@ pub mod rotate_keys;
 pub mod search_access;
 pub mod settle_permit;
 pub mod show_plan;
+pub mod single_use_ids;
 mod start_workload;
 pub mod status_list;
 mod steps_left;
@@ -65,9 +68,12 @@ pub use error::{FlowError, OAuthError, Refusal};
 
 use crate::app::{App, Realm};
 use crate::store;
+use crate::store::replays::SingleUse;
+use marque_core::canonical::Digest;
 use marque_core::lifecycle::IntentState;
 use marque_core::reason::Reason;
 use sqlx::PgConnection;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// What every flow is handed: the server and the realm that the request is for.
@@ -117,14 +123,22 @@ impl Context<'_> {
         asked.then(|| self.app.nonces.fresh(self.realm_name(), self.now_secs())).transpose().map_err(Into::into)
     }
 
-    /// Uses an id once; `kind` keeps ids of different kinds apart.
-    async fn use_once(&self, kind: &str, issuer: &str, jti: &str, exp: i64) -> Result<bool, FlowError> {
-        self.use_once_in(&mut *self.app.pool.acquire().await?, kind, issuer, jti, exp).await
+    /// An id that may be used once until `exp`; `kind` keeps ids of different kinds apart, `issuer` those of different hands.
+    ///
+    /// # Errors
+    /// When `exp` is no instant.
+    fn single_use(&self, kind: &str, issuer: &str, jti: &str, exp: i64) -> Result<SingleUse, FlowError> {
+        let expires_at = OffsetDateTime::from_unix_timestamp(exp).map_err(FlowError::internal)?;
+        let digest = Digest::of(format!("{}/{kind}/{issuer}\n{jti}", self.realm_name()).as_bytes());
+        let (id, _) =
+            digest.as_bytes().split_first_chunk().ok_or_else(|| FlowError::internal("a digest is too short"))?;
+        Ok(SingleUse { id: Uuid::from_bytes(*id), expires_at })
     }
 
-    /// Whose ids are used once, as rows name them.
-    fn single_use_issuer(&self, kind: &str, issuer: &str) -> String {
-        format!("{}/{kind}/{issuer}", self.realm_name())
+    /// Uses an id once. Whatever comes of the request, it stays used.
+    async fn use_once(&self, kind: &str, issuer: &str, jti: &str, exp: i64) -> Result<bool, FlowError> {
+        let one = self.single_use(kind, issuer, jti, exp)?;
+        Ok(self.app.single_use_ids.ask(one.id, one).await?)
     }
 
     /// [`Self::use_once`] inside its caller's transaction: the id is used only if that stands.
@@ -136,9 +150,7 @@ impl Context<'_> {
         jti: &str,
         exp: i64,
     ) -> Result<bool, FlowError> {
-        let expires_at = time::OffsetDateTime::from_unix_timestamp(exp).map_err(FlowError::internal)?;
-        let issuer = self.single_use_issuer(kind, issuer);
-        Ok(store::replays::use_once(conn, &issuer, jti, expires_at).await?)
+        Ok(store::replays::use_once(conn, &[self.single_use(kind, issuer, jti, exp)?]).await? == [true])
     }
 }
 

@@ -1,9 +1,14 @@
 //! Tokens that Marque itself signed, of whichever kind, as others present them.
 
+use super::verified_tokens::VerifiedTokens;
 use super::{Context, parse_intent_id};
 use marque_core::access_token::AccessClaims;
-use marque_core::claims::{Actor, Carried, IntentClaims, IntentRef, TxnClaims};
-use marque_core::{jws, names};
+use marque_core::claims::{Actor, Carried, Confirmation, IntentClaims, IntentRef, MayAct, TxnClaims};
+use marque_core::json::Refused;
+use marque_core::jws::{JwsError, Verified};
+use marque_core::names;
+use serde_json::{Map, Value};
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// What kind of token it is.
@@ -15,6 +20,8 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    const ALL: [Self; 3] = [Self::Txn, Self::Intent, Self::Access];
+
     /// Its identifier (RFC 8693 §3).
     pub(super) const fn identifier(self) -> &'static str {
         match self {
@@ -25,9 +32,9 @@ impl Kind {
     }
 
     /// How it is used at a resource server (RFC 6749 §7.1), `N_A` for what only workloads pass on (RFC 8693 §2.2.1).
-    pub(super) const fn token_type(self) -> &'static str {
+    pub(super) const fn token_type(self, cnf: &Confirmation) -> &'static str {
         match self {
-            Self::Intent | Self::Access => "DPoP",
+            Self::Intent | Self::Access => cnf.token_type(),
             Self::Txn => "N_A",
         }
     }
@@ -43,9 +50,11 @@ pub(super) struct OwnToken {
     pub(super) aud: String,
     pub(super) iat: i64,
     pub(super) exp: i64,
-    pub(super) jkt: String,
+    pub(super) cnf: Confirmation,
     pub(super) act: Actor,
-    pub(super) txn: Option<String>,
+    pub(super) may_act: Option<MayAct>,
+    pub(super) rctx: Map<String, Value>,
+    pub(super) txn: Option<Uuid>,
     /// `acr` and `auth_time` of the approval.
     pub(super) signed_in: Option<(String, i64)>,
     pub(super) carried: Carried,
@@ -58,60 +67,111 @@ impl OwnToken {
     }
 }
 
-/// Reads a token; nothing if Marque signed no such token for this realm.
-pub(super) fn read(cx: Context<'_>, token: &str) -> Option<OwnToken> {
-    let keys = cx.realm.keyring.public();
-    let payload = |typ: &str| jws::verify(token, typ, &keys).ok().map(|verified| verified.payload);
-    let read = payload(names::TYP_TXN).and_then(|payload| of_txn(Kind::Txn, TxnClaims::parse(&payload).ok()?));
-    let read = read.or_else(|| of_intent(IntentClaims::parse(&payload(names::TYP_INTENT)?).ok()?));
-    let read = read.or_else(|| {
-        let claims = AccessClaims::parse(&payload(names::TYP_ACCESS)?).ok()?;
-        of_txn(Kind::Access, claims.into_transaction().ok()?)
-    });
-    let (iss, own) = read?;
-    let is_own = match own.kind {
-        Kind::Intent => own.aud == cx.issuer(),
-        Kind::Txn => own.aud == cx.realm.config.trust_domain,
-        Kind::Access => true,
-    };
-    (iss == cx.issuer() && is_own).then_some(own)
+/// Marque's own tokens that were verified, by kind.
+pub struct OwnTokens {
+    intent: VerifiedTokens<OwnToken>,
+    txn: VerifiedTokens<OwnToken>,
+    access: VerifiedTokens<OwnToken>,
 }
 
-fn of_intent(claims: IntentClaims) -> Option<(String, OwnToken)> {
-    let envelope = claims.envelope().ok()?;
-    let own = OwnToken {
+impl Default for OwnTokens {
+    fn default() -> Self {
+        let (intent, txn) = (VerifiedTokens::of(names::TYP_INTENT), VerifiedTokens::of(names::TYP_TXN));
+        Self { intent, txn, access: VerifiedTokens::of(names::TYP_ACCESS) }
+    }
+}
+
+/// Why a token is none of Marque's own.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotOwn {
+    #[error("{0}")]
+    Unsigned(#[from] JwsError),
+    #[error("{0}")]
+    Malformed(Refused),
+    #[error("is of another issuer or trust domain")]
+    Foreign,
+    #[error("has another kind of jti, txn or intent id")]
+    ForeignId,
+}
+
+/// Reads a token of whichever kind; nothing if Marque signed no such token for this realm.
+pub(super) fn read(cx: Context<'_>, token: &str) -> Option<Arc<OwnToken>> {
+    Kind::ALL.into_iter().find_map(|kind| read_as(cx, token, kind).ok())
+}
+
+/// Reads a token of one kind.
+///
+/// # Errors
+/// When Marque signed no such token for this realm.
+pub(super) fn read_as(cx: Context<'_>, token: &str, kind: Kind) -> Result<Arc<OwnToken>, NotOwn> {
+    let (own, keys) = (&cx.realm.own_tokens, cx.realm.keyring.public());
+    match kind {
+        Kind::Intent => own.intent.read(token, &keys, |verified| of_intent(cx, verified)),
+        Kind::Txn => own.txn.read(token, &keys, |verified| of_txn(cx, verified)),
+        Kind::Access => own.access.read(token, &keys, |verified| of_access(cx, verified)),
+    }
+}
+
+fn of_intent(cx: Context<'_>, verified: &Verified) -> Result<OwnToken, NotOwn> {
+    let claims = IntentClaims::parse(&verified.payload).map_err(NotOwn::Malformed)?;
+    expect(claims.iss == cx.issuer() && claims.aud == cx.issuer())?;
+    let envelope = claims.envelope().map_err(NotOwn::Malformed)?;
+    Ok(OwnToken {
         kind: Kind::Intent,
-        intent_id: parse_intent_id(&claims.intent.id)?,
+        intent_id: drawn(&claims.intent.id)?,
         intent: IntentRef { id: claims.intent.id, digest: claims.intent.digest, version: claims.intent.version },
-        jti: parse_intent_id(&claims.jti)?,
+        jti: drawn(&claims.jti)?,
         sub: claims.sub,
         aud: claims.aud,
         iat: claims.iat,
         exp: claims.exp,
-        jkt: claims.cnf.jkt,
+        cnf: claims.cnf,
         act: claims.act,
+        may_act: None,
+        rctx: Map::new(),
         txn: None,
         signed_in: Some((claims.acr, claims.auth_time)),
         carried: Carried::Inline(envelope),
-    };
-    Some((claims.iss, own))
+    })
 }
 
-fn of_txn(kind: Kind, claims: TxnClaims) -> Option<(String, OwnToken)> {
-    let own = OwnToken {
+fn of_txn(cx: Context<'_>, verified: &Verified) -> Result<OwnToken, NotOwn> {
+    let claims = TxnClaims::parse(&verified.payload).map_err(NotOwn::Malformed)?;
+    expect(claims.iss == cx.issuer() && claims.aud == cx.realm.config.trust_domain)?;
+    of_chain(Kind::Txn, claims)
+}
+
+fn of_access(cx: Context<'_>, verified: &Verified) -> Result<OwnToken, NotOwn> {
+    let claims = AccessClaims::parse(&verified.payload).map_err(NotOwn::Malformed)?;
+    expect(claims.iss == cx.issuer())?;
+    of_chain(Kind::Access, claims.into_transaction().map_err(NotOwn::Malformed)?)
+}
+
+fn of_chain(kind: Kind, claims: TxnClaims) -> Result<OwnToken, NotOwn> {
+    Ok(OwnToken {
         kind,
-        intent_id: parse_intent_id(&claims.tctx.intent.id)?,
+        intent_id: drawn(&claims.tctx.intent.id)?,
         intent: claims.tctx.intent,
-        jti: parse_intent_id(&claims.jti)?,
+        jti: drawn(&claims.jti)?,
         sub: claims.sub,
         aud: claims.aud,
         iat: claims.iat,
         exp: claims.exp,
-        jkt: claims.cnf.jkt,
+        cnf: claims.cnf,
         act: claims.act,
-        txn: Some(claims.txn),
+        may_act: claims.may_act,
+        rctx: claims.rctx,
+        txn: Some(drawn(&claims.txn)?),
         signed_in: None,
         carried: claims.tctx.carried,
-    };
-    Some((claims.iss, own))
+    })
+}
+
+fn expect(is_own: bool) -> Result<(), NotOwn> {
+    if is_own { Ok(()) } else { Err(NotOwn::Foreign) }
+}
+
+/// An id that Marque drew.
+fn drawn(id: &str) -> Result<Uuid, NotOwn> {
+    parse_intent_id(id).ok_or(NotOwn::ForeignId)
 }

@@ -13,7 +13,7 @@ use super::{Context, FlowError, OAuthError, Refusal};
 use crate::store;
 use crate::store::waiting_catalogs::WaitingRow;
 use marque_core::catalog::{Catalog, Lowered};
-use marque_core::jws::{self, KeySet};
+use marque_core::jws;
 use marque_core::names;
 use marque_core::plan::CatalogRef;
 use sqlx::PgConnection;
@@ -79,8 +79,7 @@ pub async fn publish_catalog(
 }
 
 fn verify(resource_server: &ResourceServer, compact: &str) -> Result<Catalog, Refusal> {
-    let keys = KeySet::from_jwks(resource_server.jwks()).unwrap_or_default();
-    let verified = jws::verify(compact, names::TYP_CATALOG, &keys);
+    let verified = jws::verify(compact, names::TYP_CATALOG, resource_server.keys());
     let verified =
         verified.map_err(|error| Refusal::new(OAuthError::InvalidRequest, format!("the catalog {error}")))?;
     Catalog::parse(&verified.payload).map_err(|refused| bad_input(OAuthError::InvalidRequest, &refused))

@@ -97,7 +97,7 @@ pub async fn request_step_up(
     let envelope = Envelope::of(&proven.plan).map_err(FlowError::internal)?;
     let step = envelope.step(&challenge.step).ok_or_else(|| invalid("the plan has no such step"))?;
     let presenter =
-        Presenter { intent: &challenge.intent, sub: &proven.sub, client_id: client.client_id(), jkt: &client.jkt };
+        Presenter { intent: &challenge.intent, sub: &proven.sub, client_id: client.client_id(), cnf: &client.cnf };
     let now = cx.app.clock.now();
     let call = challenge.call().seen_by(step);
     let mut tx = cx.app.pool.begin().await?;
@@ -133,16 +133,17 @@ async fn verify_challenge(
     let claimed = jws::unverified_claims(compact).map_err(refuse)?;
     let signer = claimed.get("iss").and_then(serde_json::Value::as_str).unwrap_or_default();
     let record = cx.realm.directory.find_client(&cx.realm.keycloak, signer).await?;
-    let keys = record.as_ref().and_then(|record| KeySet::from_jwks(&record.jwks).ok()).unwrap_or_default();
-    let verified = jws::verify(compact, names::TYP_CHALLENGE, &keys).map_err(refuse)?;
+    let none = KeySet::default();
+    let keys = record.as_ref().map_or(&none, |record| &record.keys);
+    let verified = jws::verify(compact, names::TYP_CHALLENGE, keys).map_err(refuse)?;
     let challenge =
         Challenge::parse(&verified.payload).map_err(|refused| invalid(format!("transaction_challenge {refused}")))?;
     let location = challenge.call().location;
     if !record.is_some_and(|record| answers_for(&record, &location)) {
         return Err(invalid("transaction_challenge is not by the client that answers for the call's location").into());
     }
-    let (issuer, client_id, jkt) = (cx.issuer(), client.client_id(), client.jkt.as_str());
-    let expected = Expected { issuer, signer: &challenge.iss, client_id, jkt, now: cx.now_secs() };
+    let (issuer, client_id, cnf) = (cx.issuer(), client.client_id(), &client.cnf);
+    let expected = Expected { issuer, signer: &challenge.iss, client_id, cnf, now: cx.now_secs() };
     challenge.check(&expected).map_err(|error| invalid(error.to_string()))?;
     Ok(challenge)
 }
@@ -275,7 +276,7 @@ fn document(
         intent_id: challenge.intent.id.clone(),
         plan_digest: evidence.payload.plan_digest,
         user: Person { iss: proven.plan.user.iss.clone(), sub: proven.sub.clone(), username: proven.username.clone() },
-        presenter: Agent { client_id: challenge.act.sub.clone(), jkt: challenge.cnf.jkt.clone() },
+        presenter: Agent { client_id: challenge.act.sub.clone(), cnf: challenge.cnf.clone() },
         step: step.id.clone(),
         class: step.class,
         location: call.location.clone(),

@@ -56,7 +56,7 @@ async fn together(cx: Context<'_>, asked: &Asked<'_>, envelope: &Envelope) -> Re
         call_digest: asked.call_digest,
         presented: asked.presented,
         proof: asked.used_proof(cx)?,
-        proven: asked.proof.call_digest,
+        proven: asked.proven.call_digest(),
         blocked: cx.realm.config.blocked.clone(),
     };
     match cx.app.reservations.ask(asked.intent_id, counted).await {
@@ -131,7 +131,7 @@ async fn approvals(
 ) -> Result<StepUps, FlowError> {
     let claims = asked.claims;
     let presenter =
-        Presenter { intent: &claims.tctx.intent, sub: &claims.sub, client_id: &claims.act.sub, jkt: &asked.proof.jkt };
+        Presenter { intent: &claims.tctx.intent, sub: &claims.sub, client_id: &claims.act.sub, cnf: &claims.cnf };
     step_ups(cx, tx, (asked.intent_id, &envelope.steps), presenter, &asked.evaluation.call).await
 }
 
@@ -169,7 +169,7 @@ async fn uncounted(
     let call = asked.uncounted(cx)?;
     let standing = uncounted_permits::take(tx, &[call], cx.app.clock.now()).await?;
     Ok(match standing.first() {
-        Some(Standing::Permit(permit_id)) => Ok(asked.uncounted_permit(*permit_id, step)),
+        Some(Standing::Permit(permit_id)) => Ok(asked.uncounted_permit(cx, *permit_id, step)),
         Some(Standing::ProofReplayed) => Err(Reason::ProofReplayed),
         Some(Standing::Counted) => Err(Reason::CallMalformed),
         Some(Standing::NotActive) | None => Err(Reason::IntentRevoked),
@@ -184,7 +184,7 @@ async fn reserve(
     ledger: &mut IntentLedger,
     step: &EnvelopeStep,
 ) -> Result<Result<Permit, Reason>, FlowError> {
-    if reservations::use_all(tx, &[&asked.used_proof(cx)?]).await? != [true] {
+    if store::replays::use_once(tx, &[asked.used_proof(cx)?]).await? != [true] {
         return Ok(Err(Reason::ProofReplayed));
     }
     let (now, intent_id) = (cx.app.clock.now(), asked.intent_id);

@@ -14,7 +14,8 @@ use super::ledger::{Counts, IntentLedger, opened};
 use crate::batch::Batch;
 use crate::clock::Clock;
 use crate::keys::RecordSeal;
-use crate::store::reservations::{self, CallKey, Reservation, UsedProof};
+use crate::store::replays::SingleUse;
+use crate::store::reservations::{self, CallKey, Reservation};
 use crate::{random, store};
 use marque_core::call::Call;
 use marque_core::canonical::Digest;
@@ -48,7 +49,7 @@ pub struct CountedCall {
     pub(super) call_digest: Digest,
     /// Digest of what the call came with.
     pub(super) presented: Digest,
-    pub(super) proof: UsedProof,
+    pub(super) proof: SingleUse,
     /// What the proof says of the call.
     pub(super) proven: Option<Digest>,
     /// What the realm's configuration forbids.
@@ -95,8 +96,8 @@ async fn reserve(
     if permitted.is_empty() {
         return Ok(none);
     }
-    let proofs: Vec<&UsedProof> = permitted.iter().map(|(_, call, _)| &call.proof).collect();
-    let is_new = reservations::use_all(tx, &proofs).await?;
+    let proofs: Vec<SingleUse> = permitted.iter().map(|(_, call, _)| call.proof).collect();
+    let is_new = store::replays::use_once(tx, &proofs).await?;
     let new = permitted.into_iter().zip(is_new).filter_map(|(one, is_new)| is_new.then_some(one));
     for (place, permit) in keep(tx, new.collect(), ledgers, now).await? {
         if let Some(slot) = none.get_mut(place) {
@@ -140,8 +141,8 @@ fn permitted<'c>(
     for (place, call) in calls {
         let Some(counts) = counts.get_mut(&call.key.intent_id) else { continue };
         let Some(step) = permitting(call, counts, now) else { continue };
-        let is_first = proofs.insert((&call.proof.issuer, &call.proof.jti))
-            && ids.insert((call.key.intent_id, &call.key.client_id, &call.key.call_id));
+        let is_first =
+            proofs.insert(call.proof.id) && ids.insert((call.key.intent_id, &call.key.client_id, &call.key.call_id));
         if is_first {
             counts.reserve(&step.id);
             all.push((place, call, step));

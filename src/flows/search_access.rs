@@ -138,12 +138,12 @@ async fn look_at_token(cx: Context<'_>, looking: &mut Looking<'_>) -> Result<(),
     if store::tokens::is_revoked(&mut conn, intent_id, token_id).await? {
         looking.found.reason.get_or_insert(Reason::TokenRevoked);
     }
+    drop(conn);
     if looking.found.reason.is_none() {
-        let Some(envelope) = carried(cx, &mut conn, &claims.tctx.carried).await? else {
+        let Some(envelope) = carried(cx, &claims.tctx.carried).await? else {
             looking.found.reason = Some(Reason::TokenInvalid);
             return Ok(());
         };
-        drop(conn);
         let envelope = &*envelope;
         let facts = facts_now(cx, intent_id, envelope).await?;
         looking.at(&Holding { subject: &claims.act.sub, intent_id, envelope, facts });

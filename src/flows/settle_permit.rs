@@ -13,7 +13,7 @@ use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id};
 use crate::store;
 use crate::store::permits::{Ended, Permit};
 use marque_core::canonical::Digest;
-use marque_core::jws::{self, KeySet};
+use marque_core::jws;
 use marque_core::names;
 use marque_core::reason::Reason;
 pub use marque_core::receipt::Outcome;
@@ -84,8 +84,7 @@ fn verify_receipt(
             Err(invalid("disclosures: nothing is disclosed without a receipt".into()))
         };
     };
-    let keys = KeySet::from_jwks(resource_server.jwks()).unwrap_or_default();
-    let verified = jws::verify(compact, names::TYP_RECEIPT, &keys);
+    let verified = jws::verify(compact, names::TYP_RECEIPT, resource_server.keys());
     let verified = verified.map_err(|error| invalid(format!("the receipt {error}")))?;
     let receipt = Receipt::parse(&verified.payload).map_err(|error| invalid(format!("the receipt: {error}")))?;
     let (Some(call_digest), Some(seq)) = (Digest::from_slice(&permit.call_digest), permit.seq) else {

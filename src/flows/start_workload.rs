@@ -13,8 +13,8 @@ use super::{Context, FlowError, OAuthError, Refusal};
 use crate::keys::Purpose;
 use crate::store::workload_tokens::NewWorkloadToken;
 use crate::{random, store};
-use marque_core::claims::{Actor, Confirmation, NoSteps, WorkloadClaims, token_hash};
-use marque_core::jws::{self, KeySet};
+use marque_core::claims::{Actor, NoSteps, WorkloadClaims, token_hash};
+use marque_core::jws;
 use marque_core::reason::Reason;
 use marque_core::{limits, names};
 use serde_json::{Map, Value};
@@ -58,7 +58,7 @@ pub(super) async fn start_workload(
         tctx: NoSteps::default(),
         rctx,
         act: Actor::first(client.client_id()),
-        cnf: Confirmation { jkt: client.jkt.clone() },
+        cnf: client.cnf.clone(),
     };
     let token = cx.realm.keyring.sign(Purpose::TxnToken, &claims)?;
     let (hash, parent) = (token_hash(&token), token_hash(subject));
@@ -78,7 +78,7 @@ pub(super) async fn start_workload(
     Ok(Exchanged {
         token,
         issued_token_type: Kind::Txn.identifier(),
-        token_type: Kind::Txn.token_type(),
+        token_type: Kind::Txn.token_type(&client.cnf),
         expires_in,
         scope: String::new(),
         authorization_details: Vec::new(),
@@ -107,8 +107,7 @@ fn expect_nothing(exchange: &Exchange<'_>) -> Result<(), Refusal> {
 
 /// The subject token's id, and from when on it is over.
 fn verify(cx: Context<'_>, client: &AuthenticatedClient, subject: &str) -> Result<(String, i64), Refusal> {
-    let keys = KeySet::from_jwks(&client.record.jwks).unwrap_or_default();
-    let claims = jws::verify(subject, names::TYP_JWT, &keys).and_then(|verified| verified.claims());
+    let claims = jws::verify(subject, names::TYP_JWT, &client.record.keys).and_then(|verified| verified.claims());
     let claims = claims.map_err(|error| bad(&error.to_string()))?;
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     let instant = |name: &str| claims.get(name).and_then(Value::as_i64);

@@ -16,7 +16,7 @@ use crate::store::catalogs::CatalogRow;
 use crate::{random, store};
 use marque_core::canonical::Digest;
 use marque_core::catalog::Catalog;
-use marque_core::jws::{self, KeySet};
+use marque_core::jws;
 use marque_core::plan::{ResolvedPlan, SubmittedPlan};
 use marque_core::reason::Reason;
 use marque_core::resolve::{Completion, Rejection, resolve};
@@ -114,7 +114,7 @@ pub async fn submit_plan(
         realm_issuer: &cx.realm.config.keycloak_issuer,
         intent_id: &intent_id.to_string(),
         client_id: client.client_id(),
-        jkt: &client.jkt,
+        cnf: client.cnf.clone(),
         catalogs: &catalogs,
         blocked: &cx.realm.config.blocked,
         unknown_actions: cx.realm.config.unknown_actions,
@@ -272,8 +272,7 @@ async fn verify_catalog(cx: Context<'_>, row: &CatalogRow, location: &str) -> Re
     let CatalogRow { client_id, jws: compact, admission } = row;
     let record = cx.realm.directory.find_client(&cx.realm.keycloak, client_id).await?;
     let Some(record) = record.filter(|record| answers_for(record, location)) else { return Ok(None) };
-    let keys = KeySet::from_jwks(&record.jwks).unwrap_or_default();
-    let verified = jws::verify(compact, names::TYP_CATALOG, &keys).ok();
+    let verified = jws::verify(compact, names::TYP_CATALOG, &record.keys).ok();
     let catalog = verified.and_then(|verified| Catalog::parse(&verified.payload).ok());
     let is_its_own =
         |catalog: &Catalog| catalog.document().location == location && catalog.document().iss == *client_id;

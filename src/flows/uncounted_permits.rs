@@ -45,10 +45,10 @@ pub(super) async fn take(
     calls: &[UncountedCall],
     now: OffsetDateTime,
 ) -> Result<Vec<Standing>, store::StoreError> {
-    let mut places: HashMap<(&str, &str), usize> = HashMap::new();
+    let mut places: HashMap<Uuid, usize> = HashMap::new();
     let mut firsts: Vec<UncountedCall> = Vec::new();
     let place = calls.iter().map(|call| {
-        *places.entry((&call.proof.issuer, &call.proof.jti)).or_insert_with(|| {
+        *places.entry(call.proof.id).or_insert_with(|| {
             firsts.push(call.clone());
             firsts.len() - 1
         })
@@ -87,7 +87,8 @@ fn standing(call: &UncountedCall, first: &UncountedCall, answer: &Uncounted) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::reservations::{CallKey, UsedProof};
+    use crate::store::replays::SingleUse;
+    use crate::store::reservations::CallKey;
 
     fn call(permit: u128, presented: &[u8]) -> UncountedCall {
         let key = CallKey {
@@ -97,7 +98,7 @@ mod tests {
             call_id: "c".into(),
             token_id: Uuid::nil(),
         };
-        let proof = UsedProof { issuer: "i".into(), jti: "j".into(), expires_at: OffsetDateTime::UNIX_EPOCH };
+        let proof = SingleUse { id: Uuid::nil(), expires_at: OffsetDateTime::UNIX_EPOCH };
         UncountedCall { key, proof, permit_id: Uuid::from_u128(permit), presented: presented.into() }
     }
 

@@ -8,7 +8,7 @@ use crate::store;
 use crate::store::step_ups::Pending;
 use marque_core::call::Call;
 use marque_core::canonical::Digest;
-use marque_core::claims::IntentRef;
+use marque_core::claims::{Confirmation, IntentRef};
 use marque_core::envelope::EnvelopeStep;
 use marque_core::evidence::read_as;
 use marque_core::facts::Facts;
@@ -26,7 +26,7 @@ pub(super) struct Presenter<'a> {
     pub intent: &'a IntentRef,
     pub sub: &'a str,
     pub client_id: &'a str,
-    pub jkt: &'a str,
+    pub cnf: &'a Confirmation,
 }
 
 /// What step-ups say of one call of one presenter.
@@ -51,12 +51,12 @@ pub(super) async fn step_ups(
     if steps.iter().all(|step| step.approve == Approve::Plan) {
         return Ok(StepUps::default());
     }
-    let (now, approval) = (cx.app.clock.now(), call.approval());
-    let pending = store::step_ups::pending(tx, intent_id, presenter.jkt, approval.as_bytes(), now).await?;
+    let (now, approval, jkt) = (cx.app.clock.now(), call.approval(), presenter.cnf.to_string());
+    let pending = store::step_ups::pending(tx, intent_id, &jkt, approval.as_bytes(), now).await?;
     let waiting = waiting(&pending, steps, call);
     let asked = store::step_ups::count_others(tx, intent_id, waiting).await?;
     let mut unused = Vec::new();
-    for row in store::step_ups::unused(tx, intent_id, presenter.jkt, approval.as_bytes(), now).await? {
+    for row in store::step_ups::unused(tx, intent_id, &jkt, approval.as_bytes(), now).await? {
         let Some(step) = steps.iter().find(|step| step.id == row.step_id) else { continue };
         match proven(cx, &row.evidence) {
             Ok(document) if !is_of(&document, row.step_up_id, presenter, approval, now) || document.step != step.id => {
@@ -112,7 +112,7 @@ fn is_of(
         && document.plan_digest == presenter.intent.digest
         && document.user.sub == presenter.sub
         && document.presenter.client_id == presenter.client_id
-        && document.presenter.jkt == presenter.jkt
+        && document.presenter.cnf == *presenter.cnf
         && document.approval == approval
         && document.expires_at.secs() > now.unix_timestamp()
 }

@@ -11,7 +11,7 @@ use moka::sync::Cache;
 use std::sync::Arc;
 
 /// Bytes of tokens that are remembered at once; what is read from them takes a few times as much.
-const REMEMBERED_BYTES: u64 = 8 * 1024 * 1024;
+const REMEMBERED_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Verified tokens of one type.
 pub struct VerifiedTokens<T> {

@@ -3,10 +3,12 @@
 use crate::flows::evaluate_access::{Evaluation, PresentedToken};
 use crate::flows::evaluate_batch::{self, Question, Semantic};
 use crate::flows::properties::Properties;
+use crate::flows::prove_call::Possession;
 use crate::flows::resolve_by_subject::Named;
 use crate::flows::search_access::{AGENT, Search, Target};
 use crate::flows::{OAuthError, Refusal};
 use marque_core::call::{Call, CallResource};
+use marque_core::canonical::Digest;
 use marque_core::facts::Records;
 use marque_core::{json, limits};
 use schemars::JsonSchema;
@@ -63,9 +65,14 @@ struct Proven {
     location: String,
     txn_token: Option<String>,
     access_token: Option<String>,
-    dpop: String,
-    method: String,
-    url: String,
+    #[serde(default, deserialize_with = "stated")]
+    dpop: Option<String>,
+    #[serde(default, deserialize_with = "stated")]
+    method: Option<String>,
+    #[serde(default, deserialize_with = "stated")]
+    url: Option<String>,
+    #[serde(default, rename = "x5t#S256", deserialize_with = "stated")]
+    certificate: Option<String>,
     call_id: String,
     environment: Option<String>,
     #[serde(default)]
@@ -146,7 +153,8 @@ fn presented(body: Presented) -> Result<Question, Refusal> {
         let text = "$.context.call_id: must be 1 to 512 printable ASCII characters";
         return Err(Refusal::new(OAuthError::InvalidRequest, text));
     }
-    let Proven { location, txn_token, access_token, dpop, method, url, call_id, environment, records } = body.context;
+    let possession = possession(&body.context)?;
+    let Proven { location, txn_token, access_token, call_id, environment, records, .. } = body.context;
     let token = match (txn_token, access_token) {
         (Some(token), None) => PresentedToken::Transaction(token),
         (None, Some(token)) => PresentedToken::Access(token),
@@ -157,7 +165,25 @@ fn presented(body: Presented) -> Result<Question, Refusal> {
     };
     let client_id = body.subject.id;
     let call = call(location, body.subject.properties, body.action, body.resource, environment, records);
-    Ok(Question::Presented(Box::new(Evaluation { client_id, call, token, dpop, method, url, call_id })))
+    Ok(Question::Presented(Box::new(Evaluation { client_id, call, token, possession, call_id })))
+}
+
+/// What proves that the caller holds the token: exactly one of the two. Method and URL are what a proof is for.
+fn possession(context: &Proven) -> Result<Possession, Refusal> {
+    let refuse = |text: &str| Err(Refusal::new(OAuthError::InvalidRequest, text));
+    let Proven { dpop, method, url, certificate, .. } = context;
+    match (dpop, method, url, certificate) {
+        (Some(proof), Some(method), Some(url), None) => {
+            Ok(Possession::Proof { proof: proof.clone(), method: method.clone(), url: url.clone() })
+        }
+        (None, _, _, Some(thumbprint)) => match Digest::from_base64(thumbprint) {
+            Some(thumbprint) => Ok(Possession::Certificate(thumbprint)),
+            None => refuse("$.context.x5t#S256: must be the SHA-256 of a certificate's DER in base64url"),
+        },
+        _ => refuse(
+            "$.context: needs either dpop with method and url, or x5t#S256, whichever the call came with beside its token",
+        ),
+    }
 }
 
 fn named(body: Plain) -> Result<Question, Refusal> {

@@ -31,8 +31,8 @@ async fn grant(realm: &InRealm, client: &AuthenticatedClient, handle: Handle<'_>
     Ok(Json(json!({
         "access_token": granted.token,
         "issued_token_type": names::TOKEN_TYPE_INTENT,
-        // OAuth libraries take no other type than those of access tokens; the token is bound to the DPoP key.
-        "token_type": "DPoP",
+        // OAuth libraries take no other type than those of access tokens; the token is bound to what the client proved.
+        "token_type": client.cnf.token_type(),
         "expires_in": granted.expires_in,
         "scope": granted.scope,
         "authorization_details": granted.authorization_details,

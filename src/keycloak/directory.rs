@@ -1,9 +1,10 @@
 //! What the extension's narrow endpoints say of one user or one client (service-account role `marque-read`).
 
 use super::{Keycloak, KeycloakError};
+use marque_core::jws::KeySet;
 use marque_core::limits;
 use moka::future::Cache;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -54,16 +55,21 @@ pub struct PasskeyRecord {
 }
 
 /// A client as the realm knows it.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct ClientRecord {
     /// Its id.
     pub client_id: String,
     /// Whether it may do anything.
     pub enabled: bool,
-    /// Its public keys.
-    pub jwks: Value,
+    /// Its public keys; none if the realm's document holds none.
+    #[serde(rename = "jwks", deserialize_with = "keys")]
+    pub keys: KeySet,
     /// Its attributes `marque.*`.
     pub attributes: BTreeMap<String, String>,
+}
+
+fn keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<KeySet, D::Error> {
+    Value::deserialize(deserializer).map(|jwks| KeySet::from_jwks(&jwks).unwrap_or_default())
 }
 
 impl ClientRecord {

@@ -160,3 +160,14 @@ pub async fn listen_for_revocations(pool: &PgPool) -> Result<PgListener, StoreEr
 pub fn violates(error: &StoreError, constraint: &str) -> bool {
     error.as_database_error().and_then(sqlx::error::DatabaseError::constraint) == Some(constraint)
 }
+
+/// Answers by their place in the question, which begins with 1.
+fn in_order<T: Default>(count: usize, answers: impl Iterator<Item = (i64, T)>) -> Vec<T> {
+    let mut all: Vec<T> = std::iter::repeat_with(T::default).take(count).collect();
+    for (place, answer) in answers {
+        if let Some(slot) = usize::try_from(place - 1).ok().and_then(|place| all.get_mut(place)) {
+            *slot = answer;
+        }
+    }
+    all
+}

@@ -1,26 +1,41 @@
 //! Ids that may be used once.
 
-use super::StoreError;
+use super::{StoreError, in_order};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
-/// Uses an id: false if it was used before.
-pub async fn use_once(
-    conn: &mut PgConnection,
-    issuer: &str,
-    jti: &str,
-    expires_at: OffsetDateTime,
-) -> Result<bool, StoreError> {
-    let inserted = sqlx::query!(
-        "insert into replays (issuer, jti, expires_at) values ($1, $2, $3)
-         on conflict on constraint replays_pkey do nothing",
-        issuer,
-        jti,
-        expires_at
+/// An id that may be used once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SingleUse {
+    /// 128 bits of the digest of whose id it is, and of the id.
+    pub id: Uuid,
+    /// Until when it is remembered.
+    pub expires_at: OffsetDateTime,
+}
+
+/// Uses ids: which of them were not used before, by their place. None may come twice.
+pub async fn use_once(conn: &mut PgConnection, ids: &[SingleUse]) -> Result<Vec<bool>, StoreError> {
+    let (keys, ends) = columns(ids);
+    let places = sqlx::query_scalar!(
+        r#"with asked as (
+             select * from unnest($1::uuid[], $2::timestamptz[]) with ordinality as a(id, expires_at, place)
+         ), used as (
+             insert into replays (id, expires_at) select id, expires_at from asked order by id
+             on conflict on constraint replays_pkey do nothing returning id
+         )
+         select a.place as "place!" from asked a join used using (id)"#,
+        &keys,
+        &ends
     )
-    .execute(conn)
+    .fetch_all(conn)
     .await?;
-    Ok(inserted.rows_affected() == 1)
+    Ok(in_order(ids.len(), places.into_iter().map(|place| (place, true))))
+}
+
+/// The columns of ids.
+pub(super) fn columns(ids: &[SingleUse]) -> (Vec<Uuid>, Vec<OffsetDateTime>) {
+    ids.iter().map(|one| (one.id, one.expires_at)).unzip()
 }
 
 /// Forgets ids that could not be used again anyway.

@@ -3,22 +3,12 @@
 //! What is looked up for each call stands in a lateral subquery with a limit: it is found by its index, call by call. Joins would
 //! be planned for as many rows as the tables had when they were last analyzed, and may read all of them.
 
-use super::StoreError;
+use super::replays::{self, SingleUse};
+use super::{StoreError, in_order};
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
 use time::OffsetDateTime;
 use uuid::Uuid;
-
-/// A proof that is used up by a call.
-#[derive(Clone, Debug)]
-pub struct UsedProof {
-    /// Whose id it is.
-    pub issuer: String,
-    /// The id.
-    pub jti: String,
-    /// Until when it is remembered.
-    pub expires_at: OffsetDateTime,
-}
 
 /// A call of a resource server, by its own id.
 #[derive(Clone, Debug)]
@@ -41,7 +31,7 @@ pub struct UncountedCall {
     /// The call.
     pub key: CallKey,
     /// Its proof.
-    pub proof: UsedProof,
+    pub proof: SingleUse,
     /// The permit that it gets if the proof is new.
     pub permit_id: Uuid,
     /// Digest of what the call came with.
@@ -70,21 +60,21 @@ pub async fn use_proofs(
 ) -> Result<Vec<Uncounted>, StoreError> {
     let (realms, intents, clients, ids) = columns(calls.iter().map(|call| &call.key));
     let tokens: Vec<Uuid> = calls.iter().map(|call| call.key.token_id).collect();
-    let (issuers, jtis, ends) = proof_columns(calls.iter().map(|call| &call.proof));
+    let (proofs, ends) = proof_columns(calls);
     let permits: Vec<Uuid> = calls.iter().map(|call| call.permit_id).collect();
     let presented: Vec<Vec<u8>> = calls.iter().map(|call| call.presented.clone()).collect();
     let rows = sqlx::query!(
         r#"with asked as (
-             select * from unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[],
-                 $7::timestamptz[], $8::uuid[], $9::bytea[], $11::uuid[])
-                 with ordinality as a(realm, intent_id, client_id, call_id, issuer, jti, expires_at, permit_id, presented,
+             select * from unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::timestamptz[],
+                 $7::uuid[], $8::bytea[], $10::uuid[])
+                 with ordinality as a(realm, intent_id, client_id, call_id, proof, expires_at, permit_id, presented,
                      token_id, place)
          ), standing as (
              select a.*, i.is_active is not null and r.is_revoked is null and t.is_revoked is null as is_active, p.has_permit is not null as has_permit
              from asked a
              left join lateral (
                  select true as is_active from intents i where i.intent_id = a.intent_id and i.realm = a.realm
-                     and i.state = 'active' and i.expires_at > $10 limit 1
+                     and i.state = 'active' and i.expires_at > $9 limit 1
              ) i on true
              left join lateral (
                  select true as is_revoked from revocations r where r.intent_id = a.intent_id limit 1
@@ -98,24 +88,22 @@ pub async fn use_proofs(
                  where p.intent_id = a.intent_id and p.client_id = a.client_id and p.call_id = a.call_id limit 1
              ) p on true
          ), used as (
-             insert into replays (issuer, jti, expires_at, permit_id, presented)
-             select issuer, jti, expires_at, permit_id, presented from standing where is_active and not has_permit
-             order by issuer, jti
-             on conflict on constraint replays_pkey do nothing returning issuer, jti
+             insert into replays (id, expires_at, permit_id, presented)
+             select proof, expires_at, permit_id, presented from standing where is_active and not has_permit
+             order by proof
+             on conflict on constraint replays_pkey do nothing returning id
          )
          select s.place as "place!", s.is_active as "is_active!", s.has_permit as "has_permit!",
-             used.jti is not null as "is_new!", r.permit_id as "permit_id?", r.presented as "presented?"
-         from standing s left join used on used.issuer = s.issuer and used.jti = s.jti
+             used.id is not null as "is_new!", r.permit_id as "permit_id?", r.presented as "presented?"
+         from standing s left join used on used.id = s.proof
              left join lateral (
-                 select r.permit_id, r.presented from replays r
-                 where r.issuer = s.issuer and r.jti = s.jti and r.expires_at = s.expires_at limit 1
+                 select r.permit_id, r.presented from replays r where r.id = s.proof limit 1
              ) r on true"#,
         &realms,
         &intents,
         &clients,
         &ids,
-        &issuers,
-        &jtis,
+        &proofs,
         &ends,
         &permits,
         &presented,
@@ -136,31 +124,16 @@ pub async fn earlier_uses(
     conn: &mut PgConnection,
     calls: &[UncountedCall],
 ) -> Result<Vec<Option<(Uuid, Vec<u8>)>>, StoreError> {
-    let (issuers, jtis, ends) = proof_columns(calls.iter().map(|call| &call.proof));
+    let (proofs, _) = proof_columns(calls);
     let rows = sqlx::query!(
         r#"select a.place as "place!", r.permit_id, r.presented
-         from unnest($1::text[], $2::text[], $3::timestamptz[]) with ordinality as a(issuer, jti, expires_at, place)
-         cross join lateral (
-             select r.permit_id, r.presented from replays r
-             where r.issuer = a.issuer and r.jti = a.jti and r.expires_at = a.expires_at limit 1
-         ) r"#,
-        &issuers,
-        &jtis,
-        &ends
+         from unnest($1::uuid[]) with ordinality as a(id, place)
+         cross join lateral (select r.permit_id, r.presented from replays r where r.id = a.id limit 1) r"#,
+        &proofs
     )
     .fetch_all(conn)
     .await?;
     Ok(in_order(calls.len(), rows.into_iter().map(|row| (row.place, row.permit_id.zip(row.presented)))))
-}
-
-/// Answers by their place in the question, which begins with 1.
-fn in_order<T: Clone + Default>(count: usize, answers: impl Iterator<Item = (i64, T)>) -> Vec<T> {
-    let mut all = vec![T::default(); count];
-    for (place, answer) in answers {
-        let place = usize::try_from(place - 1).ok().and_then(|place| all.get_mut(place));
-        place.into_iter().for_each(|slot| *slot = answer.clone());
-    }
-    all
 }
 
 fn columns<'c>(keys: impl Iterator<Item = &'c CallKey>) -> (Vec<String>, Vec<Uuid>, Vec<String>, Vec<String>) {
@@ -174,14 +147,21 @@ fn columns<'c>(keys: impl Iterator<Item = &'c CallKey>) -> (Vec<String>, Vec<Uui
     columns
 }
 
-fn proof_columns<'p>(proofs: impl Iterator<Item = &'p UsedProof>) -> (Vec<String>, Vec<String>, Vec<OffsetDateTime>) {
-    let mut columns = (Vec::new(), Vec::new(), Vec::new());
-    for UsedProof { issuer, jti, expires_at } in proofs {
-        columns.0.push(issuer.clone());
-        columns.1.push(jti.clone());
-        columns.2.push(*expires_at);
-    }
-    columns
+fn proof_columns(calls: &[UncountedCall]) -> (Vec<Uuid>, Vec<OffsetDateTime>) {
+    replays::columns(&calls.iter().map(|call| call.proof).collect::<Vec<_>>())
+}
+
+/// Holds intents against their revocation until the transaction ends: those that nobody is about to revoke. See
+/// [`super::intents::share`].
+pub async fn try_share(conn: &mut PgConnection, intents: Vec<Uuid>) -> Result<BTreeSet<Uuid>, StoreError> {
+    let shared: Vec<bool> = sqlx::query_scalar!(
+        r#"select pg_try_advisory_xact_lock_shared(hashtextextended(a.id::text, 7)) as "shared!"
+         from unnest($1::uuid[]) with ordinality as a(id, place) order by a.place"#,
+        &intents
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(intents.into_iter().zip(shared).filter_map(|(intent_id, shared)| shared.then_some(intent_id)).collect())
 }
 
 /// Holds intents that are active against their revocation until the transaction ends: those of these that are, and that
@@ -191,16 +171,9 @@ pub async fn hold_active(
     intents: &[(String, Uuid)],
     now: OffsetDateTime,
 ) -> Result<BTreeSet<(String, Uuid)>, StoreError> {
-    let (realms, ids): (Vec<String>, Vec<Uuid>) = intents.iter().cloned().unzip();
-    let shared: Vec<bool> = sqlx::query_scalar!(
-        r#"select pg_try_advisory_xact_lock_shared(hashtextextended(a.id::text, 7)) as "shared!"
-         from unnest($1::uuid[]) with ordinality as a(id, place) order by a.place"#,
-        &ids
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    let kept = realms.into_iter().zip(ids).zip(shared).filter_map(|(intent, shared)| shared.then_some(intent));
-    let (realms, ids): (Vec<String>, Vec<Uuid>) = kept.unzip();
+    let shared = try_share(conn, intents.iter().map(|(_, intent_id)| *intent_id).collect()).await?;
+    let held = intents.iter().filter(|(_, intent_id)| shared.contains(intent_id)).cloned();
+    let (realms, ids): (Vec<String>, Vec<Uuid>) = held.unzip();
     let rows = sqlx::query!(
         r#"select i.realm, i.intent_id from intents i
              join unnest($1::text[], $2::uuid[]) as a(realm, intent_id) on i.realm = a.realm and i.intent_id = a.intent_id
@@ -249,26 +222,6 @@ pub async fn permitted_before(conn: &mut PgConnection, calls: &[&CallKey]) -> Re
     .fetch_all(conn)
     .await?;
     Ok(in_order(calls.len(), rows.into_iter().map(|place| (place, true))))
-}
-
-/// Uses proofs: which of them were not used before, by their place. None may come twice.
-pub async fn use_all(conn: &mut PgConnection, proofs: &[&UsedProof]) -> Result<Vec<bool>, StoreError> {
-    let (issuers, jtis, ends) = proof_columns(proofs.iter().copied());
-    let rows = sqlx::query_scalar!(
-        r#"with asked as (
-             select * from unnest($1::text[], $2::text[], $3::timestamptz[]) with ordinality as a(issuer, jti, expires_at, place)
-         ), used as (
-             insert into replays (issuer, jti, expires_at) select issuer, jti, expires_at from asked order by issuer, jti
-             on conflict on constraint replays_pkey do nothing returning issuer, jti
-         )
-         select a.place as "place!" from asked a join used using (issuer, jti)"#,
-        &issuers,
-        &jtis,
-        &ends
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(in_order(proofs.len(), rows.into_iter().map(|place| (place, true))))
 }
 
 /// A permit of a counted step, about to be given.

@@ -1,26 +1,30 @@
 //! Tokens that were answered, as a tree: each row has the hash of its parent.
 
-use super::StoreError;
-use sqlx::PgConnection;
+use super::{StoreError, in_order};
+use marque_core::canonical::Digest;
+use sqlx::{Connection, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// A token about to be answered.
-pub struct NewToken<'a> {
+#[derive(Clone, Debug)]
+pub struct NewToken {
+    /// The realm.
+    pub realm: String,
     /// The intent it comes from.
     pub intent_id: Uuid,
     /// Its id.
     pub jti: Uuid,
-    /// `intent`, `txn` or `access`.
-    pub kind: &'a str,
+    /// `intent`, `txn`, `access` or `grant`.
+    pub kind: &'static str,
     /// SHA-256 of the token.
-    pub token_sha256: &'a [u8],
+    pub token_sha256: Digest,
     /// SHA-256 of the token it was exchanged for, if any.
-    pub parent_sha256: Option<&'a [u8]>,
+    pub parent_sha256: Option<Digest>,
     /// Whose it is.
-    pub client_id: &'a str,
+    pub client_id: String,
     /// The key it is bound to.
-    pub jkt: &'a str,
+    pub jkt: String,
     /// The call chain.
     pub txn: Option<Uuid>,
     /// Hops beyond the agent itself.
@@ -31,41 +35,90 @@ pub struct NewToken<'a> {
     pub expires_at: OffsetDateTime,
 }
 
-/// Keeps a token if its intent is still active and its parent was answered by this server and not revoked: one
-/// statement, which holds the intent against its revocation. False is a refusal: the token is thrown away.
-pub async fn insert_if_active(conn: &mut PgConnection, realm: &str, token: &NewToken<'_>) -> Result<bool, StoreError> {
-    let inserted = sqlx::query!(
-        "with live as (
-             select intent_id from intents i
-             where intent_id = $1 and realm = $12 and state = 'active' and expires_at > $10
-                 and not exists (select 1 from revocations r where r.intent_id = i.intent_id)
-             for share of i
+/// Keeps tokens, each if its intent is still active and its parent was answered by this server and not revoked: one
+/// statement, which holds the intents against their revocation. Which were kept, by their place: one that was not is
+/// refused, and thrown away.
+pub async fn insert_active(conn: &mut PgConnection, tokens: &[NewToken]) -> Result<Vec<bool>, StoreError> {
+    let texts = |of: fn(&NewToken) -> &str| tokens.iter().map(|one| of(one).to_owned()).collect::<Vec<_>>();
+    let ids = |of: fn(&NewToken) -> Uuid| tokens.iter().map(of).collect::<Vec<_>>();
+    let instants = |of: fn(&NewToken) -> OffsetDateTime| tokens.iter().map(of).collect::<Vec<_>>();
+    let (realms, kinds) = (texts(|one| &one.realm), texts(|one| one.kind));
+    let (clients, keys) = (texts(|one| &one.client_id), texts(|one| &one.jkt));
+    let (intents, jtis) = (ids(|one| one.intent_id), ids(|one| one.jti));
+    let hashes: Vec<&[u8]> = tokens.iter().map(|one| &one.token_sha256.as_bytes()[..]).collect();
+    let parents: Vec<Option<&[u8]>> =
+        tokens.iter().map(|one| one.parent_sha256.as_ref().map(|hash| &hash.as_bytes()[..])).collect();
+    let chains: Vec<Option<Uuid>> = tokens.iter().map(|one| one.txn).collect();
+    let hops: Vec<i32> = tokens.iter().map(|one| one.hops).collect();
+    let (issued, ends) = (instants(|one| one.issued_at), instants(|one| one.expires_at));
+    let places = sqlx::query_scalar!(
+        r#"with asked as (
+             select * from unnest($1::text[], $2::uuid[], $3::uuid[], $4::text[], $5::bytea[], $6::bytea[], $7::text[],
+                 $8::text[], $9::uuid[], $10::integer[], $11::timestamptz[], $12::timestamptz[])
+                 with ordinality as a(realm, intent_id, jti, kind, token_sha256, parent_sha256, client_id, jkt, txn, hops,
+                     issued_at, expires_at, place)
+         ), live as materialized (
+             select i.realm, i.intent_id, i.expires_at from intents i
+             where i.intent_id = any($2) and i.state = 'active'
+                 and not exists (select from revocations r where r.intent_id = i.intent_id)
+             order by i.intent_id for share of i
+         ), kept as (
+             insert into tokens (intent_id, jti, kind, token_sha256, parent_sha256, client_id, jkt, txn, hops, issued_at,
+                 expires_at)
+             select a.intent_id, a.jti, a.kind, a.token_sha256, a.parent_sha256, a.client_id, a.jkt, a.txn, a.hops,
+                 a.issued_at, a.expires_at
+             from asked a
+             join live on live.realm = a.realm and live.intent_id = a.intent_id and live.expires_at > a.issued_at
+             left join lateral (
+                 select true as is_kept from tokens p
+                 where p.intent_id = a.intent_id and p.token_sha256 = a.parent_sha256
+                     and not exists (
+                         select from token_revocations r where r.intent_id = p.intent_id and r.jti = p.jti
+                     )
+                 limit 1
+             ) parent on true
+             where a.parent_sha256 is null or parent.is_kept
+             returning intent_id, token_sha256
          )
-         insert into tokens (intent_id, jti, kind, token_sha256, parent_sha256, client_id, jkt, txn, hops, issued_at, expires_at)
-         select live.intent_id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 from live
-         where $5::bytea is null
-            or exists (
-                select 1 from tokens parent where parent.intent_id = $1 and parent.token_sha256 = $5
-                    and not exists (
-                        select 1 from token_revocations r where r.intent_id = $1 and r.jti = parent.jti
-                    )
-            )",
-        token.intent_id,
-        token.jti,
-        token.kind,
-        token.token_sha256,
-        token.parent_sha256,
-        token.client_id,
-        token.jkt,
-        token.txn,
-        token.hops,
-        token.issued_at,
-        token.expires_at,
-        realm
+         select a.place as "place!" from asked a join kept using (intent_id, token_sha256)"#,
+        &realms,
+        &intents,
+        &jtis,
+        &kinds,
+        &hashes as &[&[u8]],
+        &parents as &[Option<&[u8]>],
+        &clients,
+        &keys,
+        &chains as &[Option<Uuid>],
+        &hops,
+        &issued,
+        &ends
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(in_order(tokens.len(), places.into_iter().map(|place| (place, true))))
+}
+
+/// Opens the months of custody from one instant to another, if they are not open.
+pub async fn open_months(conn: &mut PgConnection, from: OffsetDateTime, to: OffsetDateTime) -> Result<(), StoreError> {
+    sqlx::query!(
+        "select open_custody(month) from generate_series($1::timestamptz, $2, interval '28 days') as month",
+        from,
+        to
     )
     .execute(conn)
-    .await?;
-    Ok(inserted.rows_affected() == 1)
+    .await
+    .map(drop)
+}
+
+/// Drops the oldest month of custody all of whose intents were submitted before an instant. Whoever would wait for others
+/// gives way: it holds up all that come after.
+pub async fn drop_month(conn: &mut PgConnection, before: OffsetDateTime) -> Result<Option<String>, StoreError> {
+    let mut tx = conn.begin().await?;
+    sqlx::query!("select set_config('lock_timeout', '200ms', true) as timeout").fetch_one(&mut *tx).await?;
+    let dropped = sqlx::query_scalar!("select drop_custody($1)", before).fetch_one(&mut *tx).await?;
+    tx.commit().await?;
+    Ok(dropped)
 }
 
 /// Whether a client was answered a token of a call chain that is bound to this key and was not revoked.
@@ -121,28 +174,45 @@ pub async fn is_redeemed(conn: &mut PgConnection, intent_id: Uuid) -> Result<boo
     .await
 }
 
-/// Whether a token was answered here, was not revoked, and its intent is active.
-pub async fn is_live(
-    conn: &mut PgConnection,
-    realm: &str,
-    intent_id: Uuid,
-    token_sha256: &[u8],
-    now: OffsetDateTime,
-) -> Result<bool, StoreError> {
-    sqlx::query_scalar!(
-        r#"select exists (
-             select 1 from tokens t join intents i using (intent_id)
-             where t.intent_id = $2 and t.token_sha256 = $3 and i.realm = $1 and i.state = 'active' and i.expires_at > $4
-                 and not exists (select 1 from revocations r where r.intent_id = $2)
-                 and not exists (select 1 from token_revocations r where r.intent_id = $2 and r.jti = t.jti)
-         ) as "live!""#,
-        realm,
-        intent_id,
-        token_sha256,
+/// A token that is asked about.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The realm.
+    pub realm: String,
+    /// The intent it comes from.
+    pub intent_id: Uuid,
+    /// SHA-256 of the token.
+    pub token_sha256: Digest,
+}
+
+/// Which of these tokens were answered here and not revoked, and their intents are active, by their place.
+pub async fn are_live(conn: &mut PgConnection, asked: &[Asked], now: OffsetDateTime) -> Result<Vec<bool>, StoreError> {
+    let realms: Vec<String> = asked.iter().map(|one| one.realm.clone()).collect();
+    let intents: Vec<Uuid> = asked.iter().map(|one| one.intent_id).collect();
+    let hashes: Vec<&[u8]> = asked.iter().map(|one| &one.token_sha256.as_bytes()[..]).collect();
+    let places = sqlx::query_scalar!(
+        r#"select a.place as "place!"
+         from unnest($1::text[], $2::uuid[], $3::bytea[]) with ordinality as a(realm, intent_id, token_sha256, place)
+         cross join lateral (
+             select from intents i
+             where i.intent_id = a.intent_id and i.realm = a.realm and i.state = 'active' and i.expires_at > $4
+                 and not exists (select from revocations r where r.intent_id = i.intent_id)
+             limit 1
+         ) i
+         cross join lateral (
+             select from tokens t
+             where t.intent_id = a.intent_id and t.token_sha256 = a.token_sha256
+                 and not exists (select from token_revocations r where r.intent_id = t.intent_id and r.jti = t.jti)
+             limit 1
+         ) t"#,
+        &realms,
+        &intents,
+        &hashes as &[&[u8]],
         now
     )
-    .fetch_one(conn)
-    .await
+    .fetch_all(conn)
+    .await?;
+    Ok(in_order(asked.len(), places.into_iter().map(|place| (place, true))))
 }
 
 /// Whether a token of an intent was revoked by itself.

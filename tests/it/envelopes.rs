@@ -156,7 +156,7 @@ fn sized(steps: usize, hops: usize) -> usize {
         rctx: Map::new(),
         act,
         may_act: None,
-        cnf: Confirmation { jkt: Digest::of(b"key").to_base64() },
+        cnf: Confirmation::Jkt(Digest::of(b"key").to_base64()),
     };
     let payload = serde_json::to_vec(&claims).unwrap();
     jws::sign_es256("txntoken+jwt", Some(&id(5)), &payload, key.private()).unwrap().len()

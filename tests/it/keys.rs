@@ -1,6 +1,12 @@
-//! Keys of hot tables: one intent's rows lie together and can be partitioned by it.
+//! Keys of hot tables, and months of custody: one intent's rows lie together.
 
+use crate::support::plans::shared;
+use crate::support::server::Copy;
 use crate::support::stack::Stack;
+use crate::support::until;
+use sqlx::PgPool;
+use time::OffsetDateTime;
+use uuid::Uuid;
 
 #[tokio::test]
 async fn keys_of_hot_tables_begin_with_the_intent() {
@@ -25,4 +31,53 @@ async fn keys_of_hot_tables_begin_with_the_intent() {
     let indexes: Vec<(String, String)> = sqlx::query_as(unique).fetch_all(&stack.db).await.unwrap();
     assert_eq!(indexes.len(), keys.len(), "every unique index is one of the constraints: {indexes:?}");
     assert!(indexes.iter().all(|(_, column)| column == "intent_id"), "{indexes:?}");
+}
+
+#[tokio::test]
+async fn months_of_custody_open_before_they_begin_and_are_dropped_when_they_are_over() {
+    let main = Stack::open().await;
+    let copy = Copy::beside(&main).await;
+    let db = &copy.stack.db;
+    for month in ["2025-01-15T00:00:00Z", "2026-05-31T23:59:59Z"] {
+        sqlx::query("select open_custody($1::timestamptz)").bind(at(month)).execute(db).await.unwrap();
+        let row = "insert into tokens (intent_id, jti, kind, token_sha256, client_id, jkt, hops, issued_at, expires_at)
+                   values (first_intent_id($1), $2, 'txn', '\\x00', 'agent', 'key', 0, $1, $1)";
+        sqlx::query(row).bind(at(month)).bind(Uuid::new_v4()).execute(db).await.unwrap();
+    }
+    // Two at once: either may find the month gone already.
+    let (_one, _other) = tokio::join!(copy.serve(), copy.serve());
+    until("the old month is dropped", || async { !is_there(db, "tokens_2025_01").await }).await;
+    let kept: i64 = sqlx::query_scalar("select count(*) from tokens_2026_05").fetch_one(db).await.unwrap();
+    assert_eq!(kept, 1, "a month that is not over stays");
+    let now = OffsetDateTime::now_utc();
+    for at in [now, now + time::Duration::days(35)] {
+        let month = format!("tokens_{}_{:02}", at.year(), u8::from(at.month()));
+        assert!(is_there(db, &month).await, "{month} is open");
+    }
+}
+
+#[tokio::test]
+async fn rows_of_a_month_are_written_once_and_lie_where_their_intent_does() {
+    let stack = Stack::open().await;
+    let granted = shared(&stack).await;
+    let intent: Uuid = granted.intent_id.parse().unwrap();
+    let of = "select tableoid::regclass::text from tokens where intent_id = $1";
+    let table: String = sqlx::query_scalar(of).bind(intent).fetch_one(&stack.db).await.unwrap();
+    let now = OffsetDateTime::now_utc();
+    assert_eq!(table, format!("tokens_{}_{:02}", now.year(), u8::from(now.month())));
+    for sql in ["update {} set hops = 1", "delete from {}", "truncate {}"] {
+        for name in ["tokens", &table] {
+            let sql = sqlx::AssertSqlSafe(sql.replace("{}", name));
+            let refused = sqlx::query(sql).execute(&stack.db).await.unwrap_err().to_string();
+            assert!(refused.contains("written once"), "{refused}");
+        }
+    }
+}
+
+fn at(text: &str) -> OffsetDateTime {
+    OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).unwrap()
+}
+
+async fn is_there(db: &PgPool, table: &str) -> bool {
+    sqlx::query_scalar("select to_regclass($1) is not null").bind(table).fetch_one(db).await.unwrap()
 }

@@ -21,10 +21,10 @@ const DNS: &str = "agent.mtls.example";
 const URI: &str = "spiffe://mtls.example/agent";
 
 /// An authority with its file.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, Uuid::new_v4().to_string());
@@ -41,14 +41,14 @@ impl Authority {
 }
 
 /// A certificate with its key.
-struct Identity {
-    certificate: Certificate,
+pub struct Identity {
+    pub certificate: Certificate,
     key: KeyPair,
     /// What links it to an authority.
     chain: Vec<Vec<u8>>,
 }
 
-fn params(name: &str, dns: &str, uri: &str) -> CertificateParams {
+pub fn params(name: &str, dns: &str, uri: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::OrganizationName, "Corp, Inc.");
@@ -63,13 +63,13 @@ impl Identity {
         Self { certificate: params.signed_by(&key, &authority.0).unwrap(), key, chain: vec![] }
     }
 
-    fn own(params: &CertificateParams) -> Self {
+    pub fn own(params: &CertificateParams) -> Self {
         let key = KeyPair::generate().unwrap();
         Self { certificate: params.self_signed(&key).unwrap(), key, chain: vec![] }
     }
 
     /// The public key as a client registers it.
-    fn jwks(&self) -> Value {
+    pub fn jwks(&self) -> Value {
         let point = self.key.public_key_raw();
         json!({"keys": [{
             "kty": "EC", "crv": "P-256", "x": encode(&point[1..33]), "y": encode(&point[33..]), "kid": "tls",
@@ -77,7 +77,7 @@ impl Identity {
         }]})
     }
 
-    fn http(&self) -> reqwest::Client {
+    pub fn http(&self) -> reqwest::Client {
         let pem = format!("{}{}", self.certificate.pem(), self.key.serialize_pem());
         client(Some(reqwest::Identity::from_pem(pem.as_bytes()).unwrap()))
     }
@@ -103,12 +103,12 @@ fn client(identity: Option<reqwest::Identity>) -> reqwest::Client {
 }
 
 /// A server on the stack's database that takes certificates.
-struct Mutual {
-    stack: Stack,
+pub struct Mutual {
+    pub stack: Stack,
     _server: Server,
     _copy: Copy,
     /// The origin of its listener for certificates.
-    origin: String,
+    pub origin: String,
 }
 
 fn folder() -> PathBuf {
@@ -119,7 +119,7 @@ fn folder() -> PathBuf {
 
 impl Mutual {
     /// With a listener that trusts an authority, and what else the configuration says.
-    async fn listening(authority: &Authority, more: &str) -> Self {
+    pub async fn listening(authority: &Authority, more: &str) -> Self {
         let (folder, port) = (folder(), free_port());
         let own = Identity::own(&params("localhost", "localhost", "https://localhost"));
         let write = |name: &str, text: String| {
@@ -146,7 +146,7 @@ impl Mutual {
         Self { stack: server.stack.clone(), _server: server, _copy: copy, origin }
     }
 
-    fn endpoint(&self) -> String {
+    pub fn endpoint(&self) -> String {
         format!("{}/realms/{}/token", self.origin, self.stack.env.keycloak.realm)
     }
 
@@ -178,7 +178,7 @@ fn went_on(reply: &Reply) {
 }
 
 /// A client of the realm that has a certificate.
-async fn register(id: &str, jwks: &Value, attributes: Value) {
+pub async fn register(id: &str, jwks: &Value, attributes: Value) {
     let admin = Admin::sign_in(&Stack::open().await).await;
     admin.remove_client(id).await;
     let mut client = json!({
@@ -266,10 +266,12 @@ async fn the_metadata_says_where_certificates_are_taken() {
     assert_eq!(with.body["mtls_endpoint_aliases"]["token_endpoint"], mutual.endpoint().as_str());
     let methods = json!(["private_key_jwt", "self_signed_tls_client_auth", "tls_client_auth"]);
     assert_eq!(with.body["token_endpoint_auth_methods_supported"], methods);
+    assert_eq!(with.body["tls_client_certificate_bound_access_tokens"], true);
     let stack = Stack::open().await;
     let without = Reply::to("without", stack.http.get(stack.url(path))).await;
     assert_eq!(without.body["token_endpoint_auth_methods_supported"], json!(["private_key_jwt"]));
     assert!(without.body.get("mtls_endpoint_aliases").is_none());
+    assert!(without.body.get("tls_client_certificate_bound_access_tokens").is_none());
 }
 
 #[tokio::test]

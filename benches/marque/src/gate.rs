@@ -133,7 +133,7 @@ fn claims(steps: usize, hops: usize, jkt: &str) -> Result<TxnClaims, Failure> {
         rctx: Map::new(),
         act,
         may_act: None,
-        cnf: Confirmation { jkt: jkt.to_owned() },
+        cnf: Confirmation::Jkt(jkt.to_owned()),
     })
 }
 

@@ -6,6 +6,7 @@ use marque_core::attenuate::covers;
 use marque_core::call::{Call as MarqueCall, CallResource};
 use marque_core::canonical::Digest;
 use marque_core::catalog::Catalog;
+use marque_core::claims::Confirmation;
 use marque_core::decide::Decision;
 use marque_core::envelope::Envelope;
 use marque_core::facts::{Facts, Past};
@@ -199,7 +200,7 @@ impl Submission {
             realm_issuer: "https://sso.example/realms/demo",
             intent_id: "018f0000-0000-7000-8000-000000000001",
             client_id: "invoice-agent",
-            jkt: "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I",
+            cnf: Confirmation::Jkt("0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I".into()),
             catalogs: &self.catalogs,
             blocked: &[],
             unknown_actions: marque_core::catalog::UnknownActions::Refuse,

@@ -1,16 +1,13 @@
 //! The agent: hands in plans, redeems what was approved, and asks for decisions as its resource server would.
 
+use crate::client::{Client, success, text};
 use crate::marque::{Marque, TRUST_DOMAIN};
 use crate::realm::{Realm, USERNAME, now};
 use bench_keys::{Failure, Key};
-use bytes::Bytes;
 use marque_core::call::{Call, CallResource};
 use marque_core::canonical::canonical;
 use marque_core::claims::token_hash;
-use marque_core::names::{
-    ASSERTION_TYPE_JWT, GRANT_INTENT, GRANT_TOKEN_EXCHANGE, TOKEN_TYPE_INTENT, TOKEN_TYPE_TXN, TYP_CATALOG,
-    TYP_CLIENT_ASSERTION,
-};
+use marque_core::names::{GRANT_INTENT, GRANT_TOKEN_EXCHANGE, TOKEN_TYPE_INTENT, TOKEN_TYPE_TXN, TYP_CATALOG};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -27,17 +24,19 @@ const USES: u64 = marque_core::limits::USES;
 
 /// The agent and its resource server.
 pub struct Agent {
-    assertion: Key,
-    proof: Key,
+    /// The agent's client.
+    pub client: Client,
+    /// For what is not measured.
+    pub http: reqwest::Client,
     resource_server: Key,
-    http: reqwest::Client,
 }
 
-/// A token for all steps of an approved plan.
+/// An approved plan and a token of the agent for all of its steps.
 pub struct Granted {
     /// The intent.
     pub intent_id: String,
-    token: String,
+    /// The token.
+    pub token: String,
 }
 
 impl Agent {
@@ -46,12 +45,12 @@ impl Agent {
     /// # Errors
     /// When there is no randomness.
     pub fn new(realm: &Realm) -> Result<Self, Failure> {
-        let (assertion, proof, resource_server) = (Key::new()?, Key::new()?, Key::new()?);
-        realm.add_client(AGENT, &assertion, json!({"marque.kind": "agent", "marque.users": USERNAME}));
+        let resource_server = Key::new()?;
+        let client = Client::new(realm, AGENT, json!({"marque.kind": "agent", "marque.users": USERNAME}))?;
         let is_server = json!({"marque.kind": "resource-server", "marque.locations": LOCATION});
         realm.add_client(RESOURCE_SERVER, &resource_server, is_server);
         let http = reqwest::Client::builder().no_proxy().build()?;
-        Ok(Self { assertion, proof, resource_server, http })
+        Ok(Self { client, resource_server, http })
     }
 
     /// Publishes the resource server's catalog.
@@ -72,64 +71,44 @@ impl Agent {
         success(request.header("content-type", "application/jose").body(signed)).await.map(drop)
     }
 
-    /// Hands in a plan: one read that is not counted, and counted changes.
+    /// Hands in a plan.
     ///
     /// # Errors
     /// When Marque does not take it.
-    pub async fn submit(&self, marque: &Marque) -> Result<String, Failure> {
-        let mut steps = vec![step("list", &reading(), json!("any"))];
-        steps.extend((0..COUNTED).map(|index| step(&format!("rotate-{index}"), &rotation(index), json!(USES))));
-        let plan = json!({
-            "version": 1, "purpose": "Measure how fast calls are decided.", "agent": AGENT,
-            "user": {"username": USERNAME}, "mode": "strict", "limits": {"lifetime_secs": 3600, "max_hops": 2},
-            "steps": steps,
-        });
+    pub async fn submit(&self, marque: &Marque, plan: &Value) -> Result<String, Failure> {
         let details = json!([{"type": "agent_intent_plan", "plan": plan}]).to_string();
-        let answer = self.post(marque, "/plans", &[("authorization_details", &details)]).await?;
+        let form = [("authorization_details", details.as_str())];
+        let answer = self.client.post(&self.http, &marque.issuer, "/plans", &form).await?;
         Ok(text(&answer, "intent_id")?.to_owned())
     }
 
-    /// Redeems an approved plan, and exchanges what it gives for a transaction token with all steps.
+    /// Redeems an approved plan: its intent token.
     ///
     /// # Errors
     /// When Marque refuses.
     pub async fn redeem(&self, marque: &Marque, intent_id: String) -> Result<Granted, Failure> {
-        let answer = self.post(marque, "/token", &[("grant_type", GRANT_INTENT), ("intent_id", &intent_id)]).await?;
-        let exchange = [
-            ("grant_type", GRANT_TOKEN_EXCHANGE),
-            ("audience", TRUST_DOMAIN),
-            ("requested_token_type", TOKEN_TYPE_TXN),
-            ("subject_token", text(&answer, "access_token")?),
-            ("subject_token_type", TOKEN_TYPE_INTENT),
-        ];
-        let answer = self.post(marque, "/token", &exchange).await?;
+        let form = [("grant_type", GRANT_INTENT), ("intent_id", &intent_id)];
+        let answer = self.client.post(&self.http, &marque.issuer, "/token", &form).await?;
         Ok(Granted { token: text(&answer, "access_token")?.to_owned(), intent_id })
     }
 
-    /// Posts with client authentication and a proof; first asks for the nonce that the proof repeats.
-    async fn post(&self, marque: &Marque, path: &str, form: &[(&str, &str)]) -> Result<Value, Failure> {
-        let url = format!("{}{path}", marque.issuer);
-        let assertion = json!({
-            "iss": AGENT, "sub": AGENT, "aud": marque.issuer, "jti": Uuid::new_v4(), "iat": now(), "exp": now() + 60,
-        });
-        let assertion = self.assertion.sign(TYP_CLIENT_ASSERTION, &assertion)?;
-        let offer = self.http.post(&url).send().await?;
-        let nonce = offer.headers().get("dpop-nonce").and_then(|nonce| nonce.to_str().ok());
-        let nonce = nonce.ok_or("no nonce is offered")?;
-        let proof = json!({"jti": Uuid::new_v4(), "iat": now(), "htm": "POST", "htu": url, "nonce": nonce});
-        let proof = self.proof.prove(&proof)?;
-        let mut form = form.to_vec();
-        form.extend([("client_assertion_type", ASSERTION_TYPE_JWT), ("client_assertion", &assertion)]);
-        success(self.http.post(&url).header("dpop", proof).form(&form)).await
+    /// Exchanges an intent token for a transaction token with all steps.
+    ///
+    /// # Errors
+    /// When Marque refuses.
+    pub async fn exchange(&self, marque: &Marque, intent: &Granted) -> Result<Granted, Failure> {
+        let form = exchange(&intent.token, TOKEN_TYPE_INTENT);
+        let answer = self.client.post(&self.http, &marque.issuer, "/token", &form).await?;
+        Ok(Granted { token: text(&answer, "access_token")?.to_owned(), intent_id: intent.intent_id.clone() })
     }
 
     /// An evaluation request with a proof and a call id of its own.
     ///
     /// # Errors
     /// When the proof cannot be signed.
-    pub fn question(&self, granted: &Granted, call: &Call) -> Result<Bytes, Failure> {
+    pub fn question(&self, granted: &Granted, call: &Call) -> Result<String, Failure> {
         let url = format!("{LOCATION}/{}", call.action);
-        let proof = self.proof.prove(&json!({
+        let proof = self.client.proof.prove(&json!({
             "jti": Uuid::new_v4(), "iat": now(), "htm": "POST", "htu": url, "ath": token_hash(&granted.token),
             "call_digest": call.digest(),
         }))?;
@@ -142,8 +121,46 @@ impl Agent {
                 "call_id": Uuid::new_v4(),
             },
         });
-        Ok(question.to_string().into())
+        Ok(question.to_string())
     }
+}
+
+/// The form of an exchange of a token of this type for a transaction token with all steps.
+pub fn exchange<'a>(token: &'a str, kind: &'a str) -> [(&'a str, &'a str); 5] {
+    [
+        ("grant_type", GRANT_TOKEN_EXCHANGE),
+        ("audience", TRUST_DOMAIN),
+        ("requested_token_type", TOKEN_TYPE_TXN),
+        ("subject_token", token),
+        ("subject_token_type", kind),
+    ]
+}
+
+/// The plan that most figures are about: one read that is not counted, and counted changes.
+pub fn plan() -> Value {
+    let mut steps = vec![step("list", &reading(), json!("any"))];
+    steps.extend((0..COUNTED).map(|index| step(&format!("rotate-{index}"), &rotation(index), json!(USES))));
+    plan_of(steps, json!([]), 2)
+}
+
+/// A plan of so many rotations, each like the demonstration's, that so many delegates may carry out one after the other.
+pub fn handed_on(steps: usize, delegates: &[Client]) -> Value {
+    let ids: Vec<String> = (0..steps).map(|index| format!("rotate-{index}")).collect();
+    let steps = ids.iter().enumerate().map(|(index, id)| {
+        let call = rotation(index);
+        let resource = json!({"type": call.resource.kind, "id": call.resource.id});
+        json!({"id": id, "location": LOCATION, "action": call.action, "resource": resource})
+    });
+    let delegates: Vec<Value> = delegates.iter().map(|client| json!({"client_id": client.id, "steps": ids})).collect();
+    plan_of(steps.collect(), json!(delegates), delegates.len())
+}
+
+fn plan_of(steps: Vec<Value>, delegates: Value, hops: usize) -> Value {
+    json!({
+        "version": 1, "purpose": "Measure how fast calls are decided.", "agent": AGENT,
+        "user": {"username": USERNAME}, "mode": "strict", "limits": {"lifetime_secs": 3600, "max_hops": hops},
+        "steps": steps, "delegates": delegates,
+    })
 }
 
 /// The call that nothing counts.
@@ -163,14 +180,4 @@ fn call(action: &str, kind: &str, id: &str) -> Call {
 fn step(id: &str, call: &Call, uses: Value) -> Value {
     let resource = json!({"type": call.resource.kind, "id": call.resource.id});
     json!({"id": id, "location": LOCATION, "action": call.action, "resource": resource, "uses": uses})
-}
-
-async fn success(request: reqwest::RequestBuilder) -> Result<Value, Failure> {
-    let answer = request.send().await?;
-    let (status, text) = (answer.status(), answer.text().await?);
-    if status.is_success() { Ok(serde_json::from_str(&text)?) } else { Err(format!("{status}: {text}").into()) }
-}
-
-fn text<'a>(answer: &'a Value, name: &str) -> Result<&'a str, Failure> {
-    answer.get(name).and_then(Value::as_str).ok_or_else(|| format!("the answer has no {name}").into())
 }

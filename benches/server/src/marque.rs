@@ -1,4 +1,4 @@
-//! The server that is measured: `marque serve` and its private Postgres, both as they are shipped.
+//! The servers that are measured: `marque serve` and its private Postgres, both as they are shipped.
 
 use crate::realm::{self, Realm};
 use bench_keys::Failure;
@@ -9,14 +9,30 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long the server may take until it is ready.
+/// How long a server may take until it is ready.
 const READY: Duration = Duration::from_secs(20);
+/// Between two looks whether it is.
+const LOOK: Duration = Duration::from_millis(1);
 /// The page's relying party id.
 pub const RP_ID: &str = "localhost";
 /// The trust domain.
 pub const TRUST_DOMAIN: &str = "bench.example";
+/// The databases: of the server that most figures are about, of two with and without many rows, of one for clients with
+/// certificates, of Keycloak.
+pub const DATABASES: [&str; 5] = ["bench", "rows_few", "rows_many", "mutual", "keycloak"];
 
-/// The running server. It and its database end with it.
+/// Where servers are started: a folder with a private Postgres, which ends with it.
+pub struct Site {
+    /// Postgres' first process.
+    pub postgres_pid: u32,
+    program: PathBuf,
+    dir: PathBuf,
+    databases: Value,
+    keycloak_issuer: String,
+    origin: String,
+}
+
+/// A running server. It ends with it.
 pub struct Marque {
     /// Its issuer.
     pub issuer: String,
@@ -24,67 +40,99 @@ pub struct Marque {
     pub pid: u32,
     /// Postgres' first process.
     pub postgres_pid: u32,
-    program: PathBuf,
-    dir: PathBuf,
+    /// From its start until it was ready.
+    pub ready: Duration,
     child: Child,
 }
 
-impl Marque {
-    /// Starts a server with an empty database in an empty folder.
+impl Site {
+    /// Starts Postgres in an empty folder.
     ///
     /// # Errors
-    /// When it was not built, or does not start.
-    pub async fn start(program: &Path, dir: &Path, realm: &Realm, origin: &str) -> Result<Self, Failure> {
+    /// When the server was not built, or Postgres does not start.
+    pub fn start(program: &Path, dir: &Path, realm: &Realm, origin: &str) -> Result<Self, Failure> {
         let _ = postgres(program, dir, "stop").output();
         fs::remove_dir_all(dir).or_else(|error| match error.kind() {
             std::io::ErrorKind::NotFound => Ok(()),
             _ => Err(error),
         })?;
         fs::create_dir_all(dir)?;
-        let (port, management, database_port) = (free_port()?, free_port()?, free_port()?);
         let mut start = postgres(program, dir, "start");
-        start.args(["-o", "json", "--database", "bench", "--port", &database_port.to_string()]);
+        start.args(["-o", "json", "--port", &free_port()?.to_string()]);
+        start.args(DATABASES.iter().flat_map(|name| ["--database", name]));
         let output = start.output().map_err(|error| format!("{}: {error}", program.display()))?;
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).into());
         }
         let running: Value = serde_json::from_slice(&output.stdout)?;
-        let url = running.pointer("/databases/bench").and_then(Value::as_str).ok_or("no database")?;
-        let postgres_pid = running.get("pid").and_then(Value::as_u64).ok_or("no process")?;
+        let pid = running.get("pid").and_then(Value::as_u64).ok_or("no process")?;
+        Ok(Self {
+            postgres_pid: u32::try_from(pid)?,
+            program: program.to_owned(),
+            dir: dir.to_owned(),
+            databases: running.get("databases").cloned().unwrap_or_default(),
+            keycloak_issuer: realm.issuer.clone(),
+            origin: origin.to_owned(),
+        })
+    }
+
+    /// The URL of a database, by which a superuser connects.
+    ///
+    /// # Errors
+    /// When there is none of this name.
+    pub fn database(&self, name: &str) -> Result<&str, Failure> {
+        Ok(self.databases.get(name).and_then(Value::as_str).ok_or_else(|| format!("no database {name}"))?)
+    }
+
+    /// Its folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Starts a server on a database and waits until it is ready; `settings` precede the realm's.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn serve(&self, database: &str, settings: &str) -> Result<Marque, Failure> {
+        let (port, management) = (free_port()?, free_port()?);
         let issuer = format!("http://127.0.0.1:{port}/realms/{}", realm::NAME);
-        let config = dir.join("marque.toml");
+        let (config, log) = (self.dir.join(format!("{database}-{port}.toml")), self.dir.join(format!("{port}.log")));
         fs::write(
             &config,
             format!(
-                "listen = \"127.0.0.1:{port}\"\nmanagement = \"127.0.0.1:{management}\"\nkey_file = {:?}\n\n[[realms]]\n\
-                 name = \"{}\"\nissuer = {issuer:?}\ntrust_domain = \"{TRUST_DOMAIN}\"\nkeycloak_issuer = {:?}\n\
-                 keycloak_client_id = \"marque\"\nweb_client_id = \"marque-web\"\nrp_id = \"{RP_ID}\"\n\
-                 rp_origins = [{origin:?}]\nshared_rp_host_accepted = true\n",
-                dir.join("development.key"),
+                "listen = \"127.0.0.1:{port}\"\nmanagement = \"127.0.0.1:{management}\"\nkey_file = {:?}\n{settings}\n\n\
+                 [[realms]]\nname = \"{}\"\nissuer = {issuer:?}\ntrust_domain = \"{TRUST_DOMAIN}\"\n\
+                 keycloak_issuer = {:?}\nkeycloak_client_id = \"marque\"\nweb_client_id = \"marque-web\"\n\
+                 rp_id = \"{RP_ID}\"\nrp_origins = [{:?}]\nshared_rp_host_accepted = true\n",
+                self.dir.join("development.key"),
                 realm::NAME,
-                realm.issuer,
+                self.keycloak_issuer,
+                self.origin,
             ),
         )?;
-        let mut serve = Command::new(program);
-        serve.args(["serve", "--config"]).arg(&config).env("DATABASE_URL", url).env("RUST_LOG", "warn");
-        serve.stdin(Stdio::null()).stdout(Stdio::null()).stderr(fs::File::create(dir.join("log"))?);
+        let mut serve = Command::new(&self.program);
+        serve.args(["serve", "--config"]).arg(&config).env("DATABASE_URL", self.database(database)?);
+        serve.env("RUST_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::null()).stderr(fs::File::create(&log)?);
+        let http = reqwest::Client::builder().no_proxy().timeout(READY).build()?;
+        let begun = Instant::now();
         let child = serve.spawn()?;
-        let postgres_pid = u32::try_from(postgres_pid)?;
-        let marque =
-            Self { issuer, pid: child.id(), postgres_pid, program: program.to_owned(), dir: dir.to_owned(), child };
-        marque.wait_until_ready(&format!("http://127.0.0.1:{management}/health/ready")).await?;
+        let mut marque =
+            Marque { issuer, pid: child.id(), postgres_pid: self.postgres_pid, ready: Duration::ZERO, child };
+        let health = format!("http://127.0.0.1:{management}/health/ready");
+        while !http.get(&health).send().await.is_ok_and(|answer| answer.status() == 200) {
+            if begun.elapsed() > READY {
+                return Err(format!("the server is not ready: {}", fs::read_to_string(log)?).into());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        marque.ready = begun.elapsed();
         Ok(marque)
     }
+}
 
-    async fn wait_until_ready(&self, health: &str) -> Result<(), Failure> {
-        let deadline = Instant::now() + READY;
-        while Instant::now() < deadline {
-            if reqwest::get(health).await.is_ok_and(|answer| answer.status() == 200) {
-                return Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        Err(format!("the server is not ready: {}", fs::read_to_string(self.dir.join("log")).unwrap_or_default()).into())
+impl Drop for Site {
+    fn drop(&mut self) {
+        let _ = postgres(&self.program, &self.dir, "stop").output();
     }
 }
 
@@ -92,7 +140,6 @@ impl Drop for Marque {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = postgres(&self.program, &self.dir, "stop").output();
     }
 }
 
@@ -102,6 +149,10 @@ fn postgres(program: &Path, dir: &Path, action: &str) -> Command {
     command
 }
 
-fn free_port() -> Result<u16, Failure> {
+/// A loopback port that nobody listens at.
+///
+/// # Errors
+/// When there is none.
+pub fn free_port() -> Result<u16, Failure> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

@@ -87,7 +87,11 @@ impl Realm {
 
     /// Registers a client with its key and attributes.
     pub fn add_client(&self, client_id: &str, key: &Key, attributes: Value) {
-        let jwks = key.jwks(json!({"use": "sig", "alg": "ES256"}));
+        self.add_client_with(client_id, key.jwks(json!({"use": "sig", "alg": "ES256"})), attributes);
+    }
+
+    /// Registers a client with its public keys and attributes.
+    pub fn add_client_with(&self, client_id: &str, jwks: Value, attributes: Value) {
         let record = json!({"client_id": client_id, "enabled": true, "jwks": jwks, "attributes": attributes});
         locked(&self.clients).insert(client_id.to_owned(), record);
     }

@@ -29,7 +29,7 @@ pub struct AccessClaims {
     pub jti: String,
     /// Sorted distinct actions.
     pub scope: String,
-    /// The current actor's key: always there.
+    /// The current actor's key or certificate: always there.
     pub cnf: Confirmation,
     /// The chain of actors.
     pub act: Actor,

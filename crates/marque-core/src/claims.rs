@@ -7,14 +7,55 @@ use crate::limits;
 use crate::names::DETAIL_STEP;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::fmt;
 
-/// Proof-of-possession key (RFC 7800, RFC 9449 §6.1). A second confirmation method beside it is refused: it would
-/// be believed and not checked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Confirmation {
-    /// RFC 7638 thumbprint.
-    pub jkt: String,
+/// What the holder of a token proves (RFC 7800): exactly one of these. A second confirmation method beside it is refused: it
+/// would be believed and not checked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Confirmation {
+    /// Possession of a DPoP key, by its RFC 7638 thumbprint (RFC 9449 §6.1).
+    #[serde(rename = "jkt")]
+    Jkt(String),
+    /// Possession of the key of a client certificate, by the SHA-256 of the certificate's DER (RFC 8705 §3.1).
+    #[serde(rename = "x5t#S256")]
+    X5t(Digest),
+}
+
+impl Confirmation {
+    /// What names a certificate in [`fmt::Display`]; no thumbprint of a key has such signs.
+    const CERTIFICATE: &'static str = "x5t#S256:";
+
+    /// Whether it is the DPoP key with this thumbprint.
+    pub fn is_key(&self, jkt: &str) -> bool {
+        matches!(self, Self::Jkt(own) if own == jkt)
+    }
+
+    /// The thumbprint of the certificate, if it is one.
+    pub const fn certificate(&self) -> Option<Digest> {
+        match self {
+            Self::Jkt(_) => None,
+            Self::X5t(thumbprint) => Some(*thumbprint),
+        }
+    }
+
+    /// How whoever holds a token that is bound so presents it (RFC 6749 §7.1): `DPoP` with a proof, `Bearer` over a connection
+    /// with the certificate, since RFC 8705 §3 has no word of its own.
+    pub const fn token_type(&self) -> &'static str {
+        match self {
+            Self::Jkt(_) => "DPoP",
+            Self::X5t(_) => "Bearer",
+        }
+    }
+}
+
+/// One text for each: the thumbprint of a key as it is, that of a certificate behind `x5t#S256:`.
+impl fmt::Display for Confirmation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Jkt(thumbprint) => f.write_str(thumbprint),
+            Self::X5t(thumbprint) => write!(f, "{}{}", Self::CERTIFICATE, thumbprint.to_base64()),
+        }
+    }
 }
 
 /// Who acts (RFC 8693 §4.1): the outermost actor is the current one, earlier ones are nested.
@@ -89,7 +130,7 @@ pub struct IntentClaims {
     pub jti: String,
     /// The agent.
     pub client_id: String,
-    /// The agent's key.
+    /// The agent's key or certificate.
     pub cnf: Confirmation,
     /// The agent as actor.
     pub act: Actor,
@@ -176,7 +217,7 @@ pub struct TxnClaims {
     /// Who may act next, besides the delegates of the plan, if the holder named somebody.
     #[serde(default, deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
     pub may_act: Option<MayAct>,
-    /// The current actor's key: always there.
+    /// The current actor's key or certificate: always there.
     pub cnf: Confirmation,
 }
 
@@ -330,7 +371,7 @@ pub struct WorkloadClaims {
     pub rctx: Map<String, Value>,
     /// The workload as actor.
     pub act: Actor,
-    /// The workload's key.
+    /// The workload's key or certificate.
     pub cnf: Confirmation,
 }
 

@@ -259,7 +259,7 @@ impl Gate {
         let compact = request.proof()?;
         let proof = dpop::verify(compact, &expected, now)
             .map_err(|error| Refusal::new(Reason::ProofInvalid).because(error.to_string()))?;
-        if proof.jkt != verified.claims.jkt {
+        if !verified.claims.cnf.is_key(&proof.jkt) {
             return Err(Refusal::new(Reason::ProofKeyMismatch));
         }
         let taken = self.take_once(&proof, &verified.claims.act.sub, now).await;

@@ -9,7 +9,6 @@ use crate::caller::Caller;
 use crate::config::GateConfig;
 use crate::signer::Signer;
 use marque_core::call::Call;
-use marque_core::claims::Confirmation;
 use marque_core::envelope::EnvelopeStep;
 use marque_core::names::TYP_CHALLENGE;
 use marque_core::step_up::challenge::{CallDetail, Challenge};
@@ -36,7 +35,7 @@ pub(crate) fn challenge(
         intent: caller.verified.claims.intent.clone(),
         step: step.id.clone(),
         call_digest: call.digest(),
-        cnf: Confirmation { jkt: caller.verified.claims.jkt.clone() },
+        cnf: caller.verified.claims.cnf.clone(),
         act: caller.verified.claims.act.clone(),
     };
     let payload = challenge.payload();

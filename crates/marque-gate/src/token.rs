@@ -5,7 +5,7 @@ use crate::envelopes::CarriedEnvelope;
 use crate::refusal::Refusal;
 use crate::weight;
 use marque_core::access_token::AccessClaims;
-use marque_core::claims::{Actor, Carried, IntentRef, TxnClaims, TxnContext};
+use marque_core::claims::{Actor, Carried, Confirmation, IntentRef, TxnClaims, TxnContext};
 use marque_core::envelope::Envelope;
 use marque_core::jws::{self, JwsError, KeySet};
 use marque_core::limits;
@@ -33,7 +33,7 @@ pub(crate) struct Claims {
     pub jti: String,
     pub txn: String,
     pub act: Actor,
-    pub jkt: String,
+    pub cnf: Confirmation,
     pub exp: i64,
     pub iat: i64,
     typ: &'static str,
@@ -158,7 +158,7 @@ pub(crate) fn verify(
         jti: claims.jti,
         txn: claims.txn,
         act: claims.act,
-        jkt: claims.cnf.jkt,
+        cnf: claims.cnf,
         exp: claims.exp,
         iat: claims.iat,
         typ,

@@ -4,6 +4,7 @@ mod common;
 
 use common::*;
 use marque_core::call::Call;
+use marque_core::claims::Confirmation;
 use marque_core::jws::{self, KeySet};
 use marque_core::limits;
 use marque_core::names::TYP_CHALLENGE;
@@ -65,8 +66,8 @@ async fn a_client_that_takes_challenges_gets_one_for_exactly_its_call() {
     assert_eq!((challenge.call(), challenge.step.as_str()), (set(), "change"));
     assert_eq!((challenge.txn.as_str(), challenge.intent.id.as_str()), ("txn-1", INTENT));
     assert_eq!((challenge.iat, challenge.exp), (NOW, NOW + 120));
-    let (jkt, now) = (site.world.agent.jkt.as_str(), NOW);
-    let expected = Expected { issuer: ISSUER, signer: "rs", client_id: "agent", jkt, now };
+    let (cnf, now) = (&Confirmation::Jkt(site.world.agent.jkt.clone()), NOW);
+    let expected = Expected { issuer: ISSUER, signer: "rs", client_id: "agent", cnf, now };
     assert_eq!(challenge.check(&expected), Ok(()));
 
     let header = refusal.challenge().unwrap();

@@ -5,6 +5,7 @@ use crate::{AGENT, ISSUER, NOW};
 use marque_core::attenuate::{StepRequest, Widening, attenuate};
 use marque_core::call::{Call, CallResource};
 use marque_core::catalog::Catalog;
+use marque_core::claims::Confirmation;
 use marque_core::envelope::Envelope;
 use marque_core::json::parse_call;
 use marque_core::limits;
@@ -41,7 +42,7 @@ pub fn submit(
         realm_issuer: "https://realm.example",
         intent_id: "018f0000-0000-7000-8000-000000000001",
         client_id,
-        jkt: "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I",
+        cnf: Confirmation::Jkt("0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I".into()),
         catalogs: &catalogs,
         blocked: &scenario.blocked_above,
         unknown_actions: Default::default(),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use marque_core::call::{Call, CallResource};
 use marque_core::catalog::{Catalog, UnknownActions};
+use marque_core::claims::Confirmation;
 use marque_core::envelope::Envelope;
 use marque_core::facts::{Facts, Records};
 use marque_core::json::{self, Refused};
@@ -107,7 +108,7 @@ fn completed(plan: SubmittedPlan, catalogs: &[Catalog], now: i64) -> Result<Reso
         realm_issuer: "",
         intent_id: "",
         client_id: &client_id,
-        jkt: "",
+        cnf: Confirmation::Jkt(String::new()),
         catalogs,
         blocked: &[],
         unknown_actions: UnknownActions::Refuse,

@@ -8,7 +8,6 @@
 use super::{Context, FlowError, Refusal, refuse};
 use crate::certificates::{AlternativeName, ClientCertificate};
 use crate::keycloak::ClientRecord;
-use marque_core::jws::KeySet;
 use std::sync::Arc;
 
 /// What a certificate must name.
@@ -66,9 +65,8 @@ fn vouched_for(cx: Context<'_>, certificate: &ClientCertificate, expected: &Expe
 }
 
 fn registered(record: &ClientRecord, certificate: &ClientCertificate) -> Result<(), String> {
-    let keys = KeySet::from_jwks(&record.jwks).unwrap_or_default();
     let own = certificate.key_thumbprint();
-    if keys.keys().iter().any(|key| own.as_deref() == Some(key.thumbprint())) {
+    if record.keys.keys().iter().any(|key| own.as_deref() == Some(key.thumbprint())) {
         Ok(())
     } else {
         Err("its key is none of the client's".into())

@@ -55,7 +55,7 @@ fn states(_: &mut SchemaGenerator) -> Schema {
 }
 
 fn token_types(_: &mut SchemaGenerator) -> Schema {
-    codes(&["DPoP", "N_A"])
+    codes(&["DPoP", "Bearer", "N_A"])
 }
 
 fn issued_types(_: &mut SchemaGenerator) -> Schema {

@@ -62,6 +62,7 @@ pub(super) struct ServerMetadata {
     /// Where the realm knows foreign issuers.
     identity_chaining_requested_token_types_supported: Option<Vec<String>>,
     mtls_endpoint_aliases: Option<Aliases>,
+    tls_client_certificate_bound_access_tokens: Option<bool>,
 }
 
 /// The endpoints as clients with certificates know them (RFC 8705, section 5).

@@ -130,12 +130,13 @@ fn securities() -> ComponentsBuilder {
 fn choices(method: &str, path: &str, caller: Caller) -> &'static [&'static [&'static str]] {
     match (caller, method) {
         (Caller::Anyone, _) => &[],
-        (Caller::Client, "GET") => &[&[ASSERTION, PROOF], &[CERTIFICATE, PROOF]],
+        (Caller::Client, "GET") => &[&[ASSERTION, PROOF]],
         // A submission may name the key by dpop_jkt, without a proof.
         (Caller::Client, _) if ["/plans", "/bc-authorize"].contains(&path) => {
             &[&[PROOF], &[], &[CERTIFICATE, PROOF], &[CERTIFICATE]]
         }
-        (Caller::Client, _) => &[&[PROOF], &[CERTIFICATE, PROOF]],
+        // Without a proof, tokens are bound to the certificate.
+        (Caller::Client, _) => &[&[PROOF], &[CERTIFICATE, PROOF], &[CERTIFICATE]],
         (Caller::ResourceServer, _) => &[&[REALM_TOKEN]],
         (Caller::Holder, _) => &[&[], &[PROOF], &[CERTIFICATE]],
         (Caller::HolderOrResourceServer, _) => &[&[], &[PROOF], &[CERTIFICATE], &[REALM_TOKEN]],

@@ -3,6 +3,7 @@
 pub mod document;
 pub mod jose;
 pub mod keys;
+pub mod load;
 pub mod middlebox;
 pub mod person;
 pub mod plans;
@@ -13,6 +14,11 @@ pub mod sse;
 pub mod stack;
 
 use std::time::Duration;
+
+/// How much of a long test is done: all of it by `make faults`, a share of it by `make test`.
+pub fn share<T>(all: T, share: T) -> T {
+    if std::env::var("MARQUE_FAULTS").is_ok_and(|faults| faults == "all") { all } else { share }
+}
 
 /// Longer than anything healthy takes: only what hangs comes here.
 pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -2,12 +2,17 @@
 
 use super::stack::{Stack, connect};
 use futures_util::TryStreamExt;
+use marque::app::App;
+use marque::config::Config;
+use marque::http;
 use serde_json::Value;
 use sqlx::{Connection, PgConnection, PgPool};
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 /// A Postgres server of the test's own, which it may stop.
@@ -50,6 +55,15 @@ impl Postgres {
     pub fn stop(&self) {
         let output = self.command("stop").output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Kills the server and all its backends (SIGKILL), and waits until they are gone.
+    pub fn crash(&self) {
+        self.signal("KILL");
+        let stat = format!("/proc/{}/stat", self.pid);
+        while fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
     }
 
     /// A file beside the database, and outside of it, for what a server saw of it.
@@ -156,28 +170,28 @@ impl Copy {
     /// Starts a server on the copy for another realm issuer, with other settings.
     pub async fn serve_as(&self, keycloak_issuer: &str, settings: &str) -> Server {
         let mut server = self.start(keycloak_issuer, settings);
-        let ready = format!("{}/health/ready", server.management);
-        let http = server.stack.http.clone();
-        super::until("the server is ready", || {
-            let ended = server.child.try_wait().unwrap();
-            assert!(ended.is_none(), "the server ended with {ended:?}: {}", server.log());
-            let request = http.get(&ready).send();
-            async { request.await.is_ok_and(|answer| answer.status() == 200) }
-        })
-        .await;
+        server.until_ready().await;
         server
+    }
+
+    /// Serves the copy within the test's own process, whose clock the test can move.
+    pub async fn serve_here(&self) -> Here {
+        let text = self.config(&self.stack.env.keycloak.issuer, self.settings, 0, 0);
+        let mut config: Config = toml::from_str(&text).unwrap();
+        config.database_url = self.url.clone().into();
+        let app = App::start(&config).await.unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = watch::channel(false);
+        tokio::spawn(http::serve(listener, http::router::public(app.clone()), stopped));
+        let base = format!("http://{address}/realms/{}", self.stack.env.keycloak.realm);
+        Here { stack: Stack { base, ..self.stack.clone() }, app, _stop: stop }
     }
 
     /// Starts a server that must refuse to run; answers what it said.
     pub async fn refused_start(&self) -> String {
         let mut server = self.start(&self.stack.env.keycloak.issuer, self.settings);
-        let mut status = None;
-        super::until("the server ends", || {
-            status = server.child.try_wait().unwrap();
-            std::future::ready(status.is_some())
-        })
-        .await;
-        assert!(!status.unwrap().success(), "it ended well");
+        assert!(!server.ended().await, "it ended well");
         server.log()
     }
 
@@ -187,10 +201,7 @@ impl Copy {
         fs::create_dir_all(&dir).unwrap();
         let config = dir.join("marque.toml");
         fs::write(&config, self.config(keycloak_issuer, settings, port, management)).unwrap();
-        let log = fs::File::create(dir.join("log")).unwrap();
-        let mut serve = Command::new(env!("CARGO_BIN_EXE_marque"));
-        serve.args(["serve", "--config"]).arg(&config).env("DATABASE_URL", &self.url).env("NO_COLOR", "1");
-        let child = serve.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let child = spawn(&dir, &self.url);
         let path = format!("/realms/{}", self.stack.env.keycloak.realm);
         let base = format!("http://127.0.0.1:{port}{path}");
         let stack = Stack { base, ..self.stack.clone() };
@@ -227,6 +238,13 @@ impl Drop for Copy {
     }
 }
 
+/// A server within the test's process.
+pub struct Here {
+    pub stack: Stack,
+    pub app: Arc<App>,
+    _stop: watch::Sender<bool>,
+}
+
 /// A running server. `stack` sends requests to it and sees its database.
 pub struct Server {
     pub stack: Stack,
@@ -254,6 +272,42 @@ impl Server {
         if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
     }
 
+    async fn until_ready(&mut self) {
+        let (ready, http) = (format!("{}/health/ready", self.management), self.stack.http.clone());
+        super::until("the server is ready", || {
+            let ended = self.child.try_wait().unwrap();
+            assert!(ended.is_none(), "the server ended with {ended:?}: {}", self.log());
+            let request = http.get(&ready).send();
+            async { request.await.is_ok_and(|answer| answer.status() == 200) }
+        })
+        .await;
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: &str) {
+        let done = Command::new("kill").arg(format!("-{signal}")).arg(self.child.id().to_string()).status().unwrap();
+        assert!(done.success(), "no {signal}");
+    }
+
+    /// Kills it (SIGKILL) and starts it again, at the same address.
+    pub async fn crash(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.child = spawn(&self.dir, &self.url);
+        self.until_ready().await;
+    }
+
+    /// Waits until it has ended by itself; answers whether it ended well.
+    pub async fn ended(&mut self) -> bool {
+        let mut status = None;
+        super::until("the server ends", || {
+            status = self.child.try_wait().unwrap();
+            std::future::ready(status.is_some())
+        })
+        .await;
+        status.unwrap().success()
+    }
+
     /// Whether it still runs.
     pub fn is_up(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
@@ -266,6 +320,14 @@ impl Drop for Server {
         let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.dir);
     }
+}
+
+/// Starts a server that was configured in a folder; what it logs is added to what was logged there.
+fn spawn(dir: &Path, url: &str) -> Child {
+    let log = fs::File::options().create(true).append(true).open(dir.join("log")).unwrap();
+    let mut serve = Command::new(env!("CARGO_BIN_EXE_marque"));
+    serve.args(["serve", "--config"]).arg(dir.join("marque.toml")).env("DATABASE_URL", url).env("NO_COLOR", "1");
+    serve.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap()
 }
 
 /// A loopback port that nobody listens at.
@@ -282,15 +344,15 @@ fn url_of(dir: &Path, database: &str) -> String {
 
 /// Copies every row, as of one instant.
 async fn copy_rows(from: &PgPool, to: &PgPool) {
-    let tables = "select table_name::text from information_schema.tables
-                  where table_schema = 'public' and table_name not like '\\_%'";
+    let tables = "select relname::text from pg_class where relnamespace = 'public'::regnamespace
+                  and relkind in ('r', 'p') and not relispartition and relname not like '\\_%'";
     let mut from = from.begin().await.unwrap();
     sqlx::query("set transaction isolation level repeatable read").execute(&mut *from).await.unwrap();
     let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&mut *from).await.unwrap();
     let mut to = to.acquire().await.unwrap();
     sqlx::query("set session_replication_role = replica").execute(&mut *to).await.unwrap();
     for table in tables {
-        let out = from.copy_out_raw(&format!("copy {table} to stdout")).await.unwrap();
+        let out = from.copy_out_raw(&format!("copy (select * from {table}) to stdout")).await.unwrap();
         let rows: Vec<_> = out.try_collect().await.unwrap();
         let mut into = to.copy_in_raw(&format!("copy {table} from stdin")).await.unwrap();
         for row in rows {

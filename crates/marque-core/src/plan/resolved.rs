@@ -2,6 +2,7 @@
 
 use super::{Approve, Blocked, Budget, Class, Delegate, Mode, Resource, Uses, Version};
 use crate::canonical::{Digest, canonical};
+use crate::claims::Confirmation;
 use crate::constraint::{Arguments, TimeWindow, check_arguments};
 use crate::json::{self, Refused};
 use crate::{limits, timestamp};
@@ -41,14 +42,47 @@ pub struct ResolvedPlan {
     pub catalogs: Vec<CatalogRef>,
 }
 
-/// The agent and the key it submitted the plan with.
+/// The agent, and the key or the certificate that it submitted the plan with: `{client_id, jkt}`, or
+/// `{client_id, "x5t#S256"}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "AgentMember", into = "AgentMember")]
 pub struct Agent {
     /// The client's id at the realm.
     pub client_id: String,
-    /// RFC 7638 thumbprint of its DPoP key.
-    pub jkt: String,
+    /// What it proves: every token of the plan is bound to it.
+    pub cnf: Confirmation,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AgentMember {
+    client_id: String,
+    #[serde(default, deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
+    jkt: Option<String>,
+    #[serde(default, rename = "x5t#S256", deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
+    x5t: Option<Digest>,
+}
+
+impl TryFrom<AgentMember> for Agent {
+    type Error = &'static str;
+
+    fn try_from(AgentMember { client_id, jkt, x5t }: AgentMember) -> Result<Self, Self::Error> {
+        let cnf = match (jkt, x5t) {
+            (Some(jkt), None) => Confirmation::Jkt(jkt),
+            (None, Some(thumbprint)) => Confirmation::X5t(thumbprint),
+            _ => return Err("has either jkt or x5t#S256"),
+        };
+        Ok(Self { client_id, cnf })
+    }
+}
+
+impl From<Agent> for AgentMember {
+    fn from(Agent { client_id, cnf }: Agent) -> Self {
+        match cnf {
+            Confirmation::Jkt(jkt) => Self { client_id, jkt: Some(jkt), x5t: None },
+            Confirmation::X5t(thumbprint) => Self { client_id, jkt: None, x5t: Some(thumbprint) },
+        }
+    }
 }
 
 /// The person for whom the agent acts: a principal is always (realm, sub) or (realm, user name).

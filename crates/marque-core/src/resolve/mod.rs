@@ -3,6 +3,7 @@
 mod prerequisites;
 
 use crate::catalog::{ArgumentKind, Catalog, CatalogAction, Source, UnknownActions};
+use crate::claims::Confirmation;
 use crate::constraint::{Comparison, Constraint, Work};
 use crate::json::Refused;
 use crate::plan::{
@@ -24,8 +25,8 @@ pub struct Completion<'c> {
     pub intent_id: &'c str,
     /// The authenticated client.
     pub client_id: &'c str,
-    /// RFC 7638 thumbprint of the key that the submission proved.
-    pub jkt: &'c str,
+    /// The key or the certificate that the plan's tokens will be bound to.
+    pub cnf: Confirmation,
     /// The newest catalog of each location that the plan names, as far as there is one.
     pub catalogs: &'c [Catalog],
     /// What the agent, the realm or the organisation blocks.
@@ -91,7 +92,7 @@ pub fn resolve_within(mut plan: SubmittedPlan, with: &Completion<'_>, work: &Wor
         issuer: with.issuer.into(),
         intent_id: with.intent_id.into(),
         purpose: plan.purpose,
-        agent: Agent { client_id: with.client_id.into(), jkt: with.jkt.into() },
+        agent: Agent { client_id: with.client_id.into(), cnf: with.cnf.clone() },
         user: User { iss: with.realm_issuer.into(), sub: plan.user.sub, username: plan.user.username },
         mode: plan.mode,
         limits: Limits {

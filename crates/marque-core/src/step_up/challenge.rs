@@ -38,7 +38,7 @@ pub struct Challenge {
     pub step: String,
     /// [`Call::digest`] of the call.
     pub call_digest: Digest,
-    /// The key of whoever presented the call.
+    /// The key or the certificate of whoever presented the call.
     pub cnf: Confirmation,
     /// Who presented it, and the actors before.
     pub act: Actor,
@@ -81,8 +81,8 @@ pub struct Expected<'a> {
     pub signer: &'a str,
     /// Client id of whoever hands it in.
     pub client_id: &'a str,
-    /// Thumbprint of the key that it was handed in with.
-    pub jkt: &'a str,
+    /// The key or the certificate that it was handed in with.
+    pub cnf: &'a Confirmation,
     /// Seconds since the Unix epoch.
     pub now: i64,
 }
@@ -151,8 +151,8 @@ impl Challenge {
         if self.act.sub != expected.client_id {
             return refuse("is for another client (act)");
         }
-        if self.cnf.jkt != expected.jkt {
-            return refuse("is for another key (cnf)");
+        if self.cnf != *expected.cnf {
+            return refuse("is for another key or certificate (cnf)");
         }
         Ok(())
     }

@@ -253,11 +253,46 @@ fn the_chain_of_actors_puts_the_current_one_first() {
 }
 
 #[test]
-fn a_confirmation_is_by_thumbprint_alone() {
-    assert!(serde_json::from_value::<Confirmation>(json!({"jkt": "k"})).is_ok());
-    for bad in [json!({}), json!({"x5t#S256": "a"}), json!({"jkt": "k", "x5t#S256": "a"}), json!({"jkt": 1})] {
-        assert!(serde_json::from_value::<Confirmation>(bad.clone()).is_err(), "{bad}");
+fn a_confirmation_is_a_key_or_a_certificate_and_never_both() {
+    let thumbprint = Digest::of(b"certificate");
+    let (key, certificate) = (Confirmation::Jkt("k".into()), Confirmation::X5t(thumbprint));
+    for (cnf, written) in [(&key, json!({"jkt": "k"})), (&certificate, json!({"x5t#S256": thumbprint.to_base64()}))] {
+        assert_eq!(serde_json::to_value(cnf).unwrap(), written);
+        assert_eq!(serde_json::from_value::<Confirmation>(written.clone()).as_ref().unwrap(), cnf);
+        let token = at(&txn(), "/cnf", Some(written));
+        assert_eq!(&TxnClaims::parse(token.to_string().as_bytes()).unwrap().cnf, cnf);
     }
+    let other = Digest::of(b"other").to_base64();
+    for bad in [
+        json!({}),
+        json!(null),
+        json!("jkt"),
+        json!(["jkt", "k"]),
+        json!({"x5t#S256": "a"}),
+        json!({"x5t#S256": format!("{other}=")}),
+        json!({"x5t": other}),
+        json!({"jkt": "k", "x5t#S256": other}),
+        json!({"x5t#S256": other, "jkt": "k"}),
+        json!({"jkt": "k", "kid": "k"}),
+        json!({"jkt": 1}),
+        json!({"jkt": null, "x5t#S256": other}),
+    ] {
+        assert!(serde_json::from_value::<Confirmation>(bad.clone()).is_err(), "{bad}");
+        let token = at(&txn(), "/cnf", Some(bad.clone()));
+        assert!(TxnClaims::parse(token.to_string().as_bytes()).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn a_confirmation_has_one_text_and_proves_itself_alone() {
+    let thumbprint = Digest::of(b"certificate");
+    let (key, certificate) = (Confirmation::Jkt(thumbprint.to_base64()), Confirmation::X5t(thumbprint));
+    assert_ne!(key, certificate, "a key is no certificate, whatever their thumbprints");
+    assert_ne!(key.to_string(), certificate.to_string());
+    assert_eq!(certificate.to_string(), format!("x5t#S256:{}", thumbprint.to_base64()));
+    assert!(key.is_key(&thumbprint.to_base64()) && !certificate.is_key(&thumbprint.to_base64()));
+    assert_eq!((key.certificate(), certificate.certificate()), (None, Some(thumbprint)));
+    assert_eq!((key.token_type(), certificate.token_type()), ("DPoP", "Bearer"));
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! A submitted plan: every limit and every refusal, with its path.
 
 use crate::support::{at, merged, objects, resolved, submission};
-use marque_core::canonical::canonical;
+use marque_core::canonical::{Digest, canonical};
+use marque_core::claims::Confirmation;
 use marque_core::json::Refused;
 use marque_core::limits;
 use marque_core::plan::{ResolvedPlan, SubmittedPlan, User};
@@ -390,6 +391,27 @@ fn a_resolved_plan_reads_back_from_its_canonical_bytes_only() {
     }
 }
 
+/// Members beside each other would leave open which one counts.
+#[test]
+fn the_agent_of_a_plan_proves_a_key_or_a_certificate() {
+    let value: Value = serde_json::from_slice(&resolved().canonical()).unwrap();
+    let thumbprint = Digest::of(b"certificate");
+    let read = |agent: Value| ResolvedPlan::from_canonical(&canonical(&at(&value, "/agent", Some(agent))));
+    let certified = read(json!({"client_id": "demo-agent", "x5t#S256": thumbprint.to_base64()})).unwrap();
+    assert_eq!(certified.agent.cnf, Confirmation::X5t(thumbprint));
+    assert_eq!(ResolvedPlan::from_canonical(&certified.canonical()), Ok(certified));
+    for bad in [
+        json!({"client_id": "demo-agent"}),
+        json!({"client_id": "demo-agent", "jkt": "k", "x5t#S256": thumbprint.to_base64()}),
+        json!({"client_id": "demo-agent", "jkt": "k", "x5t#S256": null}),
+        json!({"client_id": "demo-agent", "x5t#S256": "k"}),
+        json!({"client_id": "demo-agent", "cnf": {"jkt": "k"}}),
+        json!({"jkt": "k"}),
+    ] {
+        assert!(read(bad.clone()).unwrap_err().path.starts_with("$.agent"), "{bad}");
+    }
+}
+
 #[test]
 fn every_part_of_a_resolved_plan_is_under_its_digest() {
     let value: Value = serde_json::from_slice(&resolved().canonical()).unwrap();
@@ -414,6 +436,10 @@ fn every_part_of_a_resolved_plan_is_under_its_digest() {
         let changed = ResolvedPlan::from_canonical(&canonical(&changed)).unwrap();
         assert_ne!(changed.digest(), resolved().digest(), "{pointer}");
     }
+    let mut certified = resolved();
+    let Confirmation::Jkt(jkt) = &certified.agent.cnf else { panic!("submitted with a key") };
+    certified.agent.cnf = Confirmation::X5t(Digest::from_base64(jkt).unwrap());
+    assert_ne!(certified.digest(), resolved().digest(), "a certificate is no key");
     let mut reordered = resolved();
     reordered.steps.swap(0, 1);
     assert_ne!(reordered.digest(), resolved().digest(), "the order of steps is signed");

@@ -5,6 +5,7 @@ use crate::support::{
     submitted,
 };
 use marque_core::catalog::Catalog;
+use marque_core::claims::Confirmation;
 use marque_core::limits::LIFETIME_SECS;
 use marque_core::plan::ResolvedPlan;
 use marque_core::reason::Reason;
@@ -133,7 +134,7 @@ fn what_marque_adds_is_under_the_digest() {
     assert_ne!(digest(Completion { issuer: REALM, ..completion(&known) }), base);
     assert_ne!(digest(Completion { realm_issuer: MARQUE, ..completion(&known) }), base);
     assert_ne!(digest(Completion { intent_id: "018f", ..completion(&known) }), base);
-    assert_ne!(digest(Completion { jkt: "x", ..completion(&known) }), base);
+    assert_ne!(digest(Completion { cnf: Confirmation::Jkt("x".into()), ..completion(&known) }), base);
     assert_ne!(digest(Completion { now: NOW + 1, ..completion(&known) }), base);
     let newer = [catalog(&at(&mail_catalog(), "/version", Some(json!(3)))), catalog(&files_catalog())];
     assert_ne!(digest(completion(&newer)), base);

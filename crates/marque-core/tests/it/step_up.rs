@@ -15,6 +15,7 @@ use marque_core::step_up::challenge::{CallDetail, Challenge, Expected};
 use marque_core::step_up::document::{Document, ShownArgument, ShownRecord, ShownResource, Source, shown};
 use marque_core::step_up::lines::lines;
 use serde_json::{Value, json};
+use std::sync::LazyLock;
 
 const NOW: i64 = 1_800_000_000;
 
@@ -37,17 +38,19 @@ fn challenge() -> Challenge {
         intent: IntentRef { id: "i-1".into(), digest: Digest::of(b"plan"), version: 1 },
         step: "pay".into(),
         call_digest: call().digest(),
-        cnf: Confirmation { jkt: "key-1".into() },
+        cnf: Confirmation::Jkt("key-1".into()),
         act: Actor::first("bookkeeper"),
     }
 }
+
+static PRESENTER: LazyLock<Confirmation> = LazyLock::new(|| Confirmation::Jkt("key-1".into()));
 
 fn expected() -> Expected<'static> {
     Expected {
         issuer: "https://marque.example/realms/demo",
         signer: "bank",
         client_id: "bookkeeper",
-        jkt: "key-1",
+        cnf: &PRESENTER,
         now: NOW + 1,
     }
 }
@@ -124,7 +127,7 @@ fn a_challenge_is_good_for_its_signer_server_time_and_presenter_alone() {
     assert!(because(Expected { signer: "other", ..expected() }).contains("(iss)"));
     assert!(because(Expected { issuer: "https://other.example", ..expected() }).contains("(aud)"));
     assert!(because(Expected { client_id: "clerk", ..expected() }).contains("(act)"));
-    assert!(because(Expected { jkt: "key-2", ..expected() }).contains("(cnf)"));
+    assert!(because(Expected { cnf: &Confirmation::Jkt("key-2".into()), ..expected() }).contains("(cnf)"));
     assert!(because(Expected { now: NOW + 120, ..expected() }).contains("is over"));
     assert!(because(Expected { now: NOW - limits::CLOCK_LEEWAY_SECS - 1, ..expected() }).contains("not valid yet"));
     assert_eq!(challenge().check(&Expected { now: NOW - limits::CLOCK_LEEWAY_SECS, ..expected() }), Ok(()));

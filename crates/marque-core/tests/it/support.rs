@@ -3,6 +3,7 @@
 use jsonwebtoken::EncodingKey;
 use marque_core::canonical::{decode, encode};
 use marque_core::catalog::{Catalog, UnknownActions};
+use marque_core::claims::Confirmation;
 use marque_core::envelope::{Bounds, Envelope, EnvelopeStep};
 use marque_core::jws::sign_with_header;
 use marque_core::plan::{ResolvedPlan, SubmittedPlan};
@@ -164,7 +165,7 @@ pub fn completion(catalogs: &[Catalog]) -> Completion<'_> {
         realm_issuer: REALM,
         intent_id: "018f0000-0000-7000-8000-000000000001",
         client_id: "demo-agent",
-        jkt: "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I",
+        cnf: Confirmation::Jkt("0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I".into()),
         catalogs,
         blocked: &[],
         unknown_actions: UnknownActions::Refuse,

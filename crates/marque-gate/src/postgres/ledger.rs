@@ -244,7 +244,7 @@ fn proof_of(reservation: &Reservation<'_>) -> Result<Digest, Refusal> {
     let payload = jws::unverified_payload(reservation.caller.proof()).map_err(|_| unreadable())?;
     let claims = json::parse_call(&payload, limits::JWS_BYTES).map_err(|_| unreadable())?;
     let jti = claims.get("jti").and_then(Value::as_str).ok_or_else(unreadable)?;
-    Ok(proof_id(&reservation.caller.verified.claims.jkt, jti))
+    Ok(proof_id(&reservation.caller.verified.claims.cnf.to_string(), jti))
 }
 
 #[expect(clippy::disallowed_methods, reason = "names one permit; no decision depends on it")]

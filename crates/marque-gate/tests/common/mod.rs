@@ -133,7 +133,7 @@ impl World {
             act: Actor::first("agent"),
             may_act: None,
 
-            cnf: Confirmation { jkt: self.agent.jkt.clone() },
+            cnf: Confirmation::Jkt(self.agent.jkt.clone()),
         })
         .unwrap()
     }

@@ -189,7 +189,7 @@ impl<K: Keeper> Story<'_, K> {
             act: Actor::first("agent"),
             may_act: None,
 
-            cnf: Confirmation { jkt: self.keys.agent.jkt.clone() },
+            cnf: Confirmation::Jkt(self.keys.agent.jkt.clone()),
         }
     }
 }

@@ -103,6 +103,16 @@ final class Members {
         return of(value(name), what + "." + name);
     }
 
+    /** Who holds tokens: the client's id, of one that proves either a key or a certificate. */
+    String holder(String name) throws PlanRefused {
+        Members holder = object(name).only("client_id", "jkt", "x5t#S256");
+        if (holder.has("jkt") == holder.has("x5t#S256")) {
+            throw new PlanRefused(holder.what + " has either jkt or x5t#S256");
+        }
+        holder.text(holder.has("jkt") ? "jkt" : "x5t#S256");
+        return holder.identifier("client_id");
+    }
+
     /** The elements of an array with at least one element. */
     List<JsonNode> list(String name) throws PlanRefused {
         List<JsonNode> elements = elements(name);

@@ -44,12 +44,11 @@ public record Plan(byte[] canonical, String issuer, String intentId, String purp
         if (plan.integer("version", 1) != 1) {
             throw new PlanRefused("a plan of a later version");
         }
-        plan.object("agent").only("client_id", "jkt").text("jkt");
         Members user = user(plan);
         boolean permissive = isPermissive(plan);
         KnownSteps steps = steps(plan, permissive);
         return new Plan(canonical, plan.text("issuer"), plan.text("intent_id"), purpose(plan),
-                plan.object("agent").identifier("client_id"), user.text("iss"), optional(user, "username"),
+                plan.holder("agent"), user.text("iss"), optional(user, "username"),
                 optional(user, "sub"), permissive, PlanLimits.of(plan.object("limits"), steps), steps,
                 delegates(plan, steps), blocked(plan), references(plan));
     }

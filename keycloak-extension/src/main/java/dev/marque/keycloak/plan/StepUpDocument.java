@@ -66,8 +66,6 @@ record StepUpDocument(byte[] canonical, String issuer, String id, byte[] planDig
         document.text("intent_id");
         digest(document, "approval");
         Members user = document.object("user").only("iss", "sub", "username");
-        Members presenter = document.object("presenter").only("client_id", "jkt");
-        presenter.text("jkt");
         Members resource = document.object("resource").only("type", "id", "sources");
         Optional<CatalogName> catalog = document.has("catalog")
                 ? Optional.of(CatalogName.of(document.object("catalog"))) : Optional.empty();
@@ -76,7 +74,7 @@ record StepUpDocument(byte[] canonical, String issuer, String id, byte[] planDig
         readArguments(document.value("args"), args, sources);
         return new StepUpDocument(canonical, document.text("issuer"), document.text("step_up_id"),
                 digest(document, "plan_digest"), user.text("iss"), user.text("sub"), user.text("username"),
-                presenter.identifier("client_id"), document.identifier("step"), ActionClass.of(document.text("class")),
+                document.holder("presenter"), document.identifier("step"), ActionClass.of(document.text("class")),
                 document.identifier("location"), document.identifier("action"), resource.identifier("type"),
                 json(resource, "id"), places(resource), args, sources, records(document), reason(document), catalog,
                 Forms.instant(document.text("expires_at"), "expires_at"));

@@ -56,6 +56,22 @@ class PlanTest {
         refused("permissive-with-added-steps", at, name, value);
     }
 
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', quoteCharacter = '`', value = {
+        "{'client_id':'a'}", "{'client_id':'a','jkt':'k','x5t#S256':'c'}", "{'client_id':'a','jkt':null,'x5t#S256':'c'}",
+        "{'client_id':'a','jkt':''}", "{'client_id':'a','x5t#S256':7}", "{'client_id':'a','cnf':{'jkt':'k'}}",
+        "{'jkt':'k'}", "null"})
+    void refusesAnAgentThatProvesNotExactlyOneThing(String value) throws PlanRefused {
+        refused("unbounded-uses", "", "agent", value);
+    }
+
+    @Test
+    void readsAnAgentThatProvesACertificate() throws PlanRefused {
+        ObjectNode plan = plan("unbounded-uses");
+        plan.putObject("agent").put("client_id", "a").put("x5t#S256", "c");
+        assertEquals("a", Plan.of(Vectors.canonical(plan)).agent());
+    }
+
     @Test
     void refusesMoreThanAPersonReads() throws PlanRefused {
         ObjectNode plan = plan("limits-and-blocked");

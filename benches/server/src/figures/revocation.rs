@@ -1,17 +1,20 @@
 //! How long after a person revokes until a connected gate refuses.
 
-use crate::agent::LOCATION;
-use crate::marque::{Marque, TRUST_DOMAIN};
-use crate::person::{Person, Receipt};
+use crate::agent::{LOCATION, plan};
+use crate::bench::Bench;
+use crate::marque::TRUST_DOMAIN;
 use crate::realm::now;
+use crate::rounds::{entry, rounded};
 use bench_keys::Failure;
 use marque_core::reason::Reason;
 use marque_gate::GateConfig;
 use marque_gate::keys::Pending;
 use marque_gate::remote::{AccessTokens, Marque as Server};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::time::{Duration, Instant};
 
+/// Revocations whose way to a gate is timed.
+const REVOCATIONS: usize = 100;
 /// How stale the gate's view may be.
 const STALENESS: Duration = Duration::from_secs(10);
 /// How long a revocation may take to arrive before the run is given up.
@@ -33,14 +36,15 @@ impl AccessTokens for Token {
 ///
 /// # Errors
 /// When a revocation does not arrive.
-pub async fn measure(
-    marque: &Marque,
-    person: &Person,
-    receipts: Vec<(String, Receipt)>,
-    token: String,
-) -> Result<Vec<Value>, Failure> {
+pub async fn measure(bench: &Bench) -> Result<Vec<Value>, Failure> {
+    let Bench { marque, person, .. } = bench;
+    let mut receipts = Vec::new();
+    for _ in 0..REVOCATIONS {
+        let (granted, receipt) = bench.redeemed(marque, &plan()).await?;
+        receipts.push((granted.intent_id, receipt));
+    }
     let config = GateConfig::new(LOCATION, &marque.issuer, TRUST_DOMAIN)?;
-    let (gate, _following) = Server::new(&config, Token(token))?.gate(config);
+    let (gate, _following) = Server::new(&config, Token(bench.access_token(marque)?))?.gate(config);
     let mut took = Vec::new();
     for (intent_id, receipt) in receipts {
         let refuses = || gate.revocations().check(&intent_id, now(), STALENESS) == Err(Reason::IntentRevoked);
@@ -63,8 +67,8 @@ pub async fn measure(
         took.len()
     );
     Ok(vec![
-        json!({"name": "revoke_to_refusal_p50_ms", "value": rounded(p50), "unit": "ms"}),
-        json!({"name": "revoke_to_refusal_p99_ms", "value": rounded(p99), "unit": "ms"}),
+        entry("revoke_to_refusal_p50_ms", rounded(p50, 2), "ms"),
+        entry("revoke_to_refusal_p99_ms", rounded(p99, 2), "ms"),
     ])
 }
 
@@ -77,8 +81,4 @@ async fn until(mut holds: impl FnMut() -> bool) -> Result<(), ()> {
         tokio::time::sleep(LOOK).await;
     }
     Ok(())
-}
-
-fn rounded(value: f64) -> f64 {
-    (value * 100.0).round() / 100.0
 }

@@ -1,0 +1,110 @@
+//! A pool without connections, a disk that is slow, a clock that jumps: what the server does then, and that it comes back.
+
+use crate::exchange::{exchange_all, token_of};
+use crate::support::plans::{reading, shared};
+use crate::support::reply::Reply;
+use crate::support::server::Copy;
+use crate::support::stack::Stack;
+use futures_util::future::join_all;
+use marque::flows::forget_expired::keep_forgetting;
+use marque_core::claims::token_hash;
+use marque_core::names::TOKEN_TYPE_INTENT;
+use std::time::{Duration, Instant};
+
+/// Requests at once: several times as many as a server has connections.
+const FLOOD: usize = 100;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_finds_the_connection_pool_full_is_told_to_come_back() {
+    let main = Stack::open().await;
+    let agent = main.agent();
+    let copy = Copy::beside(&main).await;
+    let mut server = copy.serve().await;
+    let stack = server.stack.clone();
+    let intent = stack.submitted(&agent, &reading(&stack)).await;
+    let mut lock = stack.db.begin().await.unwrap();
+    sqlx::query("lock table intents in access exclusive mode").execute(&mut *lock).await.unwrap();
+    let begun = Instant::now();
+    let polls = join_all((0..FLOOD).map(|_| stack.poll(&agent, &intent)));
+    let (replies, keys) = tokio::join!(polls, Reply::to("keys", stack.http.get(stack.url("/jwks"))));
+    assert_eq!(keys.status, 200, "what needs no database goes on");
+    for reply in &replies {
+        reply.because(503, "temporarily_unavailable", "state_unavailable");
+        assert_eq!(reply.header("retry-after"), "1");
+    }
+    println!("{FLOOD} refused after {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(20), "they waited for long");
+    lock.rollback().await.unwrap();
+    stack.poll(&agent, &intent).await.refused(400, "authorization_pending");
+    assert!(server.is_up(), "{}", server.log());
+}
+
+/// Postgres waits a tenth of a second before it flushes each commit (`commit_delay`, its greatest): the nearest to a slow disk
+/// that it offers by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_disk_makes_answers_late_and_no_fewer() {
+    const DELAY: Duration = Duration::from_millis(100);
+    let main = Stack::open().await;
+    let (agent, granted) = (main.agent(), shared(&main).await);
+    let copy = Copy::beside(&main).await;
+    for setting in ["commit_delay = 100000", "commit_siblings = 0"] {
+        let name: String =
+            sqlx::query_scalar("select current_database()::text").fetch_one(&copy.stack.db).await.unwrap();
+        let set = sqlx::AssertSqlSafe(format!("alter database {name} set {setting}"));
+        sqlx::query(set).execute(&copy.stack.db).await.unwrap();
+    }
+    let server = copy.serve().await;
+    let stack = &server.stack;
+    let begun = Instant::now();
+    let one = exchange_all(stack, &agent, &granted.token, TOKEN_TYPE_INTENT).await;
+    let alone = begun.elapsed();
+    token_of(&one);
+    assert!(alone > DELAY, "it was answered before it was on the disk: {alone:?}");
+    let begun = Instant::now();
+    let all = join_all((0..32).map(|_| exchange_all(stack, &agent, &granted.token, TOKEN_TYPE_INTENT))).await;
+    println!("one exchange took {alone:?}, 32 at once {:?}", begun.elapsed());
+    for reply in &all {
+        let hash = token_hash(&token_of(reply));
+        let kept = sqlx::query("select from tokens where token_sha256 = $1").bind(hash.as_bytes().as_slice());
+        assert!(kept.fetch_optional(&stack.db).await.unwrap().is_some(), "an answered token has no row");
+    }
+    assert!(begun.elapsed() < alone * 16, "they waited for each other");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_jumps_refuses_and_forgets_nothing() {
+    const JUMP: i64 = 600;
+    let main = Stack::open().await;
+    let (agent, granted) = (main.agent(), shared(&main).await);
+    let copy = Copy::beside(&main).await;
+    let here = copy.serve_here().await;
+    let stack = &here.stack;
+    let form = stack.exchange_form(&granted.token, TOKEN_TYPE_INTENT);
+    let request = stack.signed(&agent, "/token", &form);
+    let again = async |what: &str| Reply::to(what, request.try_clone().unwrap()).await;
+    token_of(&again("at the right time").await);
+    again("a second time").await.refused(401, "invalid_client").naming("used before");
+
+    here.app.clock.advance(JUMP);
+    for what in ["the clock is ahead", "still"] {
+        let reply = exchange_all(stack, &agent, &granted.token, TOKEN_TYPE_INTENT).await;
+        assert!([400, 401].contains(&reply.status), "{what}: {}", reply.text);
+        assert!(reply.body.get("access_token").is_none(), "{what}");
+    }
+    // What is kept for single use would be over by then.
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let forgetting = tokio::spawn(keep_forgetting(here.app.clone(), stopped));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    stop.send(true).unwrap();
+    forgetting.await.unwrap();
+
+    here.app.clock.advance(-JUMP);
+    again("the clock is back, the same request").await.refused(401, "invalid_client").naming("used before");
+    token_of(&exchange_all(stack, &agent, &granted.token, TOKEN_TYPE_INTENT).await);
+
+    here.app.clock.advance(-JUMP);
+    let reply = exchange_all(stack, &agent, &granted.token, TOKEN_TYPE_INTENT).await;
+    assert!([400, 401].contains(&reply.status), "the clock is behind: {}", reply.text);
+    here.app.clock.advance(JUMP);
+    token_of(&exchange_all(stack, &agent, &granted.token, TOKEN_TYPE_INTENT).await);
+}
