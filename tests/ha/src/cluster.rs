@@ -50,7 +50,7 @@ impl Cluster {
             dir: dir.join(name),
             patroni: None,
         });
-        let bouncer = bouncer(dir, &account, *bouncer_port, &password)?;
+        let bouncer = bouncer(dir, &account, "session", *bouncer_port, &password)?;
         let mut cluster = Self {
             dir: dir.into(),
             account,
@@ -78,6 +78,18 @@ impl Cluster {
     /// Where Marque finds the database, whoever leads.
     pub fn url(&self) -> String {
         format!("postgres://marque:{}@127.0.0.1:{}/marque", self.password, self.bouncer_port)
+    }
+
+    /// A second PgBouncer, in transaction mode, and where it is.
+    pub fn transaction_mode(&self) -> Result<(Process, String), Failure> {
+        let port = free_ports(1)?.first().copied().ok_or("no port")?;
+        let process = bouncer(&self.dir, &self.account, "transaction", port, &self.password)?;
+        Ok((process, format!("postgres://marque:{}@127.0.0.1:{port}/marque", self.password)))
+    }
+
+    /// Where a node is, whatever it is.
+    pub fn url_of(&self, index: usize) -> Result<String, Failure> {
+        Ok(format!("postgres://marque:{}@127.0.0.1:{}/marque", self.password, self.node(index)?.port))
     }
 
     fn configure(&self, index: usize) -> Result<(), Failure> {
@@ -147,16 +159,18 @@ impl Cluster {
         let pid_file = self.node(index)?.dir.join("data/postmaster.pid");
         let postmaster: Option<u32> =
             fs::read_to_string(pid_file).ok().and_then(|text| text.lines().next()?.trim().parse().ok());
-        let patroni = self.nodes.get_mut(index).and_then(|node| node.patroni.take());
-        patroni.map(Process::kill);
+        if let Some(patroni) = self.nodes.get_mut(index).and_then(|node| node.patroni.take()) {
+            patroni.kill();
+        }
         // Its processes end with the first one; none of them gets to write.
         postmaster.map_or(Ok(()), crate::process::kill_tree)
     }
 
     /// Ends a node in good order.
     pub fn stop_node(&mut self, index: usize) {
-        let patroni = self.nodes.get_mut(index).and_then(|node| node.patroni.take());
-        patroni.map(|process| process.stop(PATIENCE));
+        if let Some(patroni) = self.nodes.get_mut(index).and_then(|node| node.patroni.take()) {
+            patroni.stop(PATIENCE);
+        }
     }
 
     /// All nodes but one.
@@ -267,23 +281,26 @@ fn etcd(dir: &Path, account: &Account, port: u16, peer: u16) -> Result<Process, 
 }
 
 /// A pooler whose sessions are its clients' own; whom it connects to is in a file that Patroni's callback replaces.
-fn bouncer(dir: &Path, account: &Account, port: u16, password: &str) -> Result<Process, Failure> {
+fn bouncer(dir: &Path, account: &Account, mode: &str, port: u16, password: &str) -> Result<Process, Failure> {
     let databases = dir.join("databases.ini");
-    account.write(&databases, "[databases]\n", 0o600)?;
+    if !databases.exists() {
+        account.write(&databases, "[databases]\n", 0o600)?;
+    }
     account.write(&dir.join("users.txt"), &format!("\"marque\" \"{password}\"\n"), 0o600)?;
+    let name = |end: &str| if mode == "session" { format!("pgbouncer{end}") } else { format!("pgbouncer-{mode}{end}") };
     let config = format!(
         "%include {databases}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
-         auth_type = scram-sha-256\nauth_file = {users}\npool_mode = session\ndefault_pool_size = 60\n\
+         auth_type = scram-sha-256\nauth_file = {users}\npool_mode = {mode}\ndefault_pool_size = 60\n\
          server_login_retry = 1\nserver_connect_timeout = 3\nquery_wait_timeout = 5\nserver_fast_close = 1\n\
          ignore_startup_parameters = extra_float_digits\npidfile = {pid}\nlogfile = {log}\n",
         databases = databases.display(),
         users = dir.join("users.txt").display(),
-        pid = dir.join("pgbouncer.pid").display(),
-        log = dir.join("pgbouncer.log").display(),
+        pid = dir.join(name(".pid")).display(),
+        log = dir.join(name(".log")).display(),
     );
-    let file = dir.join("pgbouncer.ini");
+    let file = dir.join(name(".ini"));
     account.write(&file, &config, 0o600)?;
-    Process::start(account, "/usr/sbin/pgbouncer", &[file.display().to_string()], &dir.join("pgbouncer.out"))
+    Process::start(account, "/usr/sbin/pgbouncer", &[file.display().to_string()], &dir.join(name(".out")))
 }
 
 /// The newest Postgres of Debian's.

@@ -53,6 +53,7 @@ async fn main() -> Result<(), Failure> {
     let agent = Arc::new(Agent::new(&realm, &servers[0].issuer)?);
     agent.publish(&servers[0]).await?;
     let world = World { agent, person, servers };
+    world.refuse_what_is_no_way_to_the_leader(&cluster).await?;
     let kept = world.survive_a_lossless_failover(&mut cluster).await?;
     world.notice_a_failover_that_lost_commits(&mut cluster, &kept).await?;
     println!("all of it holds; {} s", began.elapsed().as_secs());
@@ -106,6 +107,19 @@ impl World {
                 ensure(Instant::now() < deadline, said)?;
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
+        }
+        Ok(())
+    }
+
+    /// A pooler that hands each transaction to another process, and a standby.
+    async fn refuse_what_is_no_way_to_the_leader(&self, cluster: &Cluster) -> Result<(), Failure> {
+        let (_bouncer, pooled) = cluster.transaction_mode()?;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let standby = cluster.others(cluster.leader().await?).first().copied().ok_or("no standby")?;
+        for (url, expected) in [(pooled, "session mode"), (cluster.url_of(standby)?, "standby")] {
+            let said = self.servers[0].command_at(&url, &["keys", "list"]);
+            let said = said.err().ok_or("it is taken for the leader")?.to_string();
+            ensure(said.contains(expected), said)?;
         }
         Ok(())
     }

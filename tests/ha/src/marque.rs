@@ -87,7 +87,15 @@ impl Marque {
     /// # Errors
     /// What it complains of.
     pub fn command(&self, args: &[&str]) -> Result<String, Failure> {
+        self.command_at(&self.database_url, args)
+    }
+
+    /// [`Self::command`] with another way to the database.
+    ///
+    /// # Errors
+    /// What it complains of.
+    pub fn command_at(&self, database_url: &str, args: &[&str]) -> Result<String, Failure> {
         let mut command = Command::new(&self.program);
-        run(command.args(args).arg("--config").arg(&self.config).env("DATABASE_URL", &self.database_url))
+        run(command.args(args).arg("--config").arg(&self.config).env("DATABASE_URL", database_url))
     }
 }
