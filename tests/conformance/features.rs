@@ -77,6 +77,14 @@ pub const LINES: &[Line] = &[
         &["shared_secrets_are_refused_with_a_sentence", "a shared secret is no authentication"],
         "the server's own TLS, which a deployment brings.",
     ),
+    shown(
+        "A chain without an intent is refused by gates unless they are switched to it, and permits nothing",
+        "txn-tokens, Self-Signed Subject Tokens",
+        &[
+            "a_gate_takes_no_call_without_an_intent_unless_it_is_switched_to_it",
+            "nothing_is_permitted_by_it_however_the_gate_is_switched",
+        ],
+    ),
     shown("No token is written to the log", "txn-tokens, Logging", &["no_token_and_no_proof_is_written_to_the_log"]),
     partly(
         "Actor and subject are set by the issuer, and no workload acts twice in a chain",
@@ -306,6 +314,7 @@ pub const LINES: &[Line] = &[
             "the_decision_point_takes_the_certificate_that_the_resource_server_saw_for_reads_alone",
             "a_bound_token_is_good_with_its_very_certificate_alone",
             "a_bound_access_token_is_a_bearer_token_over_its_connection",
+            "a plan is handed in and redeemed over TLS, and the token is bound to the certificate",
         ],
     ),
     shown(
