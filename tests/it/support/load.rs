@@ -162,12 +162,12 @@ impl Load {
         }
     }
 
-    /// Counted calls: one that is not answered is asked for again under its id, until it is.
+    /// Counted calls: one that is not answered is asked for again as it was, until it is.
     async fn call(self: Arc<Self>) {
         while !self.is_over() {
             let call_id = Uuid::new_v4().to_string();
+            let body = request(&self.stack, &self.work.agent, &self.work.token, &self.work.call, &call_id);
             let permit = loop {
-                let body = request(&self.stack, &self.work.agent, &self.work.token, &self.work.call, &call_id);
                 let request = self.stack.http.post(self.stack.url(EVALUATION)).bearer_auth(&self.work.access_token);
                 if let Some((_, body)) = self.send(request.json(&body)).await {
                     break body;

@@ -14,7 +14,7 @@ use tokio_postgres::{Client, NoTls};
 const PAIRS: usize = 5;
 /// Rows of one statement.
 const PORTION: u64 = 500_000;
-/// Custody rows of plans with twenty tokens each, handed in evenly over the last month: what is over, but for the last few.
+/// Custody rows of plans with twenty tokens each, handed in evenly over the last month: in this month's partition and the one before.
 const FILL: &str = "
     insert into tokens (intent_id, jti, kind, token_sha256, parent_sha256, client_id, jkt, txn, hops, issued_at, expires_at)
     select intent_id, gen_random_uuid(), case when token = 0 then 'intent' else 'txn' end,
@@ -65,6 +65,7 @@ async fn connect(url: &str) -> Result<Client, Failure> {
 async fn fill(bench: &Bench) -> Result<(), Failure> {
     let (url, rows, begun) = (bench.site.database("rows_many")?, bench.rows, Instant::now());
     let half = rows / 2;
+    connect(url).await?.batch_execute("select open_custody(now()), open_custody(now() - interval '30 days')").await?;
     tokio::try_join!(fill_part(url, rows, 0, half), fill_part(url, rows, half, rows))?;
     let client = connect(url).await?;
     client.batch_execute("analyze tokens; checkpoint").await?;
