@@ -54,9 +54,17 @@ pub async fn connect(url: &str) -> Result<PgPool, StoreError> {
     let options: PgConnectOptions = url.parse()?;
     let options = options.application_name("marque").log_statements(LevelFilter::Trace);
     let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(ACQUIRE);
-    let pool = pool.after_connect(|conn, _| Box::pin(prepare_session(conn))).connect_with(options).await?;
-    expect_sessions(&pool).await?;
-    Ok(pool)
+    let pool = pool.after_connect(|conn, _| Box::pin(prepare_session(conn)));
+    match expect_sessions(&options).await {
+        // A database that is starting is waited for.
+        Err(StoreError::Io(_)) => {
+            let pool = pool.connect_with(options.clone()).await?;
+            expect_sessions(&options).await?;
+            Ok(pool)
+        }
+        Err(error) => Err(error),
+        Ok(()) => pool.connect_with(options).await,
+    }
 }
 
 /// Tells a new connection what each is told: poolers drop what is said while connecting. A standby is no place to write to,
@@ -76,14 +84,14 @@ async fn prepare_session(conn: &mut PgConnection) -> Result<(), StoreError> {
 }
 
 /// Two connections that speak to the same process of Postgres share a session: a pooler hands each transaction to whichever is
-/// free. Settings, prepared statements and notifications would get lost.
-async fn expect_sessions(pool: &PgPool) -> Result<(), StoreError> {
-    let (mut one, mut other) = (pool.acquire().await?, pool.acquire().await?);
+/// free. Settings, prepared statements and notifications would get lost. Asked apart from the pool, which would only try again.
+async fn expect_sessions(options: &PgConnectOptions) -> Result<(), StoreError> {
+    let (mut one, mut other) = (options.connect().await?, options.connect().await?);
     if backend(&mut one).await? == backend(&mut other).await? {
         let what = "the pooler before the database must be in session mode (PgBouncer: pool_mode = session)";
         return Err(StoreError::Configuration(what.into()));
     }
-    Ok(())
+    prepare_session(&mut one).await
 }
 
 /// The process that answers a connection, asked by the simple protocol, which needs no prepared statement.
