@@ -77,8 +77,7 @@ impl Mutual {
         let certificate = write("server.pem", server.cert.pem())?;
         let key = write("server.key", server.signing_key.serialize_pem())?;
         let port = free_port()?;
-        let settings =
-            format!("[tls]\nlisten = \"127.0.0.1:{port}\"\ncertificate = {certificate:?}\nkey = {key:?}\n");
+        let settings = format!("[tls]\nlisten = \"127.0.0.1:{port}\"\ncertificate = {certificate:?}\nkey = {key:?}\n");
         let marque = bench.another("mutual", &settings).await?;
         let mut roots = RootCertStore::empty();
         roots.add(server.cert.der().clone())?;
