@@ -1,5 +1,5 @@
 # Every target does its own set-up. make up leaves the demonstration running; make down stops it.
-.PHONY: setup build jar up down demo authzen-fixture test check bench faults fuzz laws
+.PHONY: setup build jar up down demo authzen-fixture test check bench faults fuzz laws ha-test
 
 SHELL := /bin/bash
 DEMO := target/debug/demo
@@ -67,3 +67,7 @@ fuzz: | setup
 # The attenuation laws over a million generated pairs of envelopes, and exhaustively over a small universe; some minutes.
 laws:
 	@MARQUE_LAWS_PAIRS=1000000 cargo test --release --package marque-core --test laws -- --nocapture --test-threads 2
+
+# Kills the leader of a Postgres cluster (Patroni, etcd, PgBouncer: installed where they are missing) under load; two minutes.
+ha-test: | setup
+	@scripts/ha-test

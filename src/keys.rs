@@ -13,7 +13,6 @@ pub use records::{IntentSeal, Record, RecordSeal};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
-use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use marque_core::canonical::{canonical_text, decode, encode};
 use marque_core::jws::{self, KeySet, VerificationKey};
 use marque_core::names;
@@ -226,7 +225,7 @@ pub struct SealedKey {
 pub struct SigningKey {
     kid: String,
     public_jwk: Map<String, Value>,
-    private: EncodingKey,
+    private: EcdsaKeyPair,
 }
 
 impl SigningKey {
@@ -264,7 +263,7 @@ impl SigningKey {
         Ok(Self {
             kid: row.kid.clone(),
             public_jwk: public.as_object().cloned().ok_or_else(refused)?,
-            private: EncodingKey::from_ec_der(&document),
+            private: EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &document).map_err(|_| refused())?,
         })
     }
 
@@ -278,7 +277,9 @@ impl SigningKey {
     /// # Errors
     /// When the crypto library refuses.
     pub fn sign(&self, purpose: Purpose, payload: &[u8]) -> Result<String, KeyError> {
-        jws::sign_es256(purpose.typ(), Some(&self.kid), payload, &self.private).map_err(|_| KeyError::Crypto)
+        let message = jws::signing_input_es256(purpose.typ(), &self.kid, payload);
+        let signature = encode(&self.sign_raw(message.as_bytes())?);
+        Ok(format!("{message}.{signature}"))
     }
 
     /// Signs bytes as they are (evidence).
@@ -286,8 +287,8 @@ impl SigningKey {
     /// # Errors
     /// When the crypto library refuses.
     pub fn sign_raw(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
-        let signature = crypto::sign(message, &self.private, Algorithm::ES256).map_err(|_| KeyError::Crypto)?;
-        decode(&signature).ok_or(KeyError::Crypto)
+        let signature = self.private.sign(&SystemRandom::new(), message).map_err(|_| KeyError::Crypto)?;
+        Ok(signature.as_ref().to_vec())
     }
 
     /// The public half.

@@ -30,6 +30,7 @@ use marque_core::evidence::{Credential, Payload, signing_input, write};
 use marque_core::lifecycle::{Event, IntentState};
 use marque_core::plan::{Class, ResolvedPlan};
 use marque_core::reason::Reason;
+use marque_core::times::{Lives, Times};
 use marque_core::{jws, limits, names, text};
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
@@ -99,6 +100,9 @@ pub async fn answer_plan_request(cx: Context<'_>, intent_id: &str, request: Opti
     Ok(cx.realm.keyring.sign(Purpose::PlanAnswer, &answer)?)
 }
 
+/// Seconds from `iat` to `exp` of a request of the extension at most.
+const REQUEST_SECS: i64 = 60;
+
 /// A request of the extension: signed by the realm as `typ`, for the thing whose id is in the claim `member`, once.
 pub(super) async fn check_request(
     cx: Context<'_>,
@@ -111,20 +115,15 @@ pub(super) async fn check_request(
     let claims = jws::verify(request, typ, &keys).and_then(|verified| verified.claims());
     let claims = claims.map_err(|error| refuse(format!("the plan request {error}")))?;
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
-    let instant = |name: &str| claims.get(name).and_then(Value::as_i64);
     let is_for_us = text("iss") == Some(&cx.realm.config.keycloak_issuer) && text("aud") == Some(cx.issuer());
     if !is_for_us || text(member) != Some(id) {
         return Err(refuse("the plan request is of another realm or for another plan".into()).into());
     }
-    let now = cx.now_secs();
-    let (Some(iat), Some(exp), Some(jti)) = (instant("iat"), instant("exp"), text("jti")) else {
-        return Err(refuse("the plan request has no iat, exp or jti".into()).into());
-    };
-    let in_time = exp + limits::CLOCK_LEEWAY_SECS > now && iat <= now + limits::CLOCK_LEEWAY_SECS && exp - iat <= 60;
-    if !in_time || !limits::is_single_use_id(jti) {
-        return Err(refuse("the plan request is not of the last minute".into()).into());
-    }
-    if !cx.use_once("plan-request", "realm", jti, exp + limits::CLOCK_LEEWAY_SECS).await? {
+    let times = Times::check(&claims, Lives::FromIssue(REQUEST_SECS), cx.now_secs());
+    let times = times.map_err(|error| refuse(format!("the plan request {error}")))?;
+    let jti = text("jti").filter(|jti| limits::is_single_use_id(jti));
+    let jti = jti.ok_or_else(|| refuse("the plan request has no usable jti".into()))?;
+    if !cx.use_once("plan-request", "realm", jti, times.over_at()).await? {
         return Err(refuse("the plan request was used before".into()).into());
     }
     Ok(())

@@ -19,6 +19,7 @@ use crate::keycloak::ClientRecord;
 use marque_core::canonical::Digest;
 use marque_core::claims::Confirmation;
 use marque_core::dpop::Proof;
+use marque_core::times::{Lives, Times};
 use marque_core::{jws, limits, names};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -88,8 +89,7 @@ struct Asserted {
     /// Whose ids its own is one of.
     kind: &'static str,
     jti: String,
-    /// Seconds since the Unix epoch.
-    exp: i64,
+    times: Times,
     /// The key that the assertion itself is bound to, if it is.
     jkt: Option<String>,
 }
@@ -191,7 +191,7 @@ impl Asserted {
             let text = "client_assertion is bound to a key (cnf.jkt): send a DPoP proof by that key";
             return Err(refuse(text).into());
         }
-        if cx.use_once(self.kind, &record.client_id, &self.jti, self.exp + limits::CLOCK_LEEWAY_SECS).await? {
+        if cx.use_once(self.kind, &record.client_id, &self.jti, self.times.over_at()).await? {
             return Ok(());
         }
         Err(refuse("client_assertion was used before: its jti is single use").into())
@@ -253,15 +253,7 @@ fn single_use_id(claims: &Map<String, Value>) -> Result<String, Refusal> {
     }
 }
 
-/// `exp`, of an assertion that is neither over nor from the future.
-fn end(claims: &Map<String, Value>, now: i64) -> Result<i64, Refusal> {
-    let instant = |name: &str| claims.get(name).and_then(Value::as_i64);
-    let exp = instant("exp").ok_or_else(|| refuse("client_assertion has no exp"))?;
-    if exp + limits::CLOCK_LEEWAY_SECS <= now {
-        return Err(refuse("client_assertion is over (exp)"));
-    }
-    if ["iat", "nbf"].into_iter().filter_map(instant).any(|at| at > now + limits::CLOCK_LEEWAY_SECS) {
-        return Err(refuse("client_assertion is from the future (iat, nbf)"));
-    }
-    Ok(exp)
+/// The times of an assertion that is valid now.
+fn times(claims: &Map<String, Value>, lives: Lives, now: i64) -> Result<Times, Refusal> {
+    Times::check(claims, lives, now).map_err(|error| refuse(format!("client_assertion {error}")))
 }

@@ -9,7 +9,7 @@ use super::live_intents::UserProperty;
 use super::{Context, FlowError, OAuthError, Refusal};
 use crate::keycloak::ClientRecord;
 use marque_core::jws::{self, JwsError, KeySet, Verified};
-use marque_core::limits;
+use marque_core::times::{Lives, Times};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -137,8 +137,6 @@ fn check(claims: &Map<String, Value>, cx: Context<'_>) -> Result<(), Refusal> {
     if audience != Some(cx.issuer()) {
         return Err(refuse(format!("the access token's only audience must be {}", cx.issuer())));
     }
-    match claims.get("exp").and_then(Value::as_i64) {
-        Some(exp) if exp + limits::CLOCK_LEEWAY_SECS > cx.now_secs() => Ok(()),
-        _ => Err(refuse("the access token is over")),
-    }
+    let times = Times::check(claims, Lives::AsIssued, cx.now_secs());
+    times.map(drop).map_err(|error| refuse(format!("the access token {error}")))
 }

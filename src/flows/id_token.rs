@@ -1,7 +1,8 @@
 //! What a realm's ID token must say (OpenID Connect Core §3.1.3.7), at sign-in and again offline.
 
 use marque_core::jws::{self, KeySet};
-use marque_core::{limits, names};
+use marque_core::names;
+use marque_core::times::{Lives, Times};
 use serde_json::{Map, Value};
 
 /// A verified ID token.
@@ -23,21 +24,18 @@ impl IdToken {
         let claims = verified.claims().map_err(|error| format!("the ID token {error}"))?;
         let text =
             |name: &str| claims.get(name).and_then(Value::as_str).ok_or_else(|| format!("the ID token has no {name}"));
-        let instant =
-            |name: &str| claims.get(name).and_then(Value::as_i64).ok_or_else(|| format!("the ID token has no {name}"));
         if text("typ")? != "ID" {
             return Err("the token is no ID token".into());
         }
-        if instant("exp")? + limits::CLOCK_LEEWAY_SECS <= at || instant("iat")? > at + limits::CLOCK_LEEWAY_SECS {
-            return Err("the ID token is not of that time".into());
-        }
+        let times = Times::check(&claims, Lives::AsIssued, at).map_err(|error| format!("the ID token {error}"))?;
+        let issued_at = times.iat.ok_or("the ID token has no iat")?;
         Ok(Self {
             issuer: text("iss")?.to_owned(),
             sub: text("sub")?.to_owned(),
             username: text("preferred_username")?.to_owned(),
             acr: text("acr").unwrap_or("0").to_owned(),
-            auth_time: instant("auth_time").or_else(|_| instant("iat"))?,
-            issued_at: instant("iat")?,
+            auth_time: claims.get("auth_time").and_then(Value::as_i64).unwrap_or(issued_at),
+            issued_at,
             claims,
         })
     }

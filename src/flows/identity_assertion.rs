@@ -6,6 +6,7 @@ use super::prove_user::{UserProof, refuse};
 use super::{Context, OAuthError, Refusal};
 use marque_core::claims::Confirmation;
 use marque_core::reason::Reason;
+use marque_core::times::{Lives, Times, TimesError};
 use marque_core::{jws, limits, names};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -76,20 +77,12 @@ fn expect_own_key(claims: &Map<String, Value>, client: &AuthenticatedClient) -> 
 
 /// From when on it proves nothing any more.
 fn expect_in_time(claims: &Map<String, Value>, now: i64) -> Result<i64, Refusal> {
-    let bad = |what: &str| refuse("login_hint_token", what);
-    let instant = |name: &str| claims.get(name).and_then(Value::as_i64);
-    let (Some(iat), Some(exp)) = (instant("iat"), instant("exp")) else { return Err(bad("lacks iat or exp")) };
-    if iat > now + limits::CLOCK_LEEWAY_SECS || instant("nbf").is_some_and(|nbf| nbf > now + limits::CLOCK_LEEWAY_SECS)
-    {
-        return Err(bad("is from the future (iat, nbf)"));
-    }
-    if exp.saturating_sub(iat) > LIFETIME_SECS {
-        return Err(bad(&format!("may live {LIFETIME_SECS} seconds at most (exp, iat)")));
-    }
-    let over_at = exp.saturating_add(limits::CLOCK_LEEWAY_SECS);
-    if over_at <= now {
-        let text = "login_hint_token is over: get a new one";
-        return Err(Refusal::new(OAuthError::ExpiredLoginHintToken, text).because(Reason::NotPaired));
-    }
-    Ok(over_at)
+    let times = Times::check(claims, Lives::FromIssue(LIFETIME_SECS), now).map_err(|error| match error {
+        TimesError::Over => {
+            let text = "login_hint_token is over: get a new one";
+            Refusal::new(OAuthError::ExpiredLoginHintToken, text).because(Reason::NotPaired)
+        }
+        error => refuse("login_hint_token", &error.to_string()),
+    })?;
+    Ok(times.over_at())
 }

@@ -49,7 +49,7 @@ pub(super) fn verify(cx: Context<'_>, evaluation: &Evaluation, claims: &TxnClaim
             Ok(Proven::Certificate(*thumbprint))
         }
         (Possession::Certificate(_), Confirmation::Jkt(_)) => Err(Reason::ProofMissing),
-        (_, Confirmation::X5t(_)) => Err(Reason::ProofKeyMismatch),
+        (_, Confirmation::X5t(_)) => Err(Reason::CertificateMismatch),
     }
 }
 

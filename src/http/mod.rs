@@ -23,6 +23,7 @@ mod revocations;
 mod revoke;
 pub mod router;
 mod search;
+mod shares;
 mod status;
 mod tls;
 mod token;

@@ -3,6 +3,7 @@
 //! A client may send a certificate, and has then proven that it holds its key: TLS says so. Who vouches for it is not asked
 //! here but where the client is authenticated, since a registered key needs nobody who vouches for it.
 
+use super::shares::Shares;
 use crate::certificates::ClientCertificate;
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
@@ -19,13 +20,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-/// Handshakes at once: strangers who begin one and do not go on wait behind each other.
-const HANDSHAKES: usize = 256;
-/// How long a handshake may take.
+/// How long a handshake may take, with the time that it waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The other end of a connection.
@@ -92,23 +91,30 @@ impl Listener for TlsListener {
     }
 }
 
-/// Accepts until nobody takes connections any more. One that dawdles keeps no other waiting.
+/// Accepts until nobody takes connections any more. One that dawdles keeps no other waiting, and an address that begins many
+/// handshakes and goes on with none keeps its own connections waiting alone.
 async fn shake_hands(
     mut listener: TcpListener,
     acceptor: TlsAcceptor,
     done: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>,
 ) {
-    let places = Arc::new(Semaphore::new(HANDSHAKES));
+    let shares = Arc::new(Shares::default());
     loop {
-        let place = places.clone().acquire_owned().await;
+        let room = shares.room().await;
         let (stream, address) = tokio::select! {
             () = done.closed() => return,
             accepted = Listener::accept(&mut listener) => accepted,
         };
+        // Whoever has too many connections here has this one closed.
+        let Some(seat) = shares.seat(address.ip()) else { continue };
         let (acceptor, done) = (acceptor.clone(), done.clone());
         tokio::spawn(async move {
-            let established = tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await;
-            drop(place);
+            let handshake = async {
+                let _turn = seat.turn().await;
+                acceptor.accept(stream).await
+            };
+            let established = tokio::time::timeout(PATIENCE, handshake).await;
+            drop((seat, room));
             if let Ok(Ok(stream)) = established {
                 let _ = done.send((stream, address)).await;
             }

@@ -25,7 +25,7 @@ pub mod workload_tokens;
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
-use sqlx::{ConnectOptions, PgPool, Postgres};
+use sqlx::{ConnectOptions, PgConnection, PgPool, Postgres};
 use std::time::Duration;
 use tracing::log::LevelFilter;
 
@@ -46,14 +46,50 @@ const SETTINGS: [(&str, &str); 5] = [
     ("idle_in_transaction_session_timeout", "15s"),
 ];
 
-/// Connects to the database.
+/// Connects to the database, also through a pooler that gives each connection a session of its own.
 ///
 /// # Errors
-/// When it is not there.
+/// When it is not there, or a pooler is between that does not.
 pub async fn connect(url: &str) -> Result<PgPool, StoreError> {
     let options: PgConnectOptions = url.parse()?;
-    let options = options.application_name("marque").options(SETTINGS).log_statements(LevelFilter::Trace);
-    PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(ACQUIRE).connect_with(options).await
+    let options = options.application_name("marque").log_statements(LevelFilter::Trace);
+    let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(ACQUIRE);
+    let pool = pool.after_connect(|conn, _| Box::pin(prepare_session(conn))).connect_with(options).await?;
+    expect_sessions(&pool).await?;
+    Ok(pool)
+}
+
+/// Tells a new connection what each is told: poolers drop what is said while connecting. A standby is no place to write to,
+/// and what it knows may be old.
+async fn prepare_session(conn: &mut PgConnection) -> Result<(), StoreError> {
+    for (name, value) in SETTINGS {
+        let set: String =
+            sqlx::query_scalar("select set_config($1, $2, false)").bind(name).bind(value).fetch_one(&mut *conn).await?;
+        if set != value {
+            return Err(StoreError::Configuration(format!("{name} stays {set}").into()));
+        }
+    }
+    match sqlx::query_scalar("select pg_is_in_recovery()").fetch_one(conn).await? {
+        true => Err(StoreError::Configuration("this database is a standby".into())),
+        false => Ok(()),
+    }
+}
+
+/// Two connections that speak to the same process of Postgres share a session: a pooler hands each transaction to whichever is
+/// free. Settings, prepared statements and notifications would get lost.
+async fn expect_sessions(pool: &PgPool) -> Result<(), StoreError> {
+    let (mut one, mut other) = (pool.acquire().await?, pool.acquire().await?);
+    if backend(&mut one).await? == backend(&mut other).await? {
+        let what = "the pooler before the database must be in session mode (PgBouncer: pool_mode = session)";
+        return Err(StoreError::Configuration(what.into()));
+    }
+    Ok(())
+}
+
+/// The process that answers a connection, asked by the simple protocol, which needs no prepared statement.
+async fn backend(conn: &mut PgConnection) -> Result<i32, StoreError> {
+    use sqlx::{Executor, Row};
+    conn.fetch_one("select pg_backend_pid()").await?.try_get(0)
 }
 
 /// Brings the tables up to date, under the migrator's advisory lock: several servers may start at once. It takes the time

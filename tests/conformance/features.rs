@@ -287,7 +287,7 @@ pub const LINES: &[Line] = &[
             "an_issuer_with_a_slash_at_its_end_is_another_issuer",
         ],
     ),
-    partly(
+    shown(
         "Clients authenticate by certificate, vouched for or of their own",
         "RFC 8705 §2",
         &[
@@ -295,7 +295,18 @@ pub const LINES: &[Line] = &[
             "a_certificate_of_its_own_must_have_a_registered_key",
             "the_metadata_says_where_certificates_are_taken",
         ],
-        "tokens bound to a certificate (§3): every token is bound to a DPoP key instead.",
+    ),
+    shown(
+        "Tokens are bound to the certificate of a client that sends no proof, and are good with that certificate alone",
+        "RFC 8705 §3",
+        &[
+            "a_client_that_sends_no_proof_has_tokens_bound_to_its_certificate",
+            "only_the_very_certificate_or_a_delegate_exchanges_a_token_that_is_bound_to_one",
+            "a_certificate_does_not_stand_in_for_a_proof",
+            "the_decision_point_takes_the_certificate_that_the_resource_server_saw_for_reads_alone",
+            "a_bound_token_is_good_with_its_very_certificate_alone",
+            "a_bound_access_token_is_a_bearer_token_over_its_connection",
+        ],
     ),
     shown(
         "Proofs of possession: the published examples, nonces, binding, no use as Bearer",
@@ -346,10 +357,14 @@ pub const LINES: &[Line] = &[
             "each_endpoint_and_grant_of_the_metadata_is_there",
         ],
     ),
-    not(
+    partly(
         "Metadata of a protected resource and the challenge that names it",
         "RFC 9728 §3 and §5",
-        "a resource server publishes it; the gate does not write it yet",
+        &[
+            "metadata_is_at_the_address_that_challenges_name_where_it_is_published",
+            "metadata_stands_before_the_path_of_its_resource",
+        ],
+        "`signed_metadata`; an MCP client from end to end.",
     ),
     partly(
         "An access token for one resource server has the type, claims and audience of the profile, and no other token is taken for one",
@@ -386,11 +401,16 @@ pub const LINES: &[Line] = &[
             "the_signed_metadata_verifies_and_says_the_same",
         ],
     ),
-    partly(
+    shown(
         "An intent token says how and when the person signed in, and introspection repeats it",
         "RFC 9470 §6.2",
         &["the_holder_sees_its_tokens"],
-        "the challenge of a resource server that wants a stronger sign-in (§3), which the gate does not send.",
+    ),
+    partly(
+        "A resource server that wants a stronger or fresher sign-in says so",
+        "RFC 9470 §3",
+        &["a_resource_server_that_wants_another_sign_in_says_which"],
+        "an agent that goes on from there: it submits a plan anew, and the realm asks for the sign-in that it is configured to.",
     ),
     shown(
         "A call is approved just in time: a signed challenge, once, for exactly that call",

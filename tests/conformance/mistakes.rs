@@ -197,10 +197,10 @@ pub const LINES: &[Line] = &[
         &["the metadata is found under an issuer with a path", "anyone_reads_metadata_keys_and_the_schema_of_plans"],
     ),
     shown("Metadata: grant types are listed", "RFC 8414 §2", &["each_endpoint_and_grant_of_the_metadata_is_there"]),
-    not(
+    shown(
         "Metadata of a protected resource: `resource` is the address that was asked",
         "RFC 9728 §3.3",
-        "a resource server publishes it; the gate does not write it yet",
+        &["metadata_stands_before_the_path_of_its_resource"],
     ),
     shown(
         "Access tokens: the type is checked",

@@ -1,12 +1,14 @@
 //! Tokens that are bound to a client's certificate (RFC 8705 §3): of clients that authenticate with one and send no proof.
 
+use crate::evaluation::{EVALUATION, fresh, permit, refused};
 use crate::exchange::token_of;
 use crate::mutual_tls::{Authority, Identity, Mutual, params, register};
 use crate::support::keys::{Client, Key};
 use crate::support::person;
-use crate::support::plans::{plan, rotation, step, with};
+use crate::support::plans::{call, plan, rotation, shared, step, with};
 use crate::support::reply::Reply;
 use crate::support::stack::{Form, Stack};
+use marque_core::call::Call;
 use marque_core::canonical::Digest;
 use marque_core::jws;
 use marque_core::names::{GRANT_INTENT, TOKEN_TYPE_ACCESS, TOKEN_TYPE_INTENT, TOKEN_TYPE_TXN};
@@ -185,4 +187,71 @@ async fn a_client_with_an_assertion_still_needs_a_proof() {
     form.push(("client_assertion", agent.assert(&agent.assertion_claims(mutual.stack.issuer()))));
     let reply = Reply::to("an assertion over TLS", own.http().post(mutual.endpoint()).form(&form)).await;
     reply.refused(400, "invalid_dpop_proof").naming("DPoP");
+}
+
+/// A question of the resource server about a call with a token, and what it saw the caller prove.
+fn question(holder: &Holder, token: &str, call: &Call, id: &str, held: Value) -> Value {
+    let mut body = json!({
+        "subject": {"type": "agent", "id": holder.id},
+        "action": {"name": call.action, "properties": call.args},
+        "resource": {"type": call.resource.kind, "id": call.resource.id},
+        "context": {"location": call.location, "txn_token": token, "call_id": id},
+    });
+    body["context"].as_object_mut().unwrap().extend(held.as_object().unwrap().clone());
+    body
+}
+
+#[tokio::test]
+async fn the_decision_point_takes_the_certificate_that_the_resource_server_saw_for_reads_alone() {
+    let holder = Holder::open("it-bound-access").await;
+    let (stack, own) = (&holder.mutual.stack, holder.confirmation());
+    let intent = holder.granted(&steps(stack)).await;
+    let token = token_of(&holder.exchanged("an exchange", &intent, TOKEN_TYPE_INTENT).await);
+    let list = |id: &str| call(stack, "list_service_accounts", "environment", id, json!({}));
+    let ask = async |what: &str, call: &Call, id: &str, held: Value| {
+        stack.post_json(what, EVALUATION, &question(&holder, &token, call, id, held)).await
+    };
+    let (any, counted) = (list("production"), list("staging"));
+
+    let id = fresh();
+    let first = permit(&ask("an uncounted read", &any, &id, own.clone()).await);
+    assert_eq!(first["permit"]["state"], "uncounted");
+    let again = permit(&ask("the same again", &any, &id, own.clone()).await);
+    assert_eq!(again["permit"]["id"], first["permit"]["id"]);
+    refused(&ask("its id for another call", &list("test"), &id, own.clone()).await, "resource_not_in_plan");
+    let id = fresh();
+    let first = permit(&ask("a counted read", &counted, &id, own.clone()).await);
+    assert_eq!(permit(&ask("the same again", &counted, &id, own.clone()).await), first);
+    refused(&ask("its id for another call", &any, &id, own.clone()).await, "call_malformed");
+    permit(&ask("the second use", &counted, &fresh(), own.clone()).await);
+    refused(&ask("a third", &counted, &fresh(), own.clone()).await, "uses_exhausted");
+
+    refused(&ask("a change", &rotation(stack, "svc-api"), &fresh(), own.clone()).await, "call_digest_mismatch");
+    let other = json!({"x5t#S256": Digest::of(holder.other.certificate.der()).to_base64()});
+    refused(&ask("another certificate", &any, &fresh(), other.clone()).await, "certificate_mismatch");
+    let url = format!("{}/x", stack.location());
+    let proof = |token: &str| {
+        let proof = Key::fresh().prove_call(token, &any, "GET", &url);
+        json!({"dpop": proof, "method": "GET", "url": url})
+    };
+    refused(&ask("a proof", &any, &fresh(), proof(&token)).await, "certificate_mismatch");
+    let mut both = proof(&token);
+    both["x5t#S256"] = own["x5t#S256"].clone();
+    for (what, held) in [
+        ("both", both),
+        ("neither", json!({})),
+        ("neither, with a method", json!({"method": "GET", "url": url})),
+        ("no thumbprint", json!({"x5t#S256": "abc"})),
+        ("null", json!({"x5t#S256": null})),
+    ] {
+        ask(what, &any, &fresh(), held).await.refused(400, "invalid_request").naming("x5t#S256");
+    }
+
+    // A token that is bound to a key asks for a proof, whatever certificate the connection has.
+    let agent = stack.agent();
+    let granted = shared(stack).await;
+    let keyed = stack.transaction_token(&agent, &granted.token, &["list"]).await;
+    let mut body = question(&holder, &keyed, &any, &fresh(), own);
+    body["subject"]["id"] = agent.id.as_str().into();
+    refused(&stack.post_json("a certificate for a key", EVALUATION, &body).await, "proof_missing");
 }

@@ -263,7 +263,7 @@ async fn a_chain_without_an_intent_asks_for_nothing_and_speaks_for_nobody_else()
     ] {
         send(what, &token, &[]).await.because(400, "invalid_request", "token_invalid").naming("subject_token");
     }
-    let over = sign(json!({"iat": now() - 60, "exp": now() - 1}));
+    let over = sign(json!({"iat": now() - 120, "exp": now() - 60}));
     send("over", &over, &[]).await.because(400, "invalid_request", "token_expired");
     for (what, name, value, error) in [
         ("a scope", "scope", "rotate_key".to_owned(), "invalid_scope"),

@@ -52,4 +52,5 @@ mod scenarios;
 mod status_list;
 mod step_up;
 mod support;
+mod twins;
 mod withdrawn_keys;

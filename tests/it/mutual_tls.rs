@@ -288,6 +288,23 @@ async fn who_begins_a_handshake_and_dawdles_keeps_nobody_waiting() {
     reply.refused(401, "invalid_client");
 }
 
+/// One address has a share of the handshakes, however many it begins.
+#[tokio::test]
+async fn an_address_with_hundreds_of_slow_handshakes_keeps_no_other_waiting() {
+    let mutual = Mutual::listening(&Authority::new(), "").await;
+    let address = mutual.origin.replace("https://localhost", "127.0.0.1");
+    let mut idle = Vec::new();
+    for _ in 0..400 {
+        idle.push(tokio::net::TcpStream::connect(&address).await.unwrap());
+    }
+    let from_elsewhere = reqwest::Client::builder().no_proxy().tls_danger_accept_invalid_certs(true);
+    let http = from_elsewhere.local_address(std::net::IpAddr::from([127, 0, 0, 2])).build().unwrap();
+    let asked = mutual.ask("from another address", &http, "nobody");
+    let reply = tokio::time::timeout(std::time::Duration::from_secs(5), asked).await.expect("an answer");
+    reply.refused(401, "invalid_client");
+    drop(idle);
+}
+
 #[tokio::test]
 async fn a_proxy_is_believed_from_its_address_alone() {
     let (authority, folder) = (Authority::new(), folder());

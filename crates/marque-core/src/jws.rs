@@ -253,11 +253,25 @@ pub fn unverified_kid(compact: &str) -> Option<String> {
 /// # Errors
 /// When the key is not a P-256 key.
 pub fn sign_es256(typ: &str, kid: Option<&str>, payload: &[u8], key: &EncodingKey) -> Result<String, JwsError> {
+    sign_with_header(&header_es256(typ, kid), payload, key)
+}
+
+/// What an ES256 signature of a payload is over (RFC 7515 §5.1), for who keeps the key elsewhere: the compact JWS is this, a
+/// full stop, and the signature in base64url.
+pub fn signing_input_es256(typ: &str, kid: &str, payload: &[u8]) -> String {
+    signing_input(&header_es256(typ, Some(kid)), payload)
+}
+
+fn header_es256(typ: &str, kid: Option<&str>) -> Value {
     let mut header = json!({"alg": "ES256", "typ": typ});
     if let (Some(kid), Some(members)) = (kid, header.as_object_mut()) {
         members.insert("kid".into(), kid.into());
     }
-    sign_with_header(&header, payload, key)
+    header
+}
+
+fn signing_input(header: &Value, payload: &[u8]) -> String {
+    format!("{}.{}", encode(header.to_string().as_bytes()), encode(payload))
 }
 
 /// Signs a payload with ES256 under a header of the caller's (a DPoP proof's has the member `jwk`).
@@ -265,7 +279,7 @@ pub fn sign_es256(typ: &str, kid: Option<&str>, payload: &[u8], key: &EncodingKe
 /// # Errors
 /// When the key is not a P-256 key.
 pub fn sign_with_header(header: &Value, payload: &[u8], key: &EncodingKey) -> Result<String, JwsError> {
-    let message = format!("{}.{}", encode(header.to_string().as_bytes()), encode(payload));
+    let message = signing_input(header, payload);
     let signature = crypto::sign(message.as_bytes(), key, Algorithm::ES256).map_err(|_| JwsError::UnknownKey)?;
     Ok(format!("{message}.{signature}"))
 }

@@ -45,5 +45,6 @@ pub mod status_list;
 pub mod step_up;
 pub mod taint;
 pub mod text;
+pub mod times;
 pub mod timestamp;
 pub mod value;

@@ -43,6 +43,8 @@ reasons! {
     ProofReplayed = "proof_replayed",
     /// The proof is by another key than the one the token is bound to.
     ProofKeyMismatch = "proof_key_mismatch",
+    /// The token is bound to a client certificate: call over TLS with that certificate, and without a DPoP proof.
+    CertificateMismatch = "certificate_mismatch",
     /// The proof does not cover this call: sign `call_digest` over the action, resource and arguments that are sent.
     CallDigestMismatch = "call_digest_mismatch",
     /// The call's arguments are not one strict JSON object.
@@ -96,6 +98,8 @@ reasons! {
     TooMuchWork = "too_much_work",
     /// A person has to approve this very call before it is permitted.
     StepUpRequired = "step_up_required",
+    /// The person's sign-in is too weak or too old for this call: have a plan approved with a sign-in as the challenge says.
+    AuthenticationInsufficient = "authentication_insufficient",
     /// The ledger of uses cannot be reached, and an uncounted use is not permitted.
     LedgerUnavailable = "ledger_unavailable",
     /// The permit is unknown, over, or already committed or released.

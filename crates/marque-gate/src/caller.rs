@@ -1,4 +1,4 @@
-//! Who calls: a verified transaction token with a verified proof of its key.
+//! Who calls: a verified token with proven possession of the key or the certificate that it is bound to.
 
 use crate::token::VerifiedToken;
 use marque_core::canonical::Digest;
@@ -12,11 +12,45 @@ use std::sync::Arc;
 pub struct Caller {
     pub(crate) verified: Arc<VerifiedToken>,
     pub(crate) token: String,
-    pub(crate) proof: String,
-    pub(crate) call_digest: Option<Digest>,
+    pub(crate) possession: Possession,
     pub(crate) method: String,
     pub(crate) url: String,
     pub(crate) accepts_challenge: bool,
+}
+
+/// What the caller proved to hold.
+pub(crate) enum Possession {
+    /// A key, by a proof for this request, which may name the call that it covers.
+    Proof { proof: String, jti: String, call_digest: Option<Digest> },
+    /// A certificate, to the TLS of this server. The id is drawn for the call.
+    Certificate { thumbprint: Digest, call: String },
+}
+
+impl Possession {
+    /// The call that it covers, if it names one. A certificate signs no call.
+    pub(crate) fn call_digest(&self) -> Option<Digest> {
+        match self {
+            Self::Proof { call_digest, .. } => *call_digest,
+            Self::Certificate { .. } => None,
+        }
+    }
+
+    /// What is never the same for two calls.
+    pub(crate) fn of_call(&self) -> &str {
+        match self {
+            Self::Proof { proof, .. } => proof,
+            Self::Certificate { call, .. } => call,
+        }
+    }
+
+    /// The id that is used once with the key or the certificate.
+    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "only a ledger of its own keeps it"))]
+    pub(crate) fn single_use_id(&self) -> &str {
+        match self {
+            Self::Proof { jti, .. } => jti,
+            Self::Certificate { call, .. } => call,
+        }
+    }
 }
 
 /// Says who, never the token or the proof.
@@ -74,17 +108,29 @@ impl Caller {
         self.verified.claims.typ() == TYP_ACCESS
     }
 
-    /// The proof as it came.
-    pub fn proof(&self) -> &str {
-        &self.proof
+    /// The proof as it came; none where the token is bound to a certificate.
+    pub fn proof(&self) -> Option<&str> {
+        match &self.possession {
+            Possession::Proof { proof, .. } => Some(proof),
+            Possession::Certificate { .. } => None,
+        }
     }
 
-    /// The method that the proof covers.
+    /// The thumbprint (`x5t#S256`) of the certificate that the token is bound to and that the caller proved; none where it
+    /// proved a key.
+    pub fn certificate(&self) -> Option<Digest> {
+        match self.possession {
+            Possession::Proof { .. } => None,
+            Possession::Certificate { thumbprint, .. } => Some(thumbprint),
+        }
+    }
+
+    /// The method that the proof covers, or was asked with.
     pub fn method(&self) -> &str {
         &self.method
     }
 
-    /// The URL that the proof covers.
+    /// The URL that the proof covers, or was asked for.
     pub fn url(&self) -> &str {
         &self.url
     }

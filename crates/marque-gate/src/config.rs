@@ -14,6 +14,8 @@ pub struct GateConfig {
     pub(crate) replay_capacity: usize,
     pub(crate) token_capacity: usize,
     pub(crate) step_up_reason: String,
+    pub(crate) takes_certificates: bool,
+    pub(crate) takes_workloads: bool,
 }
 
 /// A setting that a gate cannot work with.
@@ -66,6 +68,8 @@ impl GateConfig {
             replay_capacity: Self::REPLAY_CAPACITY,
             token_capacity: Self::TOKEN_CAPACITY,
             step_up_reason: Self::STEP_UP_REASON.into(),
+            takes_certificates: false,
+            takes_workloads: false,
         })
     }
 
@@ -126,6 +130,23 @@ impl GateConfig {
     #[must_use]
     pub fn with_step_up_reason(mut self, reason: &str) -> Self {
         self.step_up_reason = reason.into();
+        self
+    }
+
+    /// The resource server's TLS asks clients for certificates: its [metadata](Self::metadata) says that tokens may be bound
+    /// to them. Whatever it says, a bound token is good with its certificate alone.
+    #[must_use]
+    pub fn with_client_certificates(mut self) -> Self {
+        self.takes_certificates = true;
+        self
+    }
+
+    /// The resource server takes calls of workloads that no person signed anything for, and decides about them by itself:
+    /// [`Gate::verify_workload`](crate::Gate::verify_workload) then says who calls. Without it such calls are refused. No plan permits anything for them
+    /// either way.
+    #[must_use]
+    pub fn with_workloads(mut self) -> Self {
+        self.takes_workloads = true;
         self
     }
 

@@ -1,8 +1,12 @@
 //! The gate: from what a request presents to a permit, or to a refusal with its reason.
 
+mod workload;
+
+pub use workload::Workload;
+
 use crate::action::ConcreteAction;
 use crate::cache::TokenCache;
-use crate::caller::Caller;
+use crate::caller::{Caller, Possession};
 use crate::config::GateConfig;
 use crate::ending::Ending;
 use crate::envelopes::{EnvelopeSource, Envelopes, NoEnvelopes};
@@ -11,14 +15,14 @@ use crate::ledger::{Ledger, NoLedger, Outcome, Reservation, Reserved};
 use crate::permit::Permit;
 use crate::refusal::Refusal;
 use crate::replay::{NotTaken, ProofStore, ReplayMemory};
-use crate::request::{Presented, PresentedToken};
+use crate::request::{NEVER_BEARER, Presented, PresentedToken};
 use crate::revocations::Revocations;
 use crate::signer::Signer;
 use crate::step_up;
 use crate::token::{self, Claims, TokenError, VerifiedToken};
 use marque_core::call::Call;
 use marque_core::canonical::Digest;
-use marque_core::claims::{Carried, token_hash};
+use marque_core::claims::{Carried, Confirmation, token_hash};
 use marque_core::decide::{Offline, decide_offline};
 use marque_core::dpop::{self, Expected, Proof};
 use marque_core::envelope::{Envelope, EnvelopeStep};
@@ -31,18 +35,19 @@ use std::sync::Arc;
 /// Checks each concrete action of one resource server.
 ///
 /// The order of the checks, and of the reasons where several hold:
-/// 1. exactly one token: a transaction token in `Txn-Token`, or an access token in `Authorization: DPoP`, never `Bearer`:
-///    `token_missing`, `token_invalid`;
+/// 1. exactly one token: a transaction token in `Txn-Token`, or an access token in `Authorization: DPoP`, never `Bearer`
+///    unless it is bound to a client certificate: `token_missing`, `token_invalid`;
 /// 2. the token's signature, by a key that is not withdrawn, `typ`, claims, `iss`, `aud`: `token_invalid`; `exp`:
 ///    `token_expired`; where no key is known freshly enough, or the token carries its steps by digest and these cannot be
 ///    had: `state_unavailable`;
 /// 3. exactly one `DPoP` proof that holds for method, URL, token hash and time: `proof_missing`,
-///    `proof_invalid`; by the token's key: `proof_key_mismatch`; first use: `proof_replayed`;
+///    `proof_invalid`; by the token's key: `proof_key_mismatch`; first use: `proof_replayed`. With a token that is bound to
+///    a client certificate, that certificate ([`Presented::with_certificate`]) and no proof: `certificate_mismatch`;
 /// 4. the call digest in the proof, if there is one: `call_digest_mismatch`;
 /// 5. revocations are known freshly, and neither the intent nor the token is among them: `intent_revoked`,
 ///    `revocation_state_stale`, `token_revoked`;
 /// 6. [`decide_offline`]: the steps of the token permit this call here; else its reason with `nearest`;
-/// 7. for every class but read the proof has a call digest: `call_digest_mismatch`;
+/// 7. for every class but read the proof has a call digest, which a certificate cannot have: `call_digest_mismatch`;
 /// 8. for everything but uncounted reads without history the ledger reserves a use: its reason, or
 ///    `ledger_unavailable`; for a call that the person has to approve first `step_up_required`, with a challenge for
 ///    a client that takes one.
@@ -142,11 +147,27 @@ impl Gate {
     /// # Errors
     /// The first check that failed.
     pub async fn verify_caller(&self, request: &Presented, now: i64) -> Result<Caller, Refusal> {
-        let (token, verified) = match request.token()? {
+        let presented = request.token()?;
+        let (token, verified) = match presented {
             PresentedToken::Transaction(token) => (token, self.verify_token(token, now).await?),
-            PresentedToken::Access(token) => (token, self.verify_access_token(token, now).await?),
+            PresentedToken::Access(token) | PresentedToken::Bearer(token) => {
+                (token, self.verify_access_token(token, now).await?)
+            }
         };
-        self.verify_proof(request, token, verified, now).await
+        let holder = (&verified.claims.cnf, verified.claims.act.sub.as_str());
+        let possession = self.possession(request, (token, presented), holder, now).await;
+        let possession = possession.map_err(|refusal| match refusal.reason() {
+            Reason::ProofReplayed | Reason::StateUnavailable => refusal.of_intent(&verified.claims.intent.id),
+            _ => refusal,
+        })?;
+        Ok(Caller {
+            token: token.into(),
+            possession,
+            method: request.method().into(),
+            url: request.url().into(),
+            accepts_challenge: request.accepts_challenge(),
+            verified,
+        })
     }
 
     /// Checks one concrete action of a caller: steps 4 to 8, and the token's time once more, since
@@ -164,14 +185,20 @@ impl Gate {
             return Err(Refusal::new(Reason::TokenExpired));
         }
         let digest = call.digest();
-        if caller.call_digest.is_some_and(|signed| signed != digest) {
+        let signed = caller.possession.call_digest();
+        if signed.is_some_and(|signed| signed != digest) {
             return Err(Refusal::new(Reason::CallDigestMismatch));
         }
         self.check_revocation(caller, now)?;
         let (step, is_free) = fitting_step(caller.verified.prepared().decide_offline(&call, now))?;
-        if step.class != Class::Read && caller.call_digest.is_none() {
-            return Err(Refusal::new(Reason::CallDigestMismatch)
-                .because("the proof lacks call_digest, which every call but a read needs"));
+        if step.class != Class::Read && signed.is_none() {
+            let problem = match caller.certificate() {
+                None => "the proof lacks call_digest, which every call but a read needs",
+                Some(_) => {
+                    "a certificate signs no call: every call but a read needs a token that is bound to a DPoP key"
+                }
+            };
+            return Err(Refusal::new(Reason::CallDigestMismatch).because(problem));
         }
         if is_free && step.class == Class::Read {
             return Ok(Permit::new((call, digest), &caller.verified.claims, (&step.id, step.class), None));
@@ -248,31 +275,30 @@ impl Gate {
         }
     }
 
-    async fn verify_proof(
+    /// Possession of what a token is bound to, by the client that holds it: a proof is used up.
+    async fn possession(
         &self,
         request: &Presented,
-        token: &str,
-        verified: Arc<VerifiedToken>,
+        (token, presented): (&str, PresentedToken<'_>),
+        (cnf, client_id): (&Confirmation, &str),
         now: i64,
-    ) -> Result<Caller, Refusal> {
+    ) -> Result<Possession, Refusal> {
+        match (cnf, presented) {
+            (Confirmation::Jkt(_), PresentedToken::Bearer(_)) => {
+                return Err(Refusal::new(Reason::TokenInvalid).because(NEVER_BEARER));
+            }
+            (Confirmation::Jkt(_), _) => {}
+            (Confirmation::X5t(bound), presented) => return certified(request, presented, *bound),
+        }
         let expected = Expected { method: request.method(), uri: request.url(), token: Some(token) };
         let compact = request.proof()?;
         let proof = dpop::verify(compact, &expected, now)
             .map_err(|error| Refusal::new(Reason::ProofInvalid).because(error.to_string()))?;
-        if !verified.claims.cnf.is_key(&proof.jkt) {
+        if !cnf.is_key(&proof.jkt) {
             return Err(Refusal::new(Reason::ProofKeyMismatch));
         }
-        let taken = self.take_once(&proof, &verified.claims.act.sub, now).await;
-        taken.map_err(|error| Refusal::from(error).of_intent(&verified.claims.intent.id))?;
-        Ok(Caller {
-            token: token.into(),
-            proof: compact.into(),
-            call_digest: proof.call_digest,
-            method: request.method().into(),
-            url: request.url().into(),
-            accepts_challenge: request.accepts_challenge(),
-            verified,
-        })
+        self.take_once(&proof, client_id, now).await?;
+        Ok(Possession::Proof { proof: compact.into(), jti: proof.jti, call_digest: proof.call_digest })
     }
 
     async fn take_once(&self, proof: &Proof, client_id: &str, now: i64) -> Result<(), NotTaken> {
@@ -304,7 +330,7 @@ impl Gate {
     }
 
     async fn reserve(&self, caller: &Caller, (call, digest): (Call, Digest), now: i64) -> Result<Permit, Refusal> {
-        let call_id = Digest::of(format!("{}\0{}", self.id, caller.proof).as_bytes()).to_base64();
+        let call_id = Digest::of(format!("{}\0{}", self.id, caller.possession.of_call()).as_bytes()).to_base64();
         let reserved = self.ledger.reserve(Reservation { caller, call: &call, call_id, now }).await;
         let reserved = reserved.map_err(|refusal| self.challenged(caller, &call, refusal, now))?;
         let Some(step) = reserved_step(&reserved, caller, (&call, digest), now) else {
@@ -369,6 +395,23 @@ impl Gate {
     #[cfg_attr(not(feature = "tower"), expect(dead_code, reason = "only the layer can be broken off"))]
     pub(crate) fn broken_off(&self, reserved: Reserved) {
         self.ledger.broken_off(reserved);
+    }
+}
+
+/// A call with a token that is bound to a certificate (RFC 8705 §3): over a connection with that certificate, as `Bearer` where it
+/// is an access token, since there is no scheme of its own, and with no proof, which would be believed and not checked.
+fn certified(request: &Presented, token: PresentedToken<'_>, bound: Digest) -> Result<Possession, Refusal> {
+    let refuse = |problem: &str| Err(Refusal::new(Reason::CertificateMismatch).because(problem));
+    if matches!(token, PresentedToken::Access(_)) {
+        let problem =
+            "the token is bound to a client certificate: send Authorization: Bearer over TLS with that certificate";
+        return Err(Refusal::new(Reason::TokenInvalid).because(problem));
+    }
+    match request.certificate().map(|certificate| certificate.thumbprint()) {
+        _ if request.has_proof() => refuse("the token is bound to a client certificate: send no DPoP proof with it"),
+        None => refuse("the token is bound to a client certificate: call over TLS with that certificate"),
+        Some(thumbprint) if thumbprint != bound => refuse("the token is bound to another client certificate"),
+        Some(thumbprint) => Ok(Possession::Certificate { thumbprint, call: new_id().to_string() }),
     }
 }
 

@@ -94,6 +94,7 @@ pub mod keys;
 #[cfg(feature = "tower")]
 pub mod layer;
 pub mod ledger;
+mod metadata;
 mod permit;
 #[cfg(feature = "postgres")]
 pub mod postgres;
@@ -113,13 +114,13 @@ pub use caller::Caller;
 pub use config::{ConfigError, GateConfig};
 pub use ending::{CallResult, Ending};
 pub use envelopes::EnvelopeSource;
-pub use gate::Gate;
+pub use gate::{Gate, Workload};
 pub use keys::{FixedKeys, KeySource};
 pub use ledger::{Ledger, Outcome};
 pub use marque_core::reason::Reason;
 pub use permit::Permit;
 pub use refusal::Refusal;
-pub use request::Presented;
+pub use request::{PeerCertificate, Presented};
 pub use revocations::Revocations;
 pub use signer::{Signer, SigningKey};
 pub use token::VerifiedToken;

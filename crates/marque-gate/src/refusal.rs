@@ -14,6 +14,15 @@ pub struct Refusal {
     intent_id: Option<String>,
     nearest: Option<Box<Nearest>>,
     step_up: Option<Box<StepUp>>,
+    authentication: Option<Box<Authentication>>,
+    metadata_url: Option<Box<str>>,
+}
+
+/// How the person would have to have signed in (RFC 9470 §3).
+#[derive(Clone, Debug, PartialEq)]
+struct Authentication {
+    acr_values: Vec<String>,
+    max_age: Option<u32>,
 }
 
 /// What a person has to approve, and the challenge by which she can be asked.
@@ -29,7 +38,9 @@ const HEADER_BYTES: usize = 6 * 1024;
 impl Refusal {
     /// A refusal for a reason of the closed list, described by the reason's own sentence.
     pub fn new(reason: Reason) -> Self {
-        Self { reason, description: reason.meaning().into(), intent_id: None, nearest: None, step_up: None }
+        let (intent_id, nearest, step_up, authentication, metadata_url) = Default::default();
+        let description = reason.meaning().into();
+        Self { reason, description, intent_id, nearest, step_up, authentication, metadata_url }
     }
 
     /// The same refusal with a more particular sentence. It must not hold secrets.
@@ -55,6 +66,28 @@ impl Refusal {
     pub fn needs_step_up(step: &str) -> Self {
         let step_up = StepUp { step: step.into(), challenge: None };
         Self { step_up: Some(Box::new(step_up)), ..Self::new(Reason::StepUpRequired) }
+    }
+
+    /// A refusal by a resource server that wants the person to have signed in otherwise: more strongly, by one of these
+    /// authentication contexts in order of preference, or no longer ago than so many seconds (RFC 9470 §3). It is no matter of the
+    /// plan: an approval of one call is a step-up, and more than was signed is an escalation.
+    ///
+    /// Values with other signs than printable ASCII, or with spaces, quotation marks or backslashes, are left out: no such value is one.
+    pub fn needs_authentication(acr_values: &[&str], max_age: Option<u32>) -> Self {
+        let is_value = |value: &&&str| {
+            !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'))
+        };
+        let acr_values = acr_values.iter().filter(is_value).map(|value| (*value).to_owned()).collect();
+        let authentication = Some(Box::new(Authentication { acr_values, max_age }));
+        Self { authentication, ..Self::new(Reason::AuthenticationInsufficient) }
+    }
+
+    /// The same refusal with the address of the resource server's metadata, which challenges then name (RFC 9728 §5.1). Behind the
+    /// tower layer `with_metadata` does so for every refusal.
+    #[must_use]
+    pub fn with_metadata(mut self, url: &str) -> Self {
+        self.metadata_url = Some(quotable(url).into());
+        self
     }
 
     pub(crate) fn with_challenge(mut self, authorization_server: &str, challenge: String) -> Self {
@@ -99,7 +132,7 @@ impl Refusal {
     /// 403 for what is outside the plan.
     pub fn status(&self) -> u16 {
         match self.kind() {
-            Kind::Token | Kind::Proof | Kind::StepUp => 401,
+            Kind::Token | Kind::Proof | Kind::StepUp | Kind::Authentication => 401,
             Kind::Call => 400,
             Kind::Gate => 503,
             Kind::Plan => 403,
@@ -115,6 +148,7 @@ impl Refusal {
             Kind::Gate => "temporarily_unavailable",
             Kind::Plan => "insufficient_scope",
             Kind::StepUp => ERROR_TRANSACTION_AUTHORIZATION,
+            Kind::Authentication => "insufficient_user_authentication",
         }
     }
 
@@ -138,6 +172,12 @@ impl Refusal {
                 set("step", step_up.step.as_str().into());
                 set("step_up", step_up.body());
             }
+            if let Some(Authentication { acr_values, max_age }) = self.authentication.as_deref() {
+                if !acr_values.is_empty() {
+                    set("acr_values", acr_values.join(" ").into());
+                }
+                max_age.map(|secs| set("max_age", secs.into()));
+            }
             if self.kind() == Kind::Gate {
                 set("retry_after", 1.into());
             }
@@ -148,6 +188,14 @@ impl Refusal {
     /// The value of `WWW-Authenticate`, for statuses that need one (RFC 9110 §11.6.1, RFC 9449 §7.1).
     /// A request without any token gets the bare challenge (RFC 6750 §3.1).
     pub fn challenge(&self) -> Option<String> {
+        let challenge = self.plain_challenge()?;
+        Some(match &self.metadata_url {
+            Some(url) => format!("{challenge}, resource_metadata=\"{url}\""),
+            None => challenge,
+        })
+    }
+
+    fn plain_challenge(&self) -> Option<String> {
         const ALGORITHMS: &str = "algs=\"ES256 ES384 EdDSA\"";
         match (self.kind(), self.reason) {
             (Kind::StepUp, _) => {
@@ -155,7 +203,17 @@ impl Refusal {
                 let challenge = challenge.map(|jws| format!(", transaction_challenge=\"{jws}\"")).unwrap_or_default();
                 Some(format!("DPoP error=\"{}\"{challenge}, {ALGORITHMS}", self.error()))
             }
+            // RFC 8705 §3: as RFC 6750 says.
+            (Kind::Token, Reason::CertificateMismatch) => {
+                let (error, description) = (self.error(), quotable(&self.description));
+                Some(format!("Bearer error=\"{error}\", error_description=\"{description}\""))
+            }
             (Kind::Token, Reason::TokenMissing) => Some(format!("DPoP {ALGORITHMS}")),
+            (Kind::Authentication, _) => {
+                let wanted = self.authentication.as_deref().map(Authentication::parameters).unwrap_or_default();
+                let (error, description) = (self.error(), quotable(&self.description));
+                Some(format!("DPoP error=\"{error}\", error_description=\"{description}\"{wanted}, {ALGORITHMS}"))
+            }
             (Kind::Token | Kind::Proof | Kind::Plan, _) => {
                 let (error, description) = (self.error(), quotable(&self.description));
                 Some(format!("DPoP error=\"{error}\", error_description=\"{description}\", {ALGORITHMS}"))
@@ -171,6 +229,7 @@ impl Refusal {
             | R::TokenInvalid
             | R::TokenExpired
             | R::TokenRevoked
+            | R::CertificateMismatch
             | R::IntentRevoked
             | R::IntentSuspended
             | R::IntentExpired => Kind::Token,
@@ -178,6 +237,7 @@ impl Refusal {
                 Kind::Proof
             }
             R::CallMalformed => Kind::Call,
+            R::AuthenticationInsufficient => Kind::Authentication,
             R::RevocationStateStale | R::LedgerUnavailable | R::StateUnavailable => Kind::Gate,
             R::StepUpRequired if self.transaction_challenge().is_some() => Kind::StepUp,
             _ => Kind::Plan,
@@ -193,6 +253,19 @@ enum Kind {
     Gate,
     Plan,
     StepUp,
+    Authentication,
+}
+
+impl Authentication {
+    /// As parameters of a challenge.
+    fn parameters(&self) -> String {
+        let acr_values = match self.acr_values.as_slice() {
+            [] => String::new(),
+            values => format!(", acr_values=\"{}\"", values.join(" ")),
+        };
+        let max_age = self.max_age.map(|secs| format!(", max_age=\"{secs}\"")).unwrap_or_default();
+        acr_values + &max_age
+    }
 }
 
 impl StepUp {

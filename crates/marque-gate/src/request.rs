@@ -1,8 +1,13 @@
 //! What a request presents, before anything about it is believed.
 
 use crate::refusal::Refusal;
+use marque_core::canonical::Digest;
 use marque_core::names::{HEADER_ACCEPT_CHALLENGE, HEADER_DPOP, HEADER_TXN_TOKEN};
 use marque_core::reason::Reason;
+
+/// Why a token that is bound to a key is refused as a bearer token.
+pub(crate) const NEVER_BEARER: &str =
+    "the token is bound to a key: send Authorization: DPoP with a proof, never Bearer";
 
 /// The parts of a request that authority is judged by.
 #[derive(Clone)]
@@ -13,6 +18,27 @@ pub struct Presented {
     proofs: Vec<String>,
     accepts: Vec<String>,
     authorizations: Vec<String>,
+    certificate: Option<PeerCertificate>,
+}
+
+/// The certificate with which the client proved possession of its key to this server's TLS (RFC 8705 §3), by the SHA-256 of
+/// its DER. Who vouches for the certificate does not matter: the token is bound to this very one.
+///
+/// Take it from the connection that the request came on, or from a proxy that ends TLS and is believed (RFC 9440), never from
+/// a field that a client can send. Requests in TLS 1.3 early data can be replayed: do not take them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerCertificate(Digest);
+
+impl PeerCertificate {
+    /// From the DER of the client's own certificate, the first of its chain.
+    pub fn of_der(der: &[u8]) -> Self {
+        Self(Digest::of(der))
+    }
+
+    /// Its thumbprint, `x5t#S256`.
+    pub fn thumbprint(&self) -> Digest {
+        self.0
+    }
 }
 
 /// The one token of a request, by where it came.
@@ -22,6 +48,8 @@ pub(crate) enum PresentedToken<'p> {
     Transaction(&'p str),
     /// An access token, in `Authorization: DPoP`.
     Access(&'p str),
+    /// An access token, in `Authorization: Bearer`, over a connection with a client certificate.
+    Bearer(&'p str),
 }
 
 /// Says what was asked, never the token or the proof.
@@ -35,8 +63,8 @@ impl Presented {
     /// A request with its method (as sent, upper case) and its absolute URL as its caller wrote it.
     /// Build the URL from configuration and path, never from the `Host` field.
     pub fn new(method: &str, url: &str) -> Self {
-        let (tokens, proofs, accepts, authorizations) = Default::default();
-        Self { method: method.into(), url: url.into(), tokens, proofs, accepts, authorizations }
+        let (tokens, proofs, accepts, authorizations, certificate) = Default::default();
+        Self { method: method.into(), url: url.into(), tokens, proofs, accepts, authorizations, certificate }
     }
 
     /// Adds a header field. Hand in every field of the request, repeated ones repeatedly: whether a
@@ -53,6 +81,20 @@ impl Presented {
             self.authorizations.extend(carries_token(value).then(|| value.to_owned()));
         }
         self
+    }
+
+    /// Adds the client's certificate, where the request's connection has one. It is of use for tokens that are bound to it alone.
+    #[must_use]
+    pub fn with_certificate(self, certificate: PeerCertificate) -> Self {
+        Self { certificate: Some(certificate), ..self }
+    }
+
+    pub(crate) fn certificate(&self) -> Option<PeerCertificate> {
+        self.certificate
+    }
+
+    pub(crate) fn has_proof(&self) -> bool {
+        !self.proofs.is_empty()
     }
 
     pub(crate) fn method(&self) -> &str {
@@ -77,9 +119,10 @@ impl Presented {
         let invalid = |what: &str| Err(Refusal::new(Reason::TokenInvalid).because(what));
         match (self.tokens.as_slice(), self.authorizations.as_slice()) {
             ([token], []) => Ok(PresentedToken::Transaction(token)),
-            ([], [value]) => match bound_token(value) {
-                Some(token) => Ok(PresentedToken::Access(token)),
-                None => invalid("the token is bound to a key: send Authorization: DPoP with a proof, never Bearer"),
+            ([], [value]) => match (token_of(value, "dpop"), token_of(value, "bearer"), self.certificate) {
+                (Some(token), _, _) => Ok(PresentedToken::Access(token)),
+                (None, Some(token), Some(_)) => Ok(PresentedToken::Bearer(token)),
+                _ => invalid(NEVER_BEARER),
             },
             ([], []) => Err(Refusal::new(Reason::TokenMissing)),
             (_, []) => invalid("there is more than one Txn-Token field: send exactly one"),
@@ -98,11 +141,11 @@ impl Presented {
     }
 }
 
-/// The token of `Authorization: DPoP` (RFC 9449 §7.1).
-fn bound_token(value: &str) -> Option<&str> {
+/// The token of `Authorization` with a scheme (RFC 9449 §7.1, RFC 6750 §2.1).
+fn token_of<'v>(value: &'v str, expected: &str) -> Option<&'v str> {
     let (scheme, token) = value.trim_matches([' ', '\t']).split_once(' ')?;
     let is_one = !token.is_empty() && !token.contains([' ', '\t', ',']);
-    (scheme.eq_ignore_ascii_case("dpop") && is_one).then_some(token)
+    (scheme.eq_ignore_ascii_case(expected) && is_one).then_some(token)
 }
 
 /// Whether an `Authorization` value is a token (RFC 6750 §2.1, RFC 9449 §7.1). One request has one

@@ -10,7 +10,9 @@ use axum::{Extension, Json, Router};
 use common::*;
 use marque_core::call::Call;
 use marque_gate::layer::{GateLayer, NoPermit, segments, take_permit, unknown_route};
-use marque_gate::{Args, ConcreteAction, Gate, Outcome, Permit, Reason, Refusal, Signer, SigningKey};
+use marque_gate::{
+    Args, ConcreteAction, Gate, GateConfig, Outcome, PeerCertificate, Permit, Reason, Refusal, Signer, SigningKey,
+};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tower::ServiceExt;
@@ -61,6 +63,15 @@ impl Site {
         Self::serving(change, |layer| {
             Router::new().fallback_service(layer.actions(ending).on("look", look).on("set", set))
         })
+    }
+
+    fn published() -> Self {
+        Self::serving(
+            |gate| gate,
+            |layer| {
+                Router::new().fallback_service(layer.with_metadata().actions("set").on("look", look).on("set", set))
+            },
+        )
     }
 
     fn serving(change: impl FnOnce(Gate) -> Gate, app: impl FnOnce(GateLayer) -> Router) -> Self {
@@ -267,4 +278,65 @@ async fn a_call_that_needs_a_step_up_is_answered_with_a_challenge_to_who_takes_o
     let field = headers[header::WWW_AUTHENTICATE].to_str().unwrap();
     assert!(field.contains(&format!("transaction_challenge=\"{challenge}\"")), "{field}");
     assert_eq!(site.world.ledger.settled(), []);
+}
+
+/// Whatever ends the TLS says which certificate the client proved; a field of the request never does.
+#[tokio::test]
+async fn the_certificate_of_the_connection_comes_with_the_request() {
+    let site = Site::new();
+    let certificate = PeerCertificate::of_der(b"certificate");
+    let mut claims = site.world.claims(&steps());
+    claims["cnf"] = json!({"x5t#S256": certificate.thumbprint().to_base64()});
+    let token = site.world.token(&claims);
+    let request =
+        || Request::builder().uri("/things/a").header("Txn-Token", &token).header("Client-Cert", ":Y2VydGlmaWNhdGU=:");
+    let (status, ..) = site.send(request().extension(certificate).body(Body::empty()).unwrap()).await;
+    assert_eq!(status, 200);
+    let other = PeerCertificate::of_der(b"another");
+    for request in [request(), request().extension(other)] {
+        let (status, _, body) = site.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!((status, body["reason"].as_str()), (401, Some("certificate_mismatch")));
+    }
+}
+
+#[tokio::test]
+async fn metadata_is_at_the_address_that_challenges_name_where_it_is_published() {
+    let site = Site::published();
+    let path = "/.well-known/oauth-protected-resource";
+    let get = |path: &str| Request::builder().uri(path).body(Body::empty()).unwrap();
+    let (status, headers, body) = site.send(get(path)).await;
+    assert_eq!((status, headers["content-type"].to_str().unwrap()), (200, "application/json"));
+    assert_eq!((body["resource"].as_str(), &body["authorization_servers"]), (Some(LOCATION), &json!([ISSUER])));
+    assert_eq!(body["dpop_bound_access_tokens_required"], true);
+    let (status, headers, _) = site.send(get("/things/a")).await;
+    let challenge = headers["www-authenticate"].to_str().unwrap();
+    let named = format!("resource_metadata=\"{LOCATION}{path}\"");
+    assert!(status == 401 && challenge.ends_with(&named), "{status} {challenge}");
+    for other in [format!("{path}/things"), format!("{path}?a"), format!("{path}/")] {
+        assert_eq!(site.send(get(&other)).await.0, 401, "{other}");
+    }
+    let post = Request::builder().method("POST").uri(path).body(Body::empty()).unwrap();
+    assert_eq!(site.send(post).await.0, 401, "it is read alone");
+
+    let silent = Site::new();
+    let (status, headers, _) = silent.send(get(path)).await;
+    assert_eq!(status, 401, "unless it is published");
+    assert!(!headers["www-authenticate"].to_str().unwrap().contains("resource_metadata"));
+}
+
+#[test]
+fn metadata_stands_before_the_path_of_its_resource() {
+    let of = |location: &str| GateConfig::new(location, ISSUER, DOMAIN).unwrap();
+    for (location, url) in [
+        ("https://rs.example", "https://rs.example/.well-known/oauth-protected-resource"),
+        ("https://rs.example:8443/a/b", "https://rs.example:8443/.well-known/oauth-protected-resource/a/b"),
+        ("http://[::1]:80/a", "http://[::1]:80/.well-known/oauth-protected-resource/a"),
+    ] {
+        assert_eq!(of(location).metadata_url(), url);
+        assert!(url.ends_with(&of(location).metadata_path()));
+        assert_eq!(of(location).metadata()["resource"], location, "RFC 9728 §3.3");
+    }
+    let metadata = of("https://rs.example").with_client_certificates().metadata();
+    assert_eq!(metadata["tls_client_certificate_bound_access_tokens"], true);
+    assert_eq!(metadata["dpop_bound_access_tokens_required"], false);
 }

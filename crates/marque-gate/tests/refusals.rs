@@ -383,7 +383,24 @@ async fn what_is_printed_of_a_call_holds_no_token_and_no_argument() {
     let shown = format!("{request:?}");
     let caller = world.gate.verify_caller(&request, NOW).await.unwrap();
     let shown = format!("{shown} {caller:?}");
-    assert!(!shown.contains(caller.token()) && !shown.contains(caller.proof()), "{shown}");
+    assert!(!shown.contains(caller.token()) && !shown.contains(caller.proof().unwrap()), "{shown}");
     let permit = world.gate.authorize(caller, action(&change()), NOW).await.unwrap();
     assert!(!format!("{permit:?}").contains("\"x\""));
+}
+
+/// RFC 9470 §3: stronger or fresher authentication is no matter of the plan.
+#[test]
+fn a_resource_server_that_wants_another_sign_in_says_which() {
+    let refusal = Refusal::needs_authentication(&["phr", "phrh", "a b", "q\"", ""], Some(5));
+    assert_eq!((refusal.status(), refusal.error()), (401, "insufficient_user_authentication"));
+    let challenge = refusal.challenge().unwrap();
+    assert!(challenge.starts_with("DPoP error=\"insufficient_user_authentication\""), "{challenge}");
+    assert!(challenge.contains("acr_values=\"phr phrh\", max_age=\"5\""), "{challenge}");
+    assert_eq!((&refusal.body()["acr_values"], &refusal.body()["max_age"]), (&json!("phr phrh"), &json!(5)));
+    let bare = Refusal::needs_authentication(&[], None);
+    let challenge = bare.challenge().unwrap();
+    assert!(!challenge.contains("acr_values") && !challenge.contains("max_age"), "{challenge}");
+    assert!(bare.body().get("acr_values").is_none() && bare.body().get("max_age").is_none());
+    let pointing = bare.with_metadata("https://rs.example/\"x");
+    assert!(pointing.challenge().unwrap().ends_with("resource_metadata=\"https://rs.example/'x\""));
 }

@@ -14,7 +14,7 @@ use marque_core::canonical::Digest;
 use marque_core::names::{TYP_REVOCATION, TYP_TXN};
 use marque_gate::keys::Pending;
 use marque_gate::remote::{AccessTokens, Following, Marque, RemoteLedger};
-use marque_gate::{Gate, GateConfig, KeySource, Outcome, Reason};
+use marque_gate::{Gate, GateConfig, KeySource, Outcome, PeerCertificate, Reason};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -289,6 +289,26 @@ async fn reserves_and_settles_at_the_server() {
     assert_eq!(heard[0].1["subject"], json!({"type": "agent", "id": "agent"}));
     assert_eq!(heard[0].1["context"]["url"], "https://rs.example/act");
     assert_eq!(heard[1], ("/results".into(), json!({"permit_id": "p1", "intent_id": INTENT, "outcome": "committed"})));
+}
+
+/// The decision point is told which certificate the connection proved, in place of a proof.
+#[tokio::test]
+async fn the_ledger_is_told_the_certificate_of_a_call_that_has_no_proof() {
+    let (standin, world, gate, _following) = open_gate().await;
+    let certificate = PeerCertificate::of_der(b"certificate");
+    let mut claims = world.claims(&steps());
+    (claims["iss"], claims["iat"], claims["exp"]) = (standin.issuer.as_str().into(), now().into(), (now() + 60).into());
+    claims["cnf"] = json!({"x5t#S256": certificate.thumbprint().to_base64()});
+    let token = standin.txn_key.sign(TYP_TXN, &claims);
+    let peek = call("peek", "a", json!({}));
+    let permit = json!({"id": "p1", "call_digest": peek.digest(), "expires_in": 60, "state": "reserved", "seq": 1});
+    let context = json!({"permit": permit, "intent_id": INTENT, "step": "counted-read"});
+    standin.answers(vec![(200, json!({"decision": true, "context": context}))]);
+    let request = request().with_header("Txn-Token", &token).with_certificate(certificate);
+    assert_eq!(gate.check(&request, action(&peek), now()).await.unwrap().step(), "counted-read");
+    let heard = standin.heard();
+    assert_eq!(heard[0].1["context"]["x5t#S256"], certificate.thumbprint().to_base64().as_str());
+    assert!(heard[0].1["context"].get("dpop").is_none());
 }
 
 #[tokio::test]

@@ -3,10 +3,11 @@
 //! 1. Its issuer is an enabled client of the realm, whose keys the realm answers for.
 //! 2. Signature; `iss` = `sub`; the sole audience is this issuer; short-lived.
 
-use super::{Asserted, Context, FlowError, Refusal, end, refuse, single_use_id, text};
+use super::{Asserted, Context, FlowError, Refusal, refuse, single_use_id, text, times};
 use crate::keycloak::ClientRecord;
 use marque_core::jws::{self, JwsError, KeySet};
-use marque_core::{limits, names};
+use marque_core::names;
+use marque_core::times::Lives;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -30,11 +31,9 @@ pub(super) async fn check(
         return Err(refuse("client_assertion: iss and sub must both be the client_id").into());
     }
     check_audience(cx, &record, &claims)?;
-    let (jti, exp) = (single_use_id(&claims)?, end(&claims, cx.now_secs())?);
-    if exp > cx.now_secs() + ASSERTION_SECS + limits::CLOCK_LEEWAY_SECS {
-        return Err(refuse(format!("client_assertion: exp must be within the next {ASSERTION_SECS} seconds")).into());
-    }
-    Ok((record, Asserted { kind: "assertion", jti, exp, jkt: None }))
+    let times = times(&claims, Lives::FromNow(ASSERTION_SECS), cx.now_secs())?;
+    let jti = single_use_id(&claims)?;
+    Ok((record, Asserted { kind: "assertion", jti, times, jkt: None }))
 }
 
 /// The issuer alone. Clients that cannot be changed may be allowed what RFC 7523 §3 recommended: the token endpoint, for

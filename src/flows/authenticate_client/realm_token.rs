@@ -8,8 +8,9 @@
 //! 5. Its subject is that client's own service account, as the realm says now: the client got it for itself, and not by a
 //!    person's leave. RFC 7523 §3 wants the client id as `sub`, and Keycloak gives the account's; `azp` names the client.
 
-use super::{Asserted, Context, FlowError, Refusal, end, refuse, single_use_id, text};
+use super::{Asserted, Context, FlowError, Refusal, refuse, single_use_id, text, times};
 use crate::keycloak::ClientRecord;
+use marque_core::times::Lives;
 use marque_core::{jws, names};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -24,7 +25,7 @@ pub(super) async fn check(cx: Context<'_>, assertion: &str) -> Result<(Arc<Clien
     let verified = jws::verify(assertion, names::TYP_JWT, &keys).and_then(|verified| verified.claims());
     let claims = verified.map_err(|error| refuse(format!("client_assertion {error}")))?;
     let bound = check_claims(cx, &claims)?;
-    let (jti, exp) = (single_use_id(&claims)?, end(&claims, cx.now_secs())?);
+    let (jti, times) = (single_use_id(&claims)?, times(&claims, Lives::AsIssued, cx.now_secs())?);
     let (client_id, sub) = (text(&claims, "azp")?, text(&claims, "sub")?);
     let record = cx.realm.directory.find_client(&cx.realm.keycloak, client_id).await?;
     let record = record.filter(|record| record.enabled);
@@ -36,7 +37,7 @@ pub(super) async fn check(cx: Context<'_>, assertion: &str) -> Result<(Arc<Clien
             "client_assertion: its sub is not its client's own account: get it with the grant client_credentials";
         return Err(refuse(text).into());
     }
-    Ok((record, Asserted { kind: "realm-assertion", jti, exp, jkt: Some(bound) }))
+    Ok((record, Asserted { kind: "realm-assertion", jti, times, jkt: Some(bound) }))
 }
 
 /// The key that it is bound to, if it is an access token of the realm for this issuer alone.

@@ -24,4 +24,5 @@ mod resolve;
 mod step_up;
 mod support;
 mod text;
+mod times;
 mod unexplained;

@@ -1,6 +1,6 @@
 //! Handlers by action: what runs is what was permitted.
 
-use super::{Shared, ending, refused};
+use super::{Shared, ending};
 use crate::permit::Permit;
 use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
@@ -73,9 +73,12 @@ impl<S: Clone + Send + 'static> Service<http::Request<Body>> for Actions<S> {
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let (shared, state, handlers) = (self.shared.clone(), self.state.clone(), self.handlers.clone());
         Box::pin(async move {
+            if let Some(metadata) = shared.metadata(&request) {
+                return Ok(metadata);
+            }
             let (_, permit, pending) = match shared.admit(request, |action| handlers.contains_key(action)).await {
                 Ok(admitted) => admitted,
-                Err(refusal) => return Ok(refused(refusal)),
+                Err(refusal) => return Ok(shared.refused(refusal)),
             };
             let answer = match handlers.get(permit.action()) {
                 Some(handler) => handler(state, permit).await,

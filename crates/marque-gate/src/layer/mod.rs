@@ -27,6 +27,9 @@
 //!
 //! [`GateLayer`] is also a tower layer, for a service that is no set of handlers, such as a proxy: see [`take_permit`].
 //!
+//! Where tokens may be bound to client certificates (RFC 8705), whatever ends the TLS puts a [`PeerCertificate`](crate::PeerCertificate)
+//! into the extensions of each request of a connection with one.
+//!
 //! How the permit of a counted step is settled when the handler has answered:
 //! - 2xx and 3xx: committed; `303` is how many a form is answered that was done (RFC 9110 §15.4.4);
 //! - 4xx: released, since such an answer says that nothing was done;
@@ -37,6 +40,7 @@
 //! - a call that is broken off (its connection closed, the handler panicked): as a 5xx.
 
 mod actions;
+mod resource;
 #[cfg(doctest)]
 mod unchecked;
 
@@ -49,7 +53,7 @@ use crate::gate::Gate;
 use crate::ledger::{Outcome, Reserved};
 use crate::permit::Permit;
 use crate::refusal::Refusal;
-use crate::request::Presented;
+use crate::request::{PeerCertificate, Presented};
 use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
 use http::request::Parts;
@@ -117,6 +121,7 @@ struct Shared {
     mapper: Arc<dyn Mapper>,
     body_limit: usize,
     clock: fn() -> i64,
+    has_metadata: bool,
 }
 
 impl GateLayer {
@@ -127,7 +132,16 @@ impl GateLayer {
     pub fn new(gate: Arc<Gate>, mapper: impl Mapper) -> Self {
         let base_url = gate.config().location().to_owned();
         let mapper = Arc::new(mapper);
-        Self { shared: Arc::new(Shared { gate, base_url, mapper, body_limit: limits::CALL_BYTES, clock: clock::now }) }
+        Self {
+            shared: Arc::new(Shared {
+                gate,
+                base_url,
+                mapper,
+                body_limit: limits::CALL_BYTES,
+                clock: clock::now,
+                has_metadata: false,
+            }),
+        }
     }
 
     /// Another base than the gate's location, for example behind a proxy that rewrites paths.
@@ -147,6 +161,13 @@ impl GateLayer {
     #[must_use]
     pub fn with_clock(self, clock: fn() -> i64) -> Self {
         self.changed(|shared| shared.clock = clock)
+    }
+
+    /// Answers GET at [`GateConfig::metadata_url`](crate::GateConfig::metadata_url) with the resource server's metadata (RFC 9728), without a
+    /// token, and names that address in every challenge (`resource_metadata`). The address has to lead to this layer.
+    #[must_use]
+    pub fn with_metadata(self) -> Self {
+        self.changed(|shared| shared.has_metadata = true)
     }
 
     /// Handlers for the actions that the mapper names, each with a copy of `state`. See [`Actions::on`].
@@ -193,6 +214,9 @@ where
         let waiting = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, waiting);
         Box::pin(async move {
+            if let Some(metadata) = shared.metadata(&request) {
+                return Ok(metadata);
+            }
             match shared.admit(request, |_| true).await {
                 Ok((mut parts, permit, pending)) => {
                     parts.extensions.insert(Slot(Arc::new(Mutex::new(Some(permit)))));
@@ -200,15 +224,10 @@ where
                     pending.settle(ending(&response)).await;
                     Ok(response)
                 }
-                Err(refusal) => Ok(refused(refusal)),
+                Err(refusal) => Ok(shared.refused(refusal)),
             }
         })
     }
-}
-
-fn refused(refusal: Refusal) -> Response {
-    tracing::info!(reason = refusal.reason().code(), intent = refusal.intent_id(), "refused");
-    refusal.into_response()
 }
 
 impl Shared {
@@ -236,7 +255,14 @@ impl Shared {
         let request = Presented::new(parts.method.as_str(), &format!("{}{path}", self.base_url));
         // A value that is not visible ASCII can be neither token nor proof; it still counts as a field.
         let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
-        parts.headers.iter().fold(request, |request, (name, value)| request.with_header(name.as_str(), &text(value)))
+        let request = parts
+            .headers
+            .iter()
+            .fold(request, |request, (name, value)| request.with_header(name.as_str(), &text(value)));
+        match parts.extensions.get::<PeerCertificate>() {
+            Some(certificate) => request.with_certificate(*certificate),
+            None => request,
+        }
     }
 
     async fn arguments(&self, parts: &Parts, body: Body) -> Result<Args, Refusal> {

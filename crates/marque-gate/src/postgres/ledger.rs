@@ -15,7 +15,7 @@ use marque_core::facts::{Facts, PastCall};
 use marque_core::plan::Blocked;
 use marque_core::reason::Reason;
 use marque_core::recall::Recall;
-use marque_core::{json, jws, limits};
+use marque_core::{json, limits};
 use serde_json::{Map, Value};
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
@@ -178,7 +178,7 @@ impl PgLedger {
         step: &EnvelopeStep,
     ) -> Result<Reserved, Failure> {
         let Reservation { caller, call, .. } = *reservation;
-        let (permit_id, call_digest, proof_id) = (new_permit_id(), call.digest(), proof_of(reservation)?);
+        let (permit_id, call_digest, proof_id) = (new_permit_id(), call.digest(), proof_of(reservation));
         let row = NewPermit {
             permit_id: &permit_id,
             intent_id: caller.intent_id(),
@@ -213,8 +213,7 @@ impl PgLedger {
 /// The earlier permit for this call id; the same id for another call, or with another proof, is refused.
 fn repeated(earlier: PermitRow, reservation: &Reservation<'_>) -> Result<Reserved, Refusal> {
     let call_digest = reservation.call.digest();
-    let is_same =
-        earlier.call_digest == call_digest.as_bytes() && earlier.proof_id == proof_of(reservation)?.as_bytes();
+    let is_same = earlier.call_digest == call_digest.as_bytes() && earlier.proof_id == proof_of(reservation).as_bytes();
     if !is_same || !earlier.is_open {
         return Err(Refusal::new(Reason::CallMalformed).because("the call id was used for another call, or is over"));
     }
@@ -238,13 +237,10 @@ pub(super) fn read_args(text: &str) -> Option<Map<String, Value>> {
     }
 }
 
-/// Names the call's proof, which the gate has verified.
-fn proof_of(reservation: &Reservation<'_>) -> Result<Digest, Refusal> {
-    let unreadable = || unavailable("the proof cannot be read");
-    let payload = jws::unverified_payload(reservation.caller.proof()).map_err(|_| unreadable())?;
-    let claims = json::parse_call(&payload, limits::JWS_BYTES).map_err(|_| unreadable())?;
-    let jti = claims.get("jti").and_then(Value::as_str).ok_or_else(unreadable)?;
-    Ok(proof_id(&reservation.caller.verified.claims.cnf.to_string(), jti))
+/// Names the call's proof, or in place of one its id, with what the token is bound to.
+fn proof_of(reservation: &Reservation<'_>) -> Digest {
+    let caller = reservation.caller;
+    proof_id(&caller.verified.claims.cnf.to_string(), caller.possession.single_use_id())
 }
 
 #[expect(clippy::disallowed_methods, reason = "names one permit; no decision depends on it")]

@@ -144,12 +144,16 @@ impl RemoteLedger {
 fn evaluation_request(reservation: &Reservation<'_>) -> Value {
     let Reservation { caller, call, call_id, .. } = reservation;
     let token = if caller.has_access_token() { "access_token" } else { "txn_token" };
+    let (held, possession) = match caller.certificate() {
+        Some(thumbprint) => ("x5t#S256", thumbprint.to_base64()),
+        None => ("dpop", caller.proof().unwrap_or_default().to_owned()),
+    };
     json!({
         "subject": {"type": "agent", "id": caller.client_id()},
         "action": {"name": call.action, "properties": call.args},
         "resource": call.resource,
         "context": {
-            "location": call.location, token: caller.token(), "dpop": caller.proof(),
+            "location": call.location, token: caller.token(), held: possession,
             "method": caller.method(), "url": caller.url(), "call_id": call_id, "environment": call.environment,
             "records": call.records,
         },
