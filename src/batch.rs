@@ -13,8 +13,6 @@ use uuid::Uuid;
 const WAITING: usize = 512;
 /// Requests that one transaction takes: beyond it, each costs as much as before.
 const TOGETHER: usize = 128;
-/// Transactions at once: while one waits for the disk, another is prepared.
-const WORKERS: u8 = 2;
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,7 +27,7 @@ pub enum BatchError {
 
 /// Takes requests in, and answers them in batches.
 pub struct Batch<Q, A> {
-    workers: [mpsc::Sender<Waiting<Q, A>>; WORKERS as usize],
+    workers: Vec<mpsc::Sender<Waiting<Q, A>>>,
 }
 
 struct Waiting<Q, A> {
@@ -38,8 +36,10 @@ struct Waiting<Q, A> {
 }
 
 impl<Q: Send + 'static, A: Send + 'static> Batch<Q, A> {
-    /// Starts the workers. `work` answers each question of a batch, in order. They end with the last handle.
-    pub fn start<W, F, E>(work: W) -> Self
+    /// Starts so many workers: with one, batches are as large as they can be; with more, one batch is prepared while another
+    /// waits for the disk, or for somebody's lock. `work` answers each question of a batch, in order. They end with the last
+    /// handle.
+    pub fn start<W, F, E>(workers: usize, work: W) -> Self
     where
         W: Fn(Vec<Q>) -> F + Clone + Send + 'static,
         F: Future<Output = Result<Vec<A>, E>> + Send + 'static,
@@ -50,7 +50,7 @@ impl<Q: Send + 'static, A: Send + 'static> Batch<Q, A> {
             tokio::spawn(answer_all(queue, work.clone()));
             waiting
         };
-        Self { workers: std::array::from_fn(start) }
+        Self { workers: (0..workers).map(start).collect() }
     }
 
     /// Asks one question about a thing. Whether one that goes away before the answer was still worked on is not known.
@@ -61,7 +61,8 @@ impl<Q: Send + 'static, A: Send + 'static> Batch<Q, A> {
         let (answer, answered) = oneshot::channel();
         // The last byte of an id is random, whichever version it has.
         let [.., last] = about.into_bytes();
-        let worker = self.workers.get(usize::from(last % WORKERS)).ok_or(BatchError::Full)?;
+        let place = usize::from(last).checked_rem(self.workers.len()).unwrap_or_default();
+        let worker = self.workers.get(place).ok_or(BatchError::Full)?;
         worker.try_send(Waiting { question, answer }).map_err(|_| BatchError::Full)?;
         answered.await.unwrap_or_else(|_| Err(BatchError::Failed("the worker is gone".into())))
     }
@@ -106,7 +107,7 @@ mod tests {
         let (gate, batches) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
         let batch = {
             let (gate, batches) = (gate.clone(), batches.clone());
-            Batch::start(move |questions: Vec<u32>| {
+            Batch::start(2, move |questions: Vec<u32>| {
                 let (gate, batches) = (gate.clone(), batches.clone());
                 async move {
                     gate.acquire().await.unwrap().forget();
@@ -133,7 +134,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_finds_the_queue_full_is_told_at_once_and_a_failure_reaches_all() {
-        let batch = Arc::new(Batch::<(), ()>::start(|_| std::future::pending::<Result<_, String>>()));
+        let batch = Arc::new(Batch::<(), ()>::start(1, |_| std::future::pending::<Result<_, String>>()));
         let more_than_room = WAITING + TOGETHER + 1;
         let mut asked = tokio::task::JoinSet::new();
         for _ in 0..more_than_room {
@@ -143,14 +144,14 @@ mod tests {
             });
         }
         assert_eq!(asked.join_next().await.unwrap().unwrap(), Err(BatchError::Full));
-        let failing = Batch::<u8, u8>::start(|_| async { Err("the database is away") });
+        let failing = Batch::<u8, u8>::start(2, |_| async { Err("the database is away") });
         let failed = Err(BatchError::Failed("the database is away".into()));
         assert_eq!((failing.ask(about(1), 1).await, failing.ask(about(2), 2).await), (failed.clone(), failed));
     }
 
     #[tokio::test]
     async fn a_batch_that_breaks_down_ends_no_worker() {
-        let batch = Batch::<u8, u8>::start(|questions| async move {
+        let batch = Batch::<u8, u8>::start(2, |questions| async move {
             assert!(!questions.contains(&0), "broken");
             Ok::<_, String>(questions)
         });
@@ -163,7 +164,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_about_one_intent_is_never_worked_on_twice_at_once() {
         let at_work = Arc::new(AtomicUsize::new(0));
-        let batch = Arc::new(Batch::start(move |questions: Vec<u32>| {
+        let batch = Arc::new(Batch::start(2, move |questions: Vec<u32>| {
             let at_work = at_work.clone();
             async move {
                 let others = at_work.fetch_add(1, Ordering::SeqCst);

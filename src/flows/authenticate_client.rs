@@ -105,13 +105,21 @@ struct Claimed {
 impl Claimed {
     /// Uses up what is single use.
     async fn use_up(&self, cx: Context<'_>, proof: Option<&Proof>) -> Result<(), FlowError> {
-        if let Some(asserted) = &self.asserted {
-            asserted.use_up(cx, &self.record, proof).await?;
-        }
-        match proof {
-            Some(proof) => proof::use_up(cx, proof).await,
-            None => Ok(()),
-        }
+        let assertion = async {
+            match &self.asserted {
+                Some(asserted) => asserted.use_up(cx, &self.record, proof).await,
+                None => Ok(()),
+            }
+        };
+        let proof = async {
+            match proof {
+                Some(proof) => proof::use_up(cx, proof).await,
+                None => Ok(()),
+            }
+        };
+        // Both wait for the same commit.
+        let (assertion, proof) = tokio::join!(assertion, proof);
+        assertion.and(proof)
     }
 }
 

@@ -61,7 +61,7 @@ pub type LiveTokens = Batch<Asked, bool>;
 
 /// Starts to take tokens.
 pub fn start(pool: PgPool, clock: Clock) -> LiveTokens {
-    Batch::start(move |asked: Vec<Asked>| {
+    Batch::start(1, move |asked: Vec<Asked>| {
         let (pool, now) = (pool.clone(), clock.now());
         async move { store::tokens::are_live(&mut *pool.acquire().await?, &asked, now).await }
     })

@@ -19,7 +19,7 @@ pub type Custody = Batch<NewToken, bool>;
 
 /// Starts to take tokens.
 pub fn start(pool: PgPool) -> Custody {
-    Batch::start(move |tokens: Vec<NewToken>| {
+    Batch::start(1, move |tokens: Vec<NewToken>| {
         let pool = pool.clone();
         async move {
             let mut tx = pool.begin().await?;

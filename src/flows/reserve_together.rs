@@ -64,7 +64,7 @@ pub(super) fn may_share(envelope: &Envelope, call: &Call) -> bool {
 
 /// Starts to take calls.
 pub fn start(pool: PgPool, clock: Clock, records: RecordSeal) -> Reservations {
-    Batch::start(move |calls: Vec<CountedCall>| {
+    Batch::start(2, move |calls: Vec<CountedCall>| {
         let (pool, now, records) = (pool.clone(), clock.now(), records.clone());
         async move {
             let mut tx = pool.begin().await?;

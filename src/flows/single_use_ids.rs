@@ -13,7 +13,7 @@ pub type SingleUseIds = Batch<SingleUse, bool>;
 
 /// Starts to take ids.
 pub fn start(pool: PgPool) -> SingleUseIds {
-    Batch::start(move |ids: Vec<SingleUse>| {
+    Batch::start(1, move |ids: Vec<SingleUse>| {
         let pool = pool.clone();
         async move { use_all(&mut *pool.acquire().await?, &ids).await }
     })

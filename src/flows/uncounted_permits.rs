@@ -30,7 +30,7 @@ pub enum Standing {
 
 /// Starts to take calls.
 pub fn start(pool: PgPool, clock: Clock) -> UncountedPermits {
-    Batch::start(move |calls: Vec<UncountedCall>| {
+    Batch::start(1, move |calls: Vec<UncountedCall>| {
         let (pool, now) = (pool.clone(), clock.now());
         async move { take(&mut *pool.acquire().await?, &calls, now).await }
     })

@@ -25,7 +25,7 @@ pub mod workload_tokens;
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
-use sqlx::{ConnectOptions, PgConnection, PgPool, Postgres};
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, Postgres};
 use std::time::Duration;
 use tracing::log::LevelFilter;
 
@@ -36,6 +36,8 @@ pub type StoreError = sqlx::Error;
 const CONNECTIONS: u32 = 16;
 /// How long a request waits for a connection before it is refused.
 const ACQUIRE: Duration = Duration::from_secs(5);
+/// A connection that was used so lately is taken to be there still: to ask it costs as much as a question.
+const FRESH: Duration = Duration::from_secs(1);
 /// What each connection is told, whatever the server's, the database's or the role's defaults are: what was answered is on
 /// disk, and nothing waits longer than its caller.
 const SETTINGS: [(&str, &str); 5] = [
@@ -55,6 +57,14 @@ pub async fn connect(url: &str) -> Result<PgPool, StoreError> {
     let options = options.application_name("marque").log_statements(LevelFilter::Trace);
     let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(ACQUIRE);
     let pool = pool.after_connect(|conn, _| Box::pin(prepare_session(conn)));
+    let pool = pool.test_before_acquire(false).before_acquire(|conn, used| {
+        Box::pin(async move {
+            match used.idle_for < FRESH {
+                true => Ok(true),
+                false => conn.ping().await.map(|()| true),
+            }
+        })
+    });
     match expect_sessions(&options).await {
         // A database that is starting is waited for.
         Err(StoreError::Io(_)) => {
