@@ -1,6 +1,6 @@
 -- Custody by month of the intent: an intent's id begins with the instant it was submitted at (UUID version 7), so that all rows of
--- one intent lie in one partition, and months that are long over are dropped whole. One index: a token is found by its
--- intent and its hash.
+-- one intent lie in one partition, and months that are long over are dropped whole. A token is found by its intent and its
+-- hash, and what was exchanged for it by that hash.
 alter table tokens rename to tokens_before;
 drop trigger tokens_append_only on tokens_before;
 drop trigger tokens_not_emptied on tokens_before;
@@ -24,6 +24,7 @@ create table tokens (
     constraint tokens_pkey primary key (intent_id, token_sha256),
     constraint tokens_kind check (kind in ('intent', 'txn', 'access', 'grant'))
 ) partition by range (intent_id);
+create index tokens_parent on tokens (intent_id, parent_sha256) where parent_sha256 is not null;
 create trigger tokens_append_only before update or delete on tokens for each row execute function refuse_change();
 create trigger tokens_not_emptied before truncate on tokens execute function refuse_change();
 
@@ -68,8 +69,11 @@ end $$;
 
 -- What is there, month by month.
 select open_custody(month) from (
-    select distinct date_trunc('month', submitted_at, 'UTC') as month from intents
-    union select date_trunc('month', now(), 'UTC')
+    select distinct date_trunc('month', at, 'UTC') as month from (
+        select to_timestamp(('x' || left(replace(intent_id::text, '-', ''), 12))::bit(48)::bigint / 1000.0) as at
+        from tokens_before
+        union all select now()
+    ) as instants
 ) as months;
 insert into tokens select * from tokens_before;
 drop table tokens_before;

@@ -12,7 +12,7 @@ create table replays (
 );
 insert into replays
     select encode(substr(sha256(convert_to(issuer || E'\n' || jti, 'UTF8')), 1, 16), 'hex')::uuid, expires_at, permit_id, presented
-    from replays_before on conflict on constraint replays_pkey do nothing;
+    from replays_before order by expires_at desc on conflict on constraint replays_pkey do nothing;
 drop table replays_before;
 -- Rows come nearly in the order in which they end.
 create index replays_over on replays using brin (expires_at) with (pages_per_range = 32, autosummarize = on);

@@ -218,12 +218,12 @@ const fn yes() -> bool {
     true
 }
 
-/// Some hundred versions of a long catalog.
 /// A year, and the time that somebody needs to ask.
 const fn custody_days() -> u16 {
     400
 }
 
+/// Some hundred versions of a long catalog.
 const fn catalog_bytes_per_location() -> u64 {
     16 * 1024 * 1024
 }

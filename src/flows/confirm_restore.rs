@@ -2,9 +2,9 @@
 
 use super::revoke_intent::revoke_intent;
 use super::{Context, FlowError, parse_intent_id};
-use crate::random;
 use crate::store::epochs::{self, Suspended, Suspension};
 use crate::store::revocations;
+use crate::{random, store};
 
 /// What the feed's rows say of why.
 const CAUSE: &str = "by an operator, after commits were lost";
@@ -17,7 +17,9 @@ pub async fn suspended(cx: Context<'_>) -> Result<Option<(Suspension, Vec<Suspen
     let mut conn = cx.app.pool.acquire().await?;
     match epochs::suspension(&mut conn, cx.realm_name()).await? {
         None => Ok(None),
-        Some(suspension) => Ok(Some((suspension, epochs::suspended(&mut conn, cx.realm_name()).await?))),
+        Some(suspension) => {
+            Ok(Some((suspension, epochs::suspended(&mut conn, cx.realm_name(), cx.app.clock.now()).await?)))
+        }
     }
 }
 
@@ -28,7 +30,7 @@ pub async fn suspended(cx: Context<'_>) -> Result<Option<(Suspension, Vec<Suspen
 /// When the database is away: then nothing was confirmed.
 pub async fn confirm_restore(cx: Context<'_>) -> Result<Option<u64>, FlowError> {
     let (realm, now) = (cx.realm_name(), cx.app.clock.now());
-    let mut tx = cx.app.pool.begin().await?;
+    let mut tx = store::patient_transaction(&cx.app.pool).await?;
     epochs::lock(&mut tx, realm).await?;
     if epochs::suspension(&mut tx, realm).await?.is_none() {
         return Ok(None);

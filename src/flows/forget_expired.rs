@@ -12,7 +12,7 @@ use tokio::sync::watch;
 /// Often enough to keep the tables small, seldom enough not to matter.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// How long before it begins a month of custody is there.
+/// How long before it begins a month of custody is there at the latest.
 const AHEAD: Days = Days::days(35);
 
 /// Forgets again and again until told to stop.
@@ -29,8 +29,10 @@ pub async fn keep_forgetting(app: Arc<App>, mut stop: watch::Receiver<bool>) {
 }
 
 async fn forget(app: &App) -> Result<(), store::StoreError> {
-    let now = app.clock.now();
     let mut conn = store::patient(&app.pool).await?;
+    store::tokens::open_months(&mut conn, app.clock.now(), app.clock.now() + AHEAD).await?;
+    // Nothing comes back that was forgotten too early: one clock that is ahead forgets nothing.
+    let now = store::earlier_now(&mut conn, app.clock.now()).await?;
     let unknown = store::permits::mark_unknown(&mut conn, now).await?;
     if unknown > 0 {
         tracing::warn!(unknown, "permits were not settled in time");
@@ -41,7 +43,6 @@ async fn forget(app: &App) -> Result<(), store::StoreError> {
     store::logins::forget_expired(&mut conn, now).await?;
     store::workload_tokens::forget_expired(&mut conn, now).await?;
     store::receipt_sessions::forget_expired(&mut conn, now).await?;
-    open_custody(app, now).await?;
     let before = now - Days::days(app.custody_days.into());
     if let Some(month) = store::tokens::drop_month(&mut conn, before).await? {
         tracing::info!(month, "custody.dropped");

@@ -52,7 +52,13 @@ pub(super) async fn keep_mark(cx: Context<'_>) -> Result<Position, FlowError> {
                     let at = now.unix_timestamp();
                     Mark { epoch: found.epoch, seq: found.seq, beat: beat + 1, at, place: found.place }
                 }
-                (Standing::Lost(loss), _) => suspend(cx, mark, loss).await?,
+                (Standing::Lost(loss), _) => {
+                    // Two connections at once could keep each other waiting.
+                    drop(conn);
+                    let mark = suspend(cx, mark, loss).await?;
+                    conn = cx.app.pool.acquire().await?;
+                    mark
+                }
                 (Standing::Follows | Standing::GoesOn, _) => epochs::adopt(&mut conn, cx.own(), mark.beat, now).await?,
             }
         }
@@ -69,7 +75,7 @@ async fn suspend(cx: Context<'_>, mark: &Mark, loss: Loss) -> Result<Mark, FlowE
     let found = epochs::look(&mut tx, cx.own(), mark).await?;
     let suspended = match mark.compare(&found) {
         Standing::Lost(_) => {
-            let suspended = epochs::suspend(&mut tx, realm).await?;
+            let suspended = epochs::suspend(&mut tx, realm, now).await?;
             epochs::begin_suspended(&mut tx, realm, random::opaque_id(), loss.meaning(), now).await?;
             revocations::notify(&mut tx, realm).await?;
             Some(suspended)

@@ -8,7 +8,7 @@
 
 use crate::batch::Batch;
 use crate::store;
-use crate::store::reservations::try_share;
+use crate::store::intents::try_share;
 use crate::store::tokens::NewToken;
 use sqlx::{PgConnection, PgPool};
 use std::collections::BTreeSet;

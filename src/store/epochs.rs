@@ -127,12 +127,17 @@ pub async fn lock(conn: &mut PgConnection, realm: &str) -> Result<(), StoreError
         .map(drop)
 }
 
-/// Suspends what is approved or active; answers how many intents that were.
-pub async fn suspend(conn: &mut PgConnection, realm: &str) -> Result<u64, StoreError> {
+/// Suspends what is approved or active and not over; answers how many intents that were. Rows are taken in the order in which
+/// mints take theirs.
+pub async fn suspend(conn: &mut PgConnection, realm: &str, now: OffsetDateTime) -> Result<u64, StoreError> {
     let done = sqlx::query!(
-        "update intents set state = 'suspended', suspended_from = state
-         where realm = $1 and state in ('approved', 'active')",
-        realm
+        "with live as (
+             select intent_id from intents
+             where realm = $1 and state in ('approved', 'active') and expires_at > $2 order by intent_id for update
+         )
+         update intents i set state = 'suspended', suspended_from = state from live where i.intent_id = live.intent_id",
+        realm,
+        now
     )
     .execute(conn)
     .await?;
@@ -142,7 +147,10 @@ pub async fn suspend(conn: &mut PgConnection, realm: &str) -> Result<u64, StoreE
 /// Lets go on what is suspended; answers how many intents that were.
 pub async fn resume(conn: &mut PgConnection, realm: &str) -> Result<u64, StoreError> {
     let done = sqlx::query!(
-        "update intents set state = suspended_from, suspended_from = null where realm = $1 and state = 'suspended'",
+        "with held as (
+             select intent_id from intents where realm = $1 and state = 'suspended' order by intent_id for update
+         )
+         update intents i set state = suspended_from, suspended_from = null from held where i.intent_id = held.intent_id",
         realm
     )
     .execute(conn)
@@ -210,13 +218,18 @@ pub async fn suspension(conn: &mut PgConnection, realm: &str) -> Result<Option<S
     found.fetch_optional(conn).await
 }
 
-/// The suspended intents, those that were submitted last first.
-pub async fn suspended(conn: &mut PgConnection, realm: &str) -> Result<Vec<Suspended>, StoreError> {
+/// The suspended intents that are not over, those that were submitted last first.
+pub async fn suspended(
+    conn: &mut PgConnection,
+    realm: &str,
+    now: OffsetDateTime,
+) -> Result<Vec<Suspended>, StoreError> {
     sqlx::query_as!(
         Suspended,
         r#"select intent_id, client_id, approver_username as username, suspended_from as "was!", expires_at
-           from intents where realm = $1 and state = 'suspended' order by submitted_at desc"#,
-        realm
+           from intents where realm = $1 and state = 'suspended' and expires_at > $2 order by submitted_at desc"#,
+        realm,
+        now
     )
     .fetch_all(conn)
     .await

@@ -3,6 +3,7 @@
 use super::StoreError;
 use marque_core::lifecycle::IntentState;
 use sqlx::PgConnection;
+use std::collections::BTreeSet;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -164,6 +165,19 @@ pub async fn share(conn: &mut PgConnection, intent_id: Uuid) -> Result<(), Store
         .fetch_one(conn)
         .await
         .map(drop)
+}
+
+/// Holds intents against their revocation until the transaction ends: those that nobody is about to revoke; see
+/// [`share`].
+pub async fn try_share(conn: &mut PgConnection, intents: Vec<Uuid>) -> Result<BTreeSet<Uuid>, StoreError> {
+    let shared: Vec<bool> = sqlx::query_scalar!(
+        r#"select pg_try_advisory_xact_lock_shared(hashtextextended(a.id::text, 7)) as "shared!"
+         from unnest($1::uuid[]) with ordinality as a(id, place) order by a.place"#,
+        &intents
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(intents.into_iter().zip(shared).filter_map(|(intent_id, shared)| shared.then_some(intent_id)).collect())
 }
 
 /// Has an intent alone until the transaction ends; see [`share`].

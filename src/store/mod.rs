@@ -27,6 +27,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, Postgres};
 use std::time::Duration;
+use time::OffsetDateTime;
 use tracing::log::LevelFilter;
 
 /// A row of the database could not be read or written.
@@ -66,8 +67,8 @@ pub async fn connect(url: &str) -> Result<PgPool, StoreError> {
         })
     });
     match expect_sessions(&options).await {
-        // A database that is starting is waited for.
-        Err(StoreError::Io(_)) => {
+        // A database that is starting, or has no place at the moment, is waited for.
+        Err(error) if is_passing(&error) => {
             let pool = pool.connect_with(options.clone()).await?;
             expect_sessions(&options).await?;
             Ok(pool)
@@ -75,6 +76,12 @@ pub async fn connect(url: &str) -> Result<PgPool, StoreError> {
         Err(error) => Err(error),
         Ok(()) => pool.connect_with(options).await,
     }
+}
+
+/// Whether a connection may come about a little later (Postgres, appendix A: `cannot_connect_now`, `too_many_connections`).
+fn is_passing(error: &StoreError) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    matches!(error, StoreError::Io(_)) || code.is_some_and(|code| ["57P03", "53300"].contains(&&*code))
 }
 
 /// Tells a new connection what each is told: poolers drop what is said while connecting. A standby is no place to write to,
@@ -154,6 +161,14 @@ pub async fn patient_transaction(pool: &PgPool) -> Result<sqlx::PgTransaction<'s
     .fetch_one(&mut *tx)
     .await?;
     Ok(tx)
+}
+
+/// The earlier one of two clocks: the caller's, and the database's.
+///
+/// # Errors
+/// When the database is not there.
+pub async fn earlier_now(conn: &mut PgConnection, now: OffsetDateTime) -> Result<OffsetDateTime, StoreError> {
+    sqlx::query_scalar!(r#"select least($1::timestamptz, now()) as "now!""#, now).fetch_one(conn).await
 }
 
 /// Whether the database answers.

@@ -3,6 +3,7 @@
 //! What is looked up for each call stands in a lateral subquery with a limit: it is found by its index, call by call. Joins would
 //! be planned for as many rows as the tables had when they were last analyzed, and may read all of them.
 
+use super::intents::try_share;
 use super::replays::{self, SingleUse};
 use super::{StoreError, in_order};
 use sqlx::PgConnection;
@@ -90,6 +91,7 @@ pub async fn use_proofs(
          ), used as (
              insert into replays (id, expires_at, permit_id, presented)
              select proof, expires_at, permit_id, presented from standing where is_active and not has_permit
+                 and expires_at > now() - interval '2 minutes'
              order by proof
              on conflict on constraint replays_pkey do nothing returning id
          )
@@ -149,19 +151,6 @@ fn columns<'c>(keys: impl Iterator<Item = &'c CallKey>) -> (Vec<String>, Vec<Uui
 
 fn proof_columns(calls: &[UncountedCall]) -> (Vec<Uuid>, Vec<OffsetDateTime>) {
     replays::columns(&calls.iter().map(|call| call.proof).collect::<Vec<_>>())
-}
-
-/// Holds intents against their revocation until the transaction ends: those that nobody is about to revoke. See
-/// [`super::intents::share`].
-pub async fn try_share(conn: &mut PgConnection, intents: Vec<Uuid>) -> Result<BTreeSet<Uuid>, StoreError> {
-    let shared: Vec<bool> = sqlx::query_scalar!(
-        r#"select pg_try_advisory_xact_lock_shared(hashtextextended(a.id::text, 7)) as "shared!"
-         from unnest($1::uuid[]) with ordinality as a(id, place) order by a.place"#,
-        &intents
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(intents.into_iter().zip(shared).filter_map(|(intent_id, shared)| shared.then_some(intent_id)).collect())
 }
 
 /// Holds intents that are active against their revocation until the transaction ends: those of these that are, and that

@@ -102,7 +102,8 @@ pub async fn insert_active(conn: &mut PgConnection, tokens: &[NewToken]) -> Resu
 /// Opens the months of custody from one instant to another, if they are not open.
 pub async fn open_months(conn: &mut PgConnection, from: OffsetDateTime, to: OffsetDateTime) -> Result<(), StoreError> {
     sqlx::query!(
-        "select open_custody(month) from generate_series($1::timestamptz, $2, interval '28 days') as month",
+        "select open_custody(month)
+         from (select generate_series($1::timestamptz, $2, interval '28 days') as month union all select $2) as months",
         from,
         to
     )

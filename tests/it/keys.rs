@@ -38,21 +38,22 @@ async fn months_of_custody_open_before_they_begin_and_are_dropped_when_they_are_
     let main = Stack::open().await;
     let copy = Copy::beside(&main).await;
     let db = &copy.stack.db;
-    for month in ["2025-01-15T00:00:00Z", "2026-05-31T23:59:59Z"] {
-        sqlx::query("select open_custody($1::timestamptz)").bind(at(month)).execute(db).await.unwrap();
+    let now = OffsetDateTime::now_utc();
+    let (old, recent) = (now - time::Duration::days(500), now - time::Duration::days(300));
+    for at in [old, recent] {
+        sqlx::query("select open_custody($1::timestamptz)").bind(at).execute(db).await.unwrap();
         let row = "insert into tokens (intent_id, jti, kind, token_sha256, client_id, jkt, hops, issued_at, expires_at)
                    values (first_intent_id($1), $2, 'txn', '\\x00', 'agent', 'key', 0, $1, $1)";
-        sqlx::query(row).bind(at(month)).bind(Uuid::new_v4()).execute(db).await.unwrap();
+        sqlx::query(row).bind(at).bind(Uuid::new_v4()).execute(db).await.unwrap();
     }
     // Two at once: either may find the month gone already.
     let (_one, _other) = tokio::join!(copy.serve(), copy.serve());
-    until("the old month is dropped", || async { !is_there(db, "tokens_2025_01").await }).await;
-    let kept: i64 = sqlx::query_scalar("select count(*) from tokens_2026_05").fetch_one(db).await.unwrap();
+    until("the old month is dropped", || async { !is_there(db, &month(old)).await }).await;
+    let kept = sqlx::AssertSqlSafe(format!("select count(*) from {}", month(recent)));
+    let kept: i64 = sqlx::query_scalar(kept).fetch_one(db).await.unwrap();
     assert_eq!(kept, 1, "a month that is not over stays");
-    let now = OffsetDateTime::now_utc();
     for at in [now, now + time::Duration::days(35)] {
-        let month = format!("tokens_{}_{:02}", at.year(), u8::from(at.month()));
-        assert!(is_there(db, &month).await, "{month} is open");
+        assert!(is_there(db, &month(at)).await, "{} is open", month(at));
     }
 }
 
@@ -63,8 +64,7 @@ async fn rows_of_a_month_are_written_once_and_lie_where_their_intent_does() {
     let intent: Uuid = granted.intent_id.parse().unwrap();
     let of = "select tableoid::regclass::text from tokens where intent_id = $1";
     let table: String = sqlx::query_scalar(of).bind(intent).fetch_one(&stack.db).await.unwrap();
-    let now = OffsetDateTime::now_utc();
-    assert_eq!(table, format!("tokens_{}_{:02}", now.year(), u8::from(now.month())));
+    assert_eq!(table, month(OffsetDateTime::now_utc()));
     for sql in ["update {} set hops = 1", "delete from {}", "truncate {}"] {
         for name in ["tokens", &table] {
             let sql = sqlx::AssertSqlSafe(sql.replace("{}", name));
@@ -74,8 +74,8 @@ async fn rows_of_a_month_are_written_once_and_lie_where_their_intent_does() {
     }
 }
 
-fn at(text: &str) -> OffsetDateTime {
-    OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).unwrap()
+fn month(at: OffsetDateTime) -> String {
+    format!("tokens_{}_{:02}", at.year(), u8::from(at.month()))
 }
 
 async fn is_there(db: &PgPool, table: &str) -> bool {
