@@ -21,6 +21,8 @@ const OUT_OF_REACH: [(&[Reason], &str); 7] = [
             Reason::ProofInvalid,
             Reason::ProofReplayed,
             Reason::ProofKeyMismatch,
+            Reason::CertificateMismatch,
+            Reason::AuthenticationInsufficient,
             Reason::CallDigestMismatch,
         ],
         "a gate reads tokens and proofs before it decides",
