@@ -23,7 +23,8 @@ pub async fn newest_list(conn: &mut PgConnection, realm: &str) -> Result<Option<
     sqlx::query_scalar!("select max(list) from status_places where realm = $1", realm).fetch_one(conn).await
 }
 
-/// Takes the first free one of some places of a list; none if all are taken.
+/// Takes the first free one of some places of a list; none if all are taken. Each is looked up by itself: a join would read the
+/// whole list.
 pub async fn take(
     conn: &mut PgConnection,
     token: &PlacedToken<'_>,
@@ -33,7 +34,10 @@ pub async fn take(
     sqlx::query_scalar!(
         r#"insert into status_places (realm, list, idx, intent_id, jti, expires_at)
          select $1, $2, c.idx, $4, $5, $6 from unnest($3::integer[]) with ordinality as c(idx, place)
-         where not exists (select 1 from status_places p where p.realm = $1 and p.list = $2 and p.idx = c.idx)
+         left join lateral (
+             select true as is_taken from status_places p where p.realm = $1 and p.list = $2 and p.idx = c.idx limit 1
+         ) p on true
+         where p.is_taken is null
          order by c.place limit 1
          on conflict on constraint status_places_pkey do nothing returning idx"#,
         token.realm,
