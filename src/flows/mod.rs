@@ -1,6 +1,6 @@
 //! Use cases: one per file, each owning its transaction and the order of its steps.
 
-pub mod access_request;
+mod access_request;
 mod access_token;
 pub mod approve_plan;
 pub mod approve_step_up;
@@ -41,6 +41,7 @@ pub mod prove_user;
 pub mod publish_catalog;
 pub mod realm_login;
 pub mod receipt;
+pub mod request_access;
 pub mod request_step_up;
 mod reserve_permit;
 pub mod reserve_together;

@@ -42,6 +42,7 @@ mod pairing;
 mod parameters;
 mod realms;
 mod replicas;
+mod requested_access;
 mod restored;
 mod results;
 mod revocation;

@@ -85,6 +85,7 @@ pub(super) struct DecisionPointMetadata {
     search_subject_endpoint: Url,
     search_resource_endpoint: Url,
     search_action_endpoint: Url,
+    access_request_endpoint: Url,
     jwks_uri: Url,
     capabilities: Vec<String>,
     /// The same, signed.

@@ -160,6 +160,7 @@ impl Stack {
 /// All tables but `replays`, whose ids are used up by refused requests too, and Marque's own keys and feed.
 const LASTING: &[&str] = &[
     "intents",
+    "access_requests",
     "submissions",
     "auth_requests",
     "catalogs",
