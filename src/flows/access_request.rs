@@ -5,8 +5,8 @@
 //!    cannot have the person asked about another one.
 //! 3. Marque signs what was denied and keeps nothing. [`request_access`](super::request_access) is where it is presented.
 
+use super::approved_plans::{self, Approved};
 use super::evaluate_access::Asked;
-use super::live_intents::{self, Approved};
 use super::{Context, FlowError};
 use crate::keys::Purpose;
 use crate::random;
@@ -98,7 +98,7 @@ pub(super) async fn of_denial(
     if !refusal.reason.is_outside_plan() || asked.proven.call_digest() != Some(asked.call_digest) {
         return Ok(None);
     }
-    let approved = match live_intents::approved(cx, asked.intent_id).await {
+    let approved = match approved_plans::approved(cx, asked.intent_id).await {
         Err(FlowError::Refused(_)) => return Ok(None),
         approved => approved?,
     };

@@ -11,8 +11,8 @@
 //! next call is decided as every other.
 
 use super::access_request::{Binding, endpoint, is_beyond};
+use super::approved_plans::{self, Approved};
 use super::authenticate_resource_server::ResourceServer;
-use super::live_intents::{self, Approved};
 use super::submit_plan::{PENDING, POLL_INTERVAL_SECS, approval_uri, expect_presentable, newest_catalogs};
 use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id};
 use crate::store::access_requests::AccessRequest;
@@ -156,7 +156,7 @@ pub async fn request_access(
         return Err(problem(ProblemKind::ExpiredDenial, "the denial is too long ago: have the agent call again"));
     }
     expect_agent(cx, requested).await?;
-    let approved = match live_intents::approved(cx, binding.intent).await {
+    let approved = match approved_plans::approved(cx, binding.intent).await {
         Err(FlowError::Refused(_)) => return Err(not_active()),
         approved => approved?,
     };
@@ -369,6 +369,7 @@ const APPROVED: &str = "approved";
 async fn task(cx: Context<'_>, conn: &mut PgConnection, request: &AccessRequest) -> Result<Task, RequestError> {
     let intent = store::intents::find(conn, cx.realm_name(), request.intent_id).await?;
     let intent = intent.ok_or_else(|| FlowError::internal("a request without its intent"))?;
+    let documents = store::intents::documents(conn, request.intent_id).await?;
     let (status, until) = match intent.state() {
         IntentState::Pending if cx.app.clock.now() < intent.pending_until => ("pending", intent.pending_until),
         IntentState::Pending => ("expired", intent.pending_until),
@@ -381,7 +382,7 @@ async fn task(cx: Context<'_>, conn: &mut PgConnection, request: &AccessRequest)
         intent_id: request.intent_id,
         status,
         until,
-        plan_digest: Digest::of(&intent.plan),
+        plan_digest: Digest::of(&documents.plan),
         approval_uri: approval_uri(cx, request.intent_id),
         interval: i64::from(intent.poll_interval_secs),
     })
