@@ -51,6 +51,8 @@ pub struct Evaluation {
     pub possession: Possession,
     /// `context.call_id`.
     pub call_id: String,
+    /// `context.ledger`: the ledger of the resource server's that hands the call over.
+    pub ledger: Option<String>,
 }
 
 /// The token that a call came with, by where it was.

@@ -37,6 +37,7 @@ pub fn describe(cx: Context<'_>) -> Value {
         "marque_access_evaluation_endpoint": format!("{issuer}/access/v1/evaluation"),
         "marque_decision_point_metadata": format!("{issuer}/.well-known/authzen-configuration"),
         "marque_results_endpoint": format!("{issuer}/results"),
+        "marque_ledgers_endpoint": format!("{issuer}/ledgers"),
         "marque_envelopes_endpoint": format!("{issuer}/envelopes"),
         "marque_catalog_endpoint": format!("{issuer}/catalogs"),
         "marque_revocation_feed": format!("{issuer}/revocations"),

@@ -33,6 +33,7 @@ pub mod list_catalogs;
 pub mod list_keys;
 pub mod list_open_permits;
 pub mod live_intents;
+pub mod location_ledger;
 pub mod metadata;
 pub mod open_keyring;
 pub mod own_tokens;

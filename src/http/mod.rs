@@ -11,6 +11,7 @@ mod extract;
 mod health;
 mod internal;
 mod introspect;
+mod ledgers;
 mod metadata;
 mod nonces;
 pub mod openapi;

@@ -75,6 +75,8 @@ struct Proven {
     #[serde(default, rename = "x5t#S256", deserialize_with = "stated")]
     certificate: Option<String>,
     call_id: String,
+    /// The ledger of the resource server's that hands the call over.
+    ledger: Option<String>,
     environment: Option<String>,
     #[serde(default)]
     #[schemars(with = "Map<String, Value>")]
@@ -183,7 +185,7 @@ fn presented(body: Presented) -> Result<Question, Refusal> {
         return Err(Refusal::new(OAuthError::InvalidRequest, text));
     }
     let possession = possession(&body.context)?;
-    let Proven { location, txn_token, access_token, call_id, environment, records, .. } = body.context;
+    let Proven { location, txn_token, access_token, call_id, ledger, environment, records, .. } = body.context;
     let token = match (txn_token, access_token) {
         (Some(token), None) => PresentedToken::Transaction(token),
         (None, Some(token)) => PresentedToken::Access(token),
@@ -194,7 +196,7 @@ fn presented(body: Presented) -> Result<Question, Refusal> {
     };
     let client_id = body.subject.id;
     let call = call(location, body.subject.properties, body.action, body.resource, environment, records);
-    Ok(Question::Presented(Box::new(Evaluation { client_id, call, token, possession, call_id })))
+    Ok(Question::Presented(Box::new(Evaluation { client_id, call, token, possession, call_id, ledger })))
 }
 
 /// What proves that the caller holds the token: exactly one of the two. Method and URL are what a proof is for.

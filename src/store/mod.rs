@@ -10,6 +10,7 @@ pub mod catalogs;
 pub mod envelopes;
 pub mod epochs;
 pub mod intents;
+pub mod location_ledgers;
 pub mod logins;
 pub mod permits;
 pub mod receipt_sessions;

@@ -53,7 +53,7 @@ impl Work {
         ask(&self.agent, &self.token, call, &fresh())
     }
 
-    async fn evaluate(&self, call: &Call) -> Reply {
+    pub async fn evaluate(&self, call: &Call) -> Reply {
         at(&self.stack, &self.ask(call)).await
     }
 

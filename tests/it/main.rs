@@ -34,6 +34,7 @@ mod keys;
 mod language;
 mod leaving;
 mod ledger;
+mod location_ledgers;
 mod mutual_tls;
 mod nonces;
 mod overload;

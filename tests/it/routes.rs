@@ -38,6 +38,7 @@ const GOLDEN: &[(&str, &str, Caller)] = &[
     ("/access/v1/search/action", "POST", Caller::ResourceServer),
     ("/access/v1/requests", "POST", Caller::ResourceServer),
     ("/access/v1/requests/{request_id}", "GET", Caller::ResourceServer),
+    ("/ledgers", "POST", Caller::ResourceServer),
     ("/results", "POST", Caller::ResourceServer),
     ("/results", "GET", Caller::ResourceServer),
     ("/envelopes/{digest}", "GET", Caller::ResourceServer),

@@ -11,7 +11,7 @@ use super::metadata::{DecisionPointMetadata, Document, KeySet, ServerMetadata};
 use crate::flows::list_open_permits::PAGE;
 use crate::http::access_requests::PROBLEM;
 use crate::http::questions::{AccessRequest, ForActions, ForResources, ForSubjects};
-use crate::http::{catalogs, results};
+use crate::http::{catalogs, ledgers, results};
 use marque_core::schema;
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
@@ -120,6 +120,13 @@ fn number(most: u32) -> Object {
 
 fn resource_server(to: &mut Schemas, method: &str, path: &str) -> Option<Description> {
     Some(match (method, path) {
+        ("POST", "/ledgers") => {
+            let id = "countHere";
+            Description::new(id, "Asks whether a ledger of the resource server's own counts at a location.")
+                .json::<ledgers::Body>(to)
+                .answers::<ledgers::Body>(200, "It does, and no other.", to)
+                .refuses(&[409])
+        }
         ("POST", "/results") => Description::new("settlePermit", "Says what became of a permitted call.")
             .json::<results::Body>(to)
             .answers::<Settled>(200, "It is settled.", to)
