@@ -22,7 +22,7 @@ const GATE: &str = "marque.gate";
 /// # Errors
 /// `invalid_target` where that is not so; unavailable while the realm cannot be asked.
 pub(super) async fn expect_gate(cx: Context<'_>, location: &str) -> Result<(), FlowError> {
-    let mut conn = cx.app.pool.acquire().await?;
+    let mut conn = cx.app.db.look().await?;
     let newest = store::catalogs::find_newest(&mut conn, cx.realm_name(), location).await?;
     drop(conn);
     let record = match &newest {
@@ -58,7 +58,7 @@ pub(super) async fn sign(
     };
     let expires_at = OffsetDateTime::from_unix_timestamp(claims.exp).map_err(FlowError::internal)?;
     let placed = PlacedToken { realm: cx.realm_name(), intent_id, jti, expires_at };
-    let status = Some(place(cx, &mut *cx.app.pool.acquire().await?, &placed).await?);
+    let status = Some(cx.app.db.write(async |conn| place(cx, conn, &placed).await).await?);
     let access = AccessClaims {
         iss: claims.iss.clone(),
         aud: location.into(),

@@ -64,7 +64,7 @@ pub async fn begin(cx: Context<'_>, intent_id: &str) -> Result<Begun, FlowError>
 async fn find(cx: Context<'_>, intent_id: &str) -> Result<Intent, FlowError> {
     let unknown = || Refusal::new(OAuthError::NotFound, "there is no such plan");
     let id = parse_intent_id(intent_id).ok_or_else(unknown)?;
-    let mut conn = cx.app.pool.acquire().await?;
+    let mut conn = cx.app.db.look().await?;
     Ok(store::intents::find(&mut conn, cx.realm_name(), id).await?.ok_or_else(unknown)?)
 }
 
@@ -90,8 +90,10 @@ pub async fn answer_plan_request(cx: Context<'_>, intent_id: &str, request: Opti
     let now = cx.app.clock.now();
     expect_pending(&intent, now).map_err(|refusal| Refusal { error: OAuthError::Gone, ..refusal })?;
     let nonce = random::bytes32()?;
-    store::logins::insert_display(&mut *cx.app.pool.acquire().await?, &nonce, intent.intent_id, None, now + DISPLAY)
-        .await?;
+    let (intent_id, until) = (intent.intent_id, now + DISPLAY);
+    let keep =
+        async |conn: &mut sqlx::PgConnection| store::logins::insert_display(conn, &nonce, intent_id, None, until).await;
+    cx.app.db.write(keep).await?;
     let answer = json!({
         "iss": cx.issuer(), "aud": cx.realm.config.keycloak_issuer, "intent_id": intent.intent_id, "version": 1,
         "plan": encode(&intent.plan), "catalogs": intent.catalogs, "nonce": encode(&nonce),
@@ -163,7 +165,7 @@ async fn deny(cx: Context<'_>, login: &LoginRow, token: &IdToken, claim: DeniedC
         reason.chars().count() <= limits::DENIAL_REASON_CHARS && text::check_plain(reason).is_ok() && !reason.is_empty()
     });
     let now = cx.app.clock.now();
-    let mut tx = cx.app.pool.begin().await?;
+    let mut tx = cx.app.db.begin().await?;
     let intent = lock_pending(&mut tx, cx, login.intent_id, now).await?;
     let plan = ResolvedPlan::from_canonical(&intent.plan).map_err(FlowError::internal)?;
     if !plan.user.is(&token.issuer, &token.sub, &token.username) {
@@ -210,7 +212,7 @@ async fn approve(
     }
     let is_only_reads = proven.plan.steps.iter().all(|step| step.class == Class::Read);
     check_passkey(cx, &payload.credential, &proven.sub, is_only_reads, now).await?;
-    let mut tx = cx.app.pool.begin().await?;
+    let mut tx = cx.app.db.begin().await?;
     let locked = lock_pending(&mut tx, cx, login.intent_id, now).await?;
     if Digest::of(&locked.plan) != payload.plan_digest {
         return Err(invalid("the plan's row was changed").into());

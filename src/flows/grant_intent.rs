@@ -70,12 +70,12 @@ pub async fn grant_intent(
 ) -> Result<Granted, FlowError> {
     let id = find_id(cx, handle).await?.ok_or_else(unknown)?;
     let now = cx.app.clock.now();
-    let looked = store::intents::find(&mut *cx.app.pool.acquire().await?, cx.realm_name(), id).await?;
+    let looked = store::intents::find(&mut *cx.app.db.look().await?, cx.realm_name(), id).await?;
     if !looked.is_some_and(|intent| seems_redeemable(&intent, client, now)) {
         // The answer to the poll, but for what has been approved since.
         lock_redeemable(cx, client, id, now).await?.0.rollback().await?;
     }
-    let (evidence, proven) = load_evidence(&mut *cx.app.pool.acquire().await?, cx, id).await?;
+    let (evidence, proven) = load_evidence(&mut *cx.app.db.look().await?, cx, id).await?;
     let credential = &evidence.payload.credential;
     expect_current_passkey(cx, &proven.sub, &credential.id, &credential.public_key).await?;
     // The realm was asked without holding a lock; the intent must still be redeemable now.
@@ -91,7 +91,7 @@ async fn find_id(cx: Context<'_>, handle: Handle<'_>) -> Result<Option<uuid::Uui
     match handle {
         Handle::Intent(text) => Ok(parse_intent_id(text)),
         Handle::AuthRequest(text) if limits::is_single_use_id(text) => {
-            let mut conn = cx.app.pool.acquire().await?;
+            let mut conn = cx.app.db.look().await?;
             Ok(store::auth_requests::find_intent(&mut conn, cx.realm_name(), text).await?)
         }
         Handle::AuthRequest(_) => Ok(None),
@@ -109,13 +109,13 @@ fn seems_redeemable(intent: &Intent, client: &AuthenticatedClient, now: OffsetDa
 }
 
 /// This client's intent, locked, if it can be redeemed now; otherwise the answer to the poll.
-async fn lock_redeemable<'c>(
-    cx: Context<'c>,
+async fn lock_redeemable(
+    cx: Context<'_>,
     client: &AuthenticatedClient,
     id: uuid::Uuid,
     now: OffsetDateTime,
-) -> Result<(sqlx::PgTransaction<'c>, Intent), FlowError> {
-    let mut tx = cx.app.pool.begin().await?;
+) -> Result<(store::Transaction, Intent), FlowError> {
+    let mut tx = cx.app.db.begin().await?;
     let found = store::intents::lock(&mut tx, cx.realm_name(), id).await?;
     let intent = found.filter(|intent| intent.client_id == client.client_id()).ok_or_else(unknown)?;
     match intent.state() {
@@ -170,7 +170,7 @@ fn other_key(intent: &Intent) -> Refusal {
 }
 
 /// Too early a poll enlarges the interval for good.
-async fn wait(mut tx: sqlx::PgTransaction<'_>, intent: &Intent, now: OffsetDateTime) -> Result<Refusal, FlowError> {
+async fn wait(mut tx: store::Transaction, intent: &Intent, now: OffsetDateTime) -> Result<Refusal, FlowError> {
     let interval = intent.poll_interval_secs;
     let too_early = intent.polled_at.is_some_and(|at| now - at < Duration::seconds(i64::from(interval)));
     let next = if too_early { interval.saturating_add(SLOW_DOWN_SECS) } else { interval };
@@ -189,7 +189,7 @@ fn is_repeat(intent: &Intent, client: &AuthenticatedClient, now: OffsetDateTime)
 }
 
 /// A second redemption means that somebody else has the approval too: everything from it ends.
-async fn end(mut tx: sqlx::PgTransaction<'_>, cx: Context<'_>, intent: &Intent) -> Result<Refusal, FlowError> {
+async fn end(mut tx: store::Transaction, cx: Context<'_>, intent: &Intent) -> Result<Refusal, FlowError> {
     revoke_locked(&mut tx, cx, intent.intent_id, "second redemption").await?;
     tx.commit().await?;
     Ok(revoked(intent, "the intent was redeemed before: everything that came from it is revoked"))

@@ -98,7 +98,7 @@ pub(super) async fn find(
     limit: i64,
 ) -> Result<Vec<Arc<Approved>>, FlowError> {
     let text = format!("\"location\":{}", canonical_text(&json!(location)));
-    let mut conn = cx.app.pool.acquire().await?;
+    let mut conn = cx.app.db.look().await?;
     let found =
         store::intents::find_live(&mut conn, cx.realm_name(), user, text.as_bytes(), cx.app.clock.now(), limit).await?;
     drop(conn);
@@ -122,7 +122,7 @@ pub(super) async fn approved(cx: Context<'_>, intent_id: Uuid) -> Result<Arc<App
     if let Some(approved) = remembered.get(&intent_id).await.filter(|approved| is_own(cx, &approved.signer)) {
         return Ok(approved);
     }
-    let (evidence, proven) = load_evidence(&mut *cx.app.pool.acquire().await?, cx, intent_id).await?;
+    let (evidence, proven) = load_evidence(&mut *cx.app.db.look().await?, cx, intent_id).await?;
     let Proven { plan, sub, username, .. } = proven;
     let envelope = Envelope::of(&plan).map_err(FlowError::internal)?;
     let (signer, plan_digest) = (evidence.signer.thumbprint().to_owned(), evidence.payload.plan_digest);
@@ -139,7 +139,7 @@ pub(super) async fn approved(cx: Context<'_>, intent_id: Uuid) -> Result<Arc<App
 /// When the database cannot be asked.
 pub(super) async fn facts_now(cx: Context<'_>, intent_id: Uuid, envelope: &Envelope) -> Result<Facts, FlowError> {
     let told = async {
-        let mut tx = store::one_look(&cx.app.pool).await?;
+        let mut tx = cx.app.db.look_at_once().await?;
         let ledger = cx.ledger(&mut tx, intent_id).await?;
         cx.facts(&mut tx, &ledger, &Sought { envelope, recall: Recall::of_any(envelope), txn: None }).await
     };

@@ -89,7 +89,7 @@ pub async fn status_list(cx: Context<'_>, list: &str) -> Result<String, FlowErro
     if let Some(signed) = remembered.get(&number).filter(|signed| signed.signer == signer.kid()) {
         return Ok(signed.jws.clone());
     }
-    let mut conn = cx.app.pool.acquire().await?;
+    let mut conn = cx.app.db.look().await?;
     let newest = status_places::newest_list(&mut conn, cx.realm_name()).await?.unwrap_or(0);
     if !(0..=newest).contains(&number) {
         return Err(unknown().into());

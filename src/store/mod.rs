@@ -6,6 +6,7 @@
 pub mod approvals;
 pub mod auth_requests;
 pub mod catalogs;
+mod database;
 pub mod envelopes;
 pub mod epochs;
 pub mod intents;
@@ -23,8 +24,10 @@ pub mod tokens;
 pub mod waiting_catalogs;
 pub mod workload_tokens;
 
+pub use database::{Database, Look, Transaction};
+
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, Postgres};
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -126,19 +129,11 @@ pub async fn migrate(pool: &PgPool) -> Result<(), sqlx::migrate::MigrateError> {
     sqlx::migrate!().run(&mut *patient(pool).await?).await
 }
 
-/// A transaction that only reads, and that sees everything as it stands at one instant.
-///
-/// # Errors
-/// When the database is not there.
-pub async fn one_look(pool: &PgPool) -> Result<sqlx::PgTransaction<'static>, StoreError> {
-    pool.begin_with("begin isolation level repeatable read read only").await
-}
-
 /// A connection for work that nobody waits for and that may take long. It is closed in the end.
 ///
 /// # Errors
 /// When the database is not there.
-pub async fn patient(pool: &PgPool) -> Result<PoolConnection<Postgres>, StoreError> {
+async fn patient(pool: &PgPool) -> Result<PoolConnection<Postgres>, StoreError> {
     let mut conn = pool.acquire().await?;
     conn.close_on_drop();
     sqlx::query!(
@@ -149,44 +144,12 @@ pub async fn patient(pool: &PgPool) -> Result<PoolConnection<Postgres>, StoreErr
     Ok(conn)
 }
 
-/// A transaction that may take long.
-///
-/// # Errors
-/// When the database is not there.
-pub async fn patient_transaction(pool: &PgPool) -> Result<sqlx::PgTransaction<'static>, StoreError> {
-    let mut tx = pool.begin().await?;
-    sqlx::query!(
-        "select set_config('lock_timeout', '0', true) as lock, set_config('statement_timeout', '0', true) as statement"
-    )
-    .fetch_one(&mut *tx)
-    .await?;
-    Ok(tx)
-}
-
 /// The earlier one of two clocks: the caller's, and the database's.
 ///
 /// # Errors
 /// When the database is not there.
 pub async fn earlier_now(conn: &mut PgConnection, now: OffsetDateTime) -> Result<OffsetDateTime, StoreError> {
     sqlx::query_scalar!(r#"select least($1::timestamptz, now()) as "now!""#, now).fetch_one(conn).await
-}
-
-/// Whether the database answers.
-///
-/// # Errors
-/// When it does not.
-pub async fn ping(pool: &PgPool) -> Result<(), StoreError> {
-    sqlx::query!("select 1 as one").fetch_one(pool).await.map(drop)
-}
-
-/// A connection that hears of new revocations.
-///
-/// # Errors
-/// When the database is not there.
-pub async fn listen_for_revocations(pool: &PgPool) -> Result<PgListener, StoreError> {
-    let mut listener = PgListener::connect_with(pool).await?;
-    listener.listen(revocations::CHANNEL).await?;
-    Ok(listener)
 }
 
 /// Whether an insert failed because the named constraint or index already has such a row.
