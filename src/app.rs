@@ -100,7 +100,8 @@ impl App {
     /// # Errors
     /// When the database is not there, a migration fails or a key does not open.
     pub async fn start(config: &Config) -> Result<Arc<Self>, StartError> {
-        let db = Database::connect(config.database_url.expose_secret()).await?;
+        let direct = config.database_direct_url.as_ref().map(ExposeSecret::expose_secret);
+        let db = Database::connect(config.database_url.expose_secret(), direct).await?;
         db.migrate().await?;
         let clock = Clock::default();
         let sealing = sealing_key(config)?;

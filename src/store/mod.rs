@@ -38,6 +38,8 @@ pub type StoreError = sqlx::Error;
 
 /// Connections that one server holds at most.
 const CONNECTIONS: u32 = 16;
+/// Sessions that it holds beside them where these are none: for notifications, for housekeeping, and one more.
+const SESSIONS: u32 = 3;
 /// How long a request waits for a connection before it is refused.
 const ACQUIRE: Duration = Duration::from_secs(5);
 /// A connection that was used so lately is taken to be there still: to ask it costs as much as a question.
@@ -57,28 +59,55 @@ const SETTINGS: [(&str, &str); 5] = [
 /// # Errors
 /// When it is not there, or a pooler is between that does not.
 pub async fn connect(url: &str) -> Result<PgPool, StoreError> {
+    connect_by_sessions(url, CONNECTIONS, NEEDS_DIRECT).await
+}
+
+/// What helps where a pooler shares sessions.
+const NEEDS_DIRECT: &str = "the pooler at DATABASE_URL hands each transaction to another session: set DATABASE_DIRECT_URL to \
+    the database itself, or have the pooler give each connection a session (PgBouncer: pool_mode = session)";
+const IS_NOT_DIRECT: &str =
+    "DATABASE_DIRECT_URL must lead to the database itself, not to a pooler that shares sessions";
+
+/// Connects by `DATABASE_DIRECT_URL`, for what needs sessions where requests have none.
+async fn connect_direct(url: &str) -> Result<PgPool, StoreError> {
+    connect_by_sessions(url, SESSIONS, IS_NOT_DIRECT).await
+}
+
+async fn connect_by_sessions(url: &str, connections: u32, is_shared: &'static str) -> Result<PgPool, StoreError> {
+    let options = options(url)?;
+    let pool = pool_of(connections).after_connect(|conn, _| Box::pin(prepare_session(conn)));
+    match expect_sessions(&options, is_shared).await {
+        // A database that is starting, or has no place at the moment, is waited for.
+        Err(error) if is_passing(&error) => {
+            let pool = pool.connect_with(options.clone()).await?;
+            expect_sessions(&options, is_shared).await?;
+            Ok(pool)
+        }
+        Err(error) => Err(error),
+        Ok(()) => pool.connect_with(options).await,
+    }
+}
+
+/// Connects to a pooler in transaction mode. No statement outlives its transaction, so none is remembered.
+async fn connect_shared(url: &str) -> Result<PgPool, StoreError> {
+    pool_of(CONNECTIONS).connect_with(options(url)?.statement_cache_capacity(0)).await
+}
+
+fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
     let options: PgConnectOptions = url.parse()?;
-    let options = options.application_name("marque").log_statements(LevelFilter::Trace);
-    let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(ACQUIRE);
-    let pool = pool.after_connect(|conn, _| Box::pin(prepare_session(conn)));
-    let pool = pool.test_before_acquire(false).before_acquire(|conn, used| {
+    Ok(options.application_name("marque").log_statements(LevelFilter::Trace))
+}
+
+fn pool_of(connections: u32) -> PgPoolOptions {
+    let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE);
+    pool.test_before_acquire(false).before_acquire(|conn, used| {
         Box::pin(async move {
             match used.idle_for < FRESH {
                 true => Ok(true),
                 false => conn.ping().await.map(|()| true),
             }
         })
-    });
-    match expect_sessions(&options).await {
-        // A database that is starting, or has no place at the moment, is waited for.
-        Err(error) if is_passing(&error) => {
-            let pool = pool.connect_with(options.clone()).await?;
-            expect_sessions(&options).await?;
-            Ok(pool)
-        }
-        Err(error) => Err(error),
-        Ok(()) => pool.connect_with(options).await,
-    }
+    })
 }
 
 /// Whether a connection may come about a little later (Postgres, appendix A: `cannot_connect_now`, `too_many_connections`).
@@ -105,11 +134,12 @@ async fn prepare_session(conn: &mut PgConnection) -> Result<(), StoreError> {
 
 /// Two connections that speak to the same process of Postgres share a session: a pooler hands each transaction to whichever is
 /// free. Settings, prepared statements and notifications would get lost. Asked apart from the pool, which would only try again.
-async fn expect_sessions(options: &PgConnectOptions) -> Result<(), StoreError> {
+async fn expect_sessions(options: &PgConnectOptions, is_shared: &'static str) -> Result<(), StoreError> {
     let (mut one, mut other) = (options.connect().await?, options.connect().await?);
-    if backend(&mut one).await? == backend(&mut other).await? {
-        let what = "the pooler before the database must be in session mode (PgBouncer: pool_mode = session)";
-        return Err(StoreError::Configuration(what.into()));
+    let (own, others) = (backend(&mut one).await?, backend(&mut other).await?);
+    // Whether a pooler takes the process that was free last, or each in turn.
+    if own == others || backend(&mut one).await? != own || backend(&mut one).await? != own {
+        return Err(StoreError::Configuration(is_shared.into()));
     }
     prepare_session(&mut one).await
 }
@@ -118,6 +148,13 @@ async fn expect_sessions(options: &PgConnectOptions) -> Result<(), StoreError> {
 async fn backend(conn: &mut PgConnection) -> Result<i32, StoreError> {
     use sqlx::{Executor, Row};
     conn.fetch_one("select pg_backend_pid()").await?.try_get(0)
+}
+
+/// Which database a connection leads to.
+async fn identity(conn: &mut PgConnection) -> Result<String, StoreError> {
+    let asked = "select concat_ws('/', (select system_identifier from pg_control_system()),
+                     (select oid from pg_database where datname = current_database()))";
+    sqlx::query_scalar(asked).fetch_one(conn).await
 }
 
 /// Brings the tables up to date, under the migrator's advisory lock: several servers may start at once. It takes the time
