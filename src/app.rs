@@ -14,12 +14,12 @@ use crate::flows::verified_tokens::VerifiedTokens;
 use crate::keycloak::{Directory, Keycloak, RealmKeys};
 use crate::keys::{Keyring, Nonces, RecordSeal, SealingKey};
 use crate::marks::Marks;
-use crate::{flows, http, random, store};
+use crate::store::Database;
+use crate::{flows, http, random};
 use marque_core::claims::TxnClaims;
 use marque_core::names;
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
-use sqlx::PgPool;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub struct App {
     /// The realms by name.
     pub realms: BTreeMap<String, Arc<Realm>>,
     /// The database.
-    pub pool: PgPool,
+    pub db: Database,
     /// Days that custody of tokens is kept at least.
     pub custody_days: u16,
     /// The time.
@@ -110,13 +110,14 @@ impl App {
     /// # Errors
     /// When the database is not there, a migration fails or a key does not open.
     pub async fn start(config: &Config) -> Result<Arc<Self>, StartError> {
-        let pool = store::connect(config.database_url.expose_secret()).await?;
-        store::migrate(&pool).await?;
+        let direct = config.database_direct_url.as_ref().map(ExposeSecret::expose_secret);
+        let db = Database::connect(config.database_url.expose_secret(), direct).await?;
+        db.migrate().await?;
         let clock = Clock::default();
         let sealing = sealing_key(config)?;
         let mut realms = BTreeMap::new();
         for realm in &config.realms {
-            let keyring = Arc::new(flows::open_keyring::open_keyring(&pool, &clock, &realm.name, &sealing).await?);
+            let keyring = Arc::new(flows::open_keyring::open_keyring(&db, &clock, &realm.name, &sealing).await?);
             let realm = Arc::new(realm.clone());
             let keycloak = Keycloak::new(realm.clone(), keyring.clone(), clock.clone())?;
             realms.insert(
@@ -140,20 +141,20 @@ impl App {
             );
         }
         let (records, nonces) = (sealing.records(), sealing.nonces());
-        let uncounted_permits = flows::uncounted_permits::start(pool.clone(), clock.clone());
-        let reservations = flows::reserve_together::start(pool.clone(), clock.clone(), records.clone());
+        let uncounted_permits = flows::uncounted_permits::start(db.clone(), clock.clone());
+        let reservations = flows::reserve_together::start(db.clone(), clock.clone(), records.clone());
         let (single_use_ids, custody) =
-            (flows::single_use_ids::start(pool.clone()), flows::keep_tokens::start(pool.clone()));
-        let looks = flows::grant_intent::start(pool.clone());
-        let redemptions = flows::redeem_together::start(pool.clone());
-        let status_places = flows::status_list::start(pool.clone());
-        let live_tokens = flows::introspect_token::start(pool.clone(), clock.clone());
+            (flows::single_use_ids::start(db.clone()), flows::keep_tokens::start(db.clone()));
+        let looks = flows::grant_intent::start(db.clone());
+        let redemptions = flows::redeem_together::start(db.clone());
+        let status_places = flows::status_list::start(db.clone());
+        let live_tokens = flows::introspect_token::start(db.clone(), clock.clone());
         let marks = Arc::new(marks(config)?);
         let tls = config.tls.clone();
         let authorities = tls.client_ca.as_deref().map(Authorities::from_file).transpose()?;
         let app = Arc::new(Self {
             realms,
-            pool,
+            db,
             custody_days: config.custody_days,
             clock,
             sealing,

@@ -20,7 +20,7 @@ const GATE: &str = "marque.gate";
 /// # Errors
 /// `invalid_target` where that is not so; unavailable while the realm cannot be asked.
 pub(super) async fn expect_gate(cx: Context<'_>, location: &str) -> Result<(), FlowError> {
-    let mut conn = cx.app.pool.acquire().await?;
+    let mut conn = cx.app.db.look().await?;
     let newest = store::catalogs::find_newest(&mut conn, cx.realm_name(), location).await?;
     drop(conn);
     let record = match &newest {

@@ -64,7 +64,7 @@ pub async fn begin(cx: Context<'_>, intent_id: &str) -> Result<Begun, FlowError>
 async fn find(cx: Context<'_>, intent_id: &str) -> Result<Intent, FlowError> {
     let unknown = || Refusal::new(OAuthError::NotFound, "there is no such plan");
     let id = parse_intent_id(intent_id).ok_or_else(unknown)?;
-    let mut conn = cx.app.pool.acquire().await?;
+    let mut conn = cx.app.db.look().await?;
     Ok(store::intents::find(&mut conn, cx.realm_name(), id).await?.ok_or_else(unknown)?)
 }
 
@@ -90,9 +90,12 @@ pub async fn answer_plan_request(cx: Context<'_>, intent_id: &str, request: Opti
     let now = cx.app.clock.now();
     expect_pending(&intent, now).map_err(|refusal| Refusal { error: OAuthError::Gone, ..refusal })?;
     let nonce = random::bytes32()?;
-    let mut conn = cx.app.pool.acquire().await?;
-    let documents = store::intents::documents(&mut conn, intent.intent_id).await?;
-    store::logins::insert_display(&mut conn, &nonce, intent.intent_id, None, now + DISPLAY).await?;
+    let (intent_id, until) = (intent.intent_id, now + DISPLAY);
+    let documents = cx.app.db.write(async |conn| {
+        store::logins::insert_display(conn, &nonce, intent_id, None, until).await?;
+        store::intents::documents(conn, intent_id).await
+    });
+    let documents = documents.await?;
     let answer = json!({
         "iss": cx.issuer(), "aud": cx.realm.config.keycloak_issuer, "intent_id": intent.intent_id, "version": 1,
         "plan": encode(&documents.plan), "catalogs": documents.catalogs, "nonce": encode(&nonce),
@@ -164,7 +167,7 @@ async fn deny(cx: Context<'_>, login: &LoginRow, token: &IdToken, claim: DeniedC
         reason.chars().count() <= limits::DENIAL_REASON_CHARS && text::check_plain(reason).is_ok() && !reason.is_empty()
     });
     let now = cx.app.clock.now();
-    let mut tx = cx.app.pool.begin().await?;
+    let mut tx = cx.app.db.begin().await?;
     let intent = lock_pending(&mut tx, cx, login.intent_id, now).await?;
     let documents = store::intents::documents(&mut tx, login.intent_id).await?;
     let plan = ResolvedPlan::from_canonical(&documents.plan).map_err(FlowError::internal)?;
@@ -212,7 +215,7 @@ async fn approve(
     }
     let is_only_reads = proven.plan.steps.iter().all(|step| step.class == Class::Read);
     check_passkey(cx, &payload.credential, &proven.sub, is_only_reads, now).await?;
-    let mut tx = cx.app.pool.begin().await?;
+    let mut tx = cx.app.db.begin().await?;
     let locked = lock_pending(&mut tx, cx, login.intent_id, now).await?;
     let documents = store::intents::documents(&mut tx, login.intent_id).await?;
     if Digest::of(&documents.plan) != payload.plan_digest {
@@ -239,7 +242,7 @@ async fn assemble(
     now: OffsetDateTime,
 ) -> Result<Payload, FlowError> {
     let invalid = |text: String| Refusal::new(OAuthError::InvalidGrant, text).because(Reason::EvidenceInvalid);
-    let documents = store::intents::documents(&mut *cx.app.pool.acquire().await?, intent_id).await?;
+    let documents = store::intents::documents(&mut *cx.app.db.look().await?, intent_id).await?;
     let config = &cx.realm.config;
     let origin = claim.origin().filter(|origin| config.rp_origins.contains(origin));
     let realm_jwk = signing_jwk(cx, &id_token).await;

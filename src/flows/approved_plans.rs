@@ -121,7 +121,7 @@ pub(super) async fn approved(cx: Context<'_>, intent_id: Uuid) -> Result<Arc<App
     if let Some(approved) = cx.realm.verified.recall(cx, intent_id).await {
         return Ok(approved);
     }
-    let file = find(&mut *cx.app.pool.acquire().await?, intent_id).await?;
+    let file = find(&mut *cx.app.db.look().await?, intent_id).await?;
     verify(cx, intent_id, &file).await
 }
 

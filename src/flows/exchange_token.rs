@@ -397,7 +397,7 @@ fn custody(
 async fn keep_alone(cx: Context<'_>, row: &NewToken, minted: &Minted<'_>) -> Result<(), FlowError> {
     let Minted { claims, envelope, ids: (_, txn), parent, .. } = *minted;
     let intent_id = row.intent_id;
-    let mut tx = cx.app.pool.begin().await?;
+    let mut tx = cx.app.db.begin().await?;
     if let Some(allowed) = envelope.bounds.turns {
         store::tokens::lock_turns(&mut tx, intent_id).await?;
         let turns = store::tokens::turns(&mut tx, intent_id, Some(txn)).await?;

@@ -17,6 +17,7 @@ use super::status_list::place;
 use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id};
 use crate::batch::Batch;
 use crate::keys::Purpose;
+use crate::store::Database;
 use crate::store::intents::{Intent, WithEvidence};
 use crate::store::tokens::NewToken;
 use crate::{random, store};
@@ -26,7 +27,6 @@ use marque_core::lifecycle::{Event, IntentState};
 use marque_core::limits;
 use marque_core::reason::Reason;
 use serde_json::Value;
-use sqlx::PgPool;
 use time::{Duration, OffsetDateTime};
 
 /// A lost answer may be asked for again so long.
@@ -40,10 +40,10 @@ const LIFETIME: Duration = Duration::hours(1);
 pub type Looks = Batch<(String, uuid::Uuid), Option<WithEvidence>>;
 
 /// Starts to take questions.
-pub fn start(pool: PgPool) -> Looks {
+pub fn start(db: Database) -> Looks {
     Batch::start(1, move |asked: Vec<(String, uuid::Uuid)>| {
-        let pool = pool.clone();
-        async move { store::intents::find_with_evidence(&mut *pool.acquire().await?, &asked).await }
+        let db = db.clone();
+        async move { store::intents::find_with_evidence(&mut *db.look().await?, &asked).await }
     })
 }
 
@@ -115,7 +115,7 @@ async fn find_id(cx: Context<'_>, handle: Handle<'_>) -> Result<Option<uuid::Uui
     match handle {
         Handle::Intent(text) => Ok(parse_intent_id(text)),
         Handle::AuthRequest(text) if limits::is_single_use_id(text) => {
-            let mut conn = cx.app.pool.acquire().await?;
+            let mut conn = cx.app.db.look().await?;
             Ok(store::auth_requests::find_intent(&mut conn, cx.realm_name(), text).await?)
         }
         Handle::AuthRequest(_) => Ok(None),
@@ -133,13 +133,13 @@ fn seems_redeemable(intent: &Intent, client: &AuthenticatedClient, now: OffsetDa
 }
 
 /// This client's intent, locked, if it can be redeemed now; otherwise the answer to the poll.
-async fn lock_redeemable<'c>(
-    cx: Context<'c>,
+async fn lock_redeemable(
+    cx: Context<'_>,
     client: &AuthenticatedClient,
     id: uuid::Uuid,
     now: OffsetDateTime,
-) -> Result<(sqlx::PgTransaction<'c>, Intent), FlowError> {
-    let mut tx = cx.app.pool.begin().await?;
+) -> Result<(store::Transaction, Intent), FlowError> {
+    let mut tx = cx.app.db.begin().await?;
     let found = store::intents::lock(&mut tx, cx.realm_name(), id).await?;
     let intent = found.filter(|intent| intent.client_id == client.client_id()).ok_or_else(unknown)?;
     match intent.state() {
@@ -194,7 +194,7 @@ fn other_key(intent: &Intent) -> Refusal {
 }
 
 /// Too early a poll enlarges the interval for good.
-async fn wait(mut tx: sqlx::PgTransaction<'_>, intent: &Intent, now: OffsetDateTime) -> Result<Refusal, FlowError> {
+async fn wait(mut tx: store::Transaction, intent: &Intent, now: OffsetDateTime) -> Result<Refusal, FlowError> {
     let interval = intent.poll_interval_secs;
     let too_early = intent.polled_at.is_some_and(|at| now - at < Duration::seconds(i64::from(interval)));
     let next = if too_early { interval.saturating_add(SLOW_DOWN_SECS) } else { interval };
@@ -213,7 +213,7 @@ fn is_repeat(intent: &Intent, client: &AuthenticatedClient, now: OffsetDateTime)
 }
 
 /// A second redemption means that somebody else has the approval too: everything from it ends.
-async fn end(mut tx: sqlx::PgTransaction<'_>, cx: Context<'_>, intent: &Intent) -> Result<Refusal, FlowError> {
+async fn end(mut tx: store::Transaction, cx: Context<'_>, intent: &Intent) -> Result<Refusal, FlowError> {
     revoke_locked(&mut tx, cx, intent.intent_id, "second redemption").await?;
     tx.commit().await?;
     Ok(revoked(intent, "the intent was redeemed before: everything that came from it is revoked"))

@@ -228,7 +228,7 @@ async fn keep(
     let (intent_id, now) = (leaving.intent_id, cx.app.clock.now());
     let refused = |reason| FlowError::from(refuse(reason, &intent_id.to_string()));
     let _turn = cx.realm.queues.wait(intent_id).await?;
-    let mut tx = cx.app.pool.begin().await?;
+    let mut tx = cx.app.db.begin().await?;
     if !store::intents::lock_active(&mut tx, cx.realm_name(), intent_id, now).await? {
         return Err(refused(cx.why_not_active(&mut tx, intent_id).await?.unwrap_or(Reason::IntentRevoked)));
     }

@@ -54,7 +54,7 @@ pub(super) async fn find(
     limit: i64,
 ) -> Result<Vec<Arc<Approved>>, FlowError> {
     let text = format!("\"location\":{}", canonical_text(&json!(location)));
-    let mut conn = cx.app.pool.acquire().await?;
+    let mut conn = cx.app.db.look().await?;
     let found =
         store::intents::find_live(&mut conn, cx.realm_name(), user, text.as_bytes(), cx.app.clock.now(), limit).await?;
     drop(conn);
@@ -77,7 +77,7 @@ pub(super) async fn find(
 /// When the database cannot be asked.
 pub(super) async fn facts_now(cx: Context<'_>, intent_id: Uuid, envelope: &Envelope) -> Result<Facts, FlowError> {
     let told = async {
-        let mut tx = store::one_look(&cx.app.pool).await?;
+        let mut tx = cx.app.db.look_at_once().await?;
         let ledger = cx.ledger(&mut tx, intent_id).await?;
         cx.facts(&mut tx, &ledger, &Sought { envelope, recall: Recall::of_any(envelope), txn: None }).await
     };

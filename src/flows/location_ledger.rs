@@ -66,12 +66,17 @@ async fn counts(cx: Context<'_>, (location, ledger): (&str, &str), client_id: &s
     if let Some(found) = known.get(location).await {
         return Ok(*found == *ledger);
     }
-    let mut conn = cx.app.pool.acquire().await?;
-    store::location_ledgers::begin(&mut conn, cx.realm_name(), (location, ledger), client_id, cx.app.clock.now())
-        .await?;
-    let found = store::location_ledgers::find(&mut conn, cx.realm_name(), location).await?;
-    let found = found.ok_or_else(|| FlowError::internal("a location that was begun has no ledger"))?;
+    let found = first(cx, (location, ledger), client_id).await?;
     let is_it = found == ledger;
     known.insert(location.to_owned(), found.into()).await;
     Ok(is_it)
+}
+
+/// The ledger that counts at a location: from now on this one, if none did.
+async fn first(cx: Context<'_>, begun: (&str, &str), client_id: &str) -> Result<String, FlowError> {
+    let mut tx = cx.app.db.begin().await?;
+    store::location_ledgers::begin(&mut tx, cx.realm_name(), begun, client_id, cx.app.clock.now()).await?;
+    let found = store::location_ledgers::find(&mut tx, cx.realm_name(), begun.0).await?;
+    tx.commit().await?;
+    found.ok_or_else(|| FlowError::internal("a location that was begun has no ledger"))
 }

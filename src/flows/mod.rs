@@ -163,7 +163,7 @@ impl Context<'_> {
 /// # Errors
 /// When it does not.
 pub async fn check_ready(app: &App) -> Result<(), FlowError> {
-    Ok(store::ping(&app.pool).await?)
+    Ok(app.db.ping().await?)
 }
 
 /// An intent id as it came from outside: what is no id names no intent.

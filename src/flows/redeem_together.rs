@@ -7,18 +7,18 @@
 
 use super::keep_tokens::Custody;
 use crate::batch::Batch;
-use crate::store;
 use crate::store::intents::try_take;
 use crate::store::tokens::NewToken;
-use sqlx::{PgConnection, PgPool};
+use crate::store::{self, Database};
+use sqlx::PgConnection;
 use std::collections::BTreeSet;
 
 /// Starts to redeem.
-pub fn start(pool: PgPool) -> Custody {
+pub fn start(db: Database) -> Custody {
     Batch::start(1, move |tokens: Vec<NewToken>| {
-        let pool = pool.clone();
+        let db = db.clone();
         async move {
-            let mut tx = pool.begin().await?;
+            let mut tx = db.begin().await?;
             let kept = redeem(&mut tx, &tokens).await?;
             tx.commit().await?;
             Ok::<_, store::StoreError>(kept)

@@ -146,7 +146,7 @@ pub async fn request_access(
     }
     let client_id = resource_server.client_id();
     let binding = verify(cx, client_id, requested)?;
-    let mut conn = cx.app.pool.acquire().await?;
+    let mut conn = cx.app.db.look().await?;
     if let Some(earlier) = earlier(cx, &mut conn, (client_id, binding.jti), requested).await? {
         return task(cx, &mut conn, &earlier).await;
     }
@@ -189,7 +189,7 @@ pub async fn show_request(
 ) -> Result<Task, RequestError> {
     let unknown = || problem(ProblemKind::UnknownTask, "this client has no such request");
     let id = parse_intent_id(request_id).ok_or_else(unknown)?;
-    let mut conn = cx.app.pool.acquire().await?;
+    let mut conn = cx.app.db.look().await?;
     let found = store::access_requests::find(&mut conn, cx.realm_name(), id).await?;
     let request = found.filter(|request| request.client_id == resource_server.client_id()).ok_or_else(unknown)?;
     let task = task(cx, &mut conn, &request).await?;
@@ -333,7 +333,7 @@ async fn keep(
     let expires_at = plan.expires_at().map_err(FlowError::internal)?;
     let expires_at = OffsetDateTime::from_unix_timestamp(expires_at).map_err(FlowError::internal)?;
     let (canonical, jkt) = (plan.canonical(), plan.agent.cnf.to_string());
-    let mut tx = cx.app.pool.begin().await?;
+    let mut tx = cx.app.db.begin().await?;
     store::intents::lock_agent(&mut tx, realm, &requested.agent).await?;
     let by = (request.client_id.as_str(), request.binding_jti);
     if let Some(earlier) = earlier(cx, &mut tx, by, requested).await? {

@@ -72,7 +72,7 @@ async fn charge(cx: Context<'_>, asked: &Asked<'_>, envelope: &Envelope) -> Resu
     // What is read in two statements is held, too: between them nothing may be counted.
     let counts = recall.counts || !recall.is_empty();
     let _turn = if counts { cx.realm.queues.wait(asked.intent_id).await? } else { None };
-    let mut tx = cx.app.pool.begin().await?;
+    let mut tx = cx.app.db.begin().await?;
     if !store::intents::lock_active(&mut tx, cx.realm_name(), asked.intent_id, now).await? {
         return asked.inactive(cx, &mut tx).await;
     }

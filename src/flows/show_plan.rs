@@ -38,7 +38,7 @@ pub struct OwnPlan {
 pub async fn show_plan(cx: Context<'_>, client: &AuthenticatedClient, intent_id: &str) -> Result<OwnPlan, FlowError> {
     let unknown = || Refusal::new(OAuthError::NotFound, "this client has no such plan");
     let id = parse_intent_id(intent_id).ok_or_else(unknown)?;
-    let mut conn = cx.app.pool.acquire().await?;
+    let mut conn = cx.app.db.look().await?;
     let found = store::intents::find(&mut conn, cx.realm_name(), id).await?;
     let intent = found.filter(|intent| intent.client_id == client.client_id()).ok_or_else(unknown)?;
     let (state, until) = standing(&intent, cx.app.clock.now());

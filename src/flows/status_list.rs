@@ -7,6 +7,7 @@
 use super::{Context, FlowError, OAuthError, Refusal};
 use crate::batch::{Batch, BatchError};
 use crate::keys::Purpose;
+use crate::store::Database;
 use crate::store::status_places::{self, Ended, Place, PlacedToken};
 use crate::{random, store};
 use flate2::Compression;
@@ -16,7 +17,7 @@ use marque_core::claims::{StatusClaim, StatusPlace};
 use marque_core::status_list::{BITS, Status, pack};
 use moka::sync::Cache;
 use serde_json::json;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,10 +58,10 @@ fn uri(cx: Context<'_>, list: i32) -> String {
 pub type Places = Batch<PlacedToken, Option<Place>>;
 
 /// Starts to give places.
-pub fn start(pool: PgPool) -> Places {
+pub fn start(db: Database) -> Places {
     Batch::start(1, move |tokens: Vec<PlacedToken>| {
-        let pool = pool.clone();
-        async move { place_all(&mut *pool.acquire().await?, &tokens).await }
+        let db = db.clone();
+        async move { db.write(async |conn| place_all(conn, &tokens).await).await }
     })
 }
 
@@ -116,7 +117,7 @@ pub async fn status_list(cx: Context<'_>, list: &str) -> Result<String, FlowErro
     if let Some(signed) = remembered.get(&number).filter(|signed| signed.signer == signer.kid()) {
         return Ok(signed.jws.clone());
     }
-    let mut conn = cx.app.pool.acquire().await?;
+    let mut conn = cx.app.db.look().await?;
     let newest = status_places::newest_list(&mut conn, cx.realm_name()).await?.unwrap_or(0);
     if !(0..=newest).contains(&number) {
         return Err(unknown().into());

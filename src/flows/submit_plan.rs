@@ -257,7 +257,7 @@ pub(super) async fn newest_catalogs(
     let locations: BTreeSet<&str> = plan.steps.iter().map(|step| step.location.as_str()).collect();
     let (mut catalogs, mut signed) = (Vec::new(), Vec::new());
     for location in locations {
-        let mut conn = cx.app.pool.acquire().await?;
+        let mut conn = cx.app.db.look().await?;
         let newest = store::catalogs::find_newest(&mut conn, cx.realm_name(), location).await?;
         drop(conn);
         let Some(row) = newest else { continue };
@@ -292,7 +292,7 @@ async fn keep(
     let (realm, client_id) = (cx.realm_name(), client.client_id());
     let canonical = accepted.plan.canonical();
     let intent = new_intent(client, &accepted, &canonical, now)?;
-    let mut tx = cx.app.pool.begin().await?;
+    let mut tx = cx.app.db.begin().await?;
     store::intents::lock_agent(&mut tx, realm, client_id).await?;
     if let Some((key, request)) = idempotency
         && let Some(earlier) = find_submission(&mut tx, cx, client_id, key, request).await?
@@ -354,7 +354,7 @@ async fn find_earlier(
     key: &str,
     request: Digest,
 ) -> Result<Option<Submitted>, FlowError> {
-    let mut conn = cx.app.pool.acquire().await?;
+    let mut conn = cx.app.db.look().await?;
     find_submission(&mut conn, cx, client.client_id(), key, request).await
 }
 
