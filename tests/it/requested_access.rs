@@ -215,7 +215,7 @@ async fn only_a_call_that_the_agent_proved_and_the_plan_refuses_can_be_asked_for
     };
     let unnamed = json!({
         "subject": {"type": "user", "id": stack.env.user.username}, "action": {"name": "rotate_key"},
-        "resource": {"type": "service_account", "id": "three"},
+        "resource": {"type": "service_account", "id": "three"}, "context": {"location": stack.location()},
     });
     for (what, body) in [
         ("what the plan has and the token has not", ask(&agent, &narrow, &rotation(&stack, "two"), &fresh())),
