@@ -233,7 +233,7 @@ impl World {
         print!("{}", server.command(&["restore", "show"])?.lines().next().unwrap_or_default());
         println!();
         server.command(&["restore", "revoke", &intent])?;
-        server.command(&["restore", "confirm"])?;
+        server.command(&["restore", "confirm", "--now"])?;
         self.until("confirmed", unaffected, |answer| answer.status == 200).await?;
         self.until("revoked again", &token, |answer| answer.is_because("intent_revoked")).await
     }
