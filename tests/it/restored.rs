@@ -107,7 +107,8 @@ async fn what_was_live_before_a_restore_is_suspended_until_it_is_confirmed() {
     let backup = postgres.save();
     postgres.restart();
 
-    until("the server is back", || async { stack.poll(agent, &before.revoked.intent_id).await.status != 503 }).await;
+    let probe = async || exchange_all(stack, agent, &before.untouched.token, TOKEN_TYPE_INTENT).await.status;
+    until("the server is back", || async { probe().await == 200 }).await;
     crate::feed::revoke(stack, &before.revoked.intent_id).await;
     permit(&before.use_up(&server, &use_token).await);
     refused(&before.use_up(&server, &use_token).await, "uses_exhausted");
