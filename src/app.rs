@@ -3,10 +3,12 @@
 use crate::certificates::Authorities;
 use crate::clock::Clock;
 use crate::config::{Config, RealmConfig, Tls};
+use crate::flows::grant_intent::Looks;
 use crate::flows::introspect_token::LiveTokens;
 use crate::flows::keep_tokens::Custody;
 use crate::flows::reserve_together::Reservations;
 use crate::flows::single_use_ids::SingleUseIds;
+use crate::flows::status_list::Places;
 use crate::flows::uncounted_permits::UncountedPermits;
 use crate::flows::verified_tokens::VerifiedTokens;
 use crate::keycloak::{Directory, Keycloak, RealmKeys};
@@ -57,6 +59,12 @@ pub struct App {
     pub single_use_ids: SingleUseIds,
     /// Where tokens that are signed share transactions.
     pub custody: Custody,
+    /// Where polls share one look at their intents.
+    pub looks: Looks,
+    /// Where redemptions of approvals share transactions.
+    pub redemptions: Custody,
+    /// Where tokens share the statement that gives them their places in status lists.
+    pub status_places: Places,
     /// Where questions about tokens share one to the database.
     pub live_tokens: LiveTokens,
 }
@@ -74,7 +82,7 @@ pub struct Realm {
     /// That realm's users and clients.
     pub directory: Directory,
     /// Approved plans whose evidence was verified.
-    pub verified: flows::live_intents::Verified,
+    pub verified: flows::approved_plans::Verified,
     /// Transaction tokens that were verified.
     pub txn_tokens: VerifiedTokens<TxnClaims>,
     /// The realm's access tokens that were verified.
@@ -118,7 +126,7 @@ impl App {
                     keycloak,
                     realm_keys: RealmKeys::default(),
                     directory: Directory::default(),
-                    verified: flows::live_intents::Verified::default(),
+                    verified: flows::approved_plans::Verified::default(),
                     txn_tokens: VerifiedTokens::of(names::TYP_TXN),
                     access_tokens: VerifiedTokens::of(names::TYP_JWT),
                     own_tokens: flows::own_tokens::OwnTokens::default(),
@@ -134,6 +142,9 @@ impl App {
         let reservations = flows::reserve_together::start(db.clone(), clock.clone(), records.clone());
         let (single_use_ids, custody) =
             (flows::single_use_ids::start(db.clone()), flows::keep_tokens::start(db.clone()));
+        let looks = flows::grant_intent::start(db.clone());
+        let redemptions = flows::redeem_together::start(db.clone());
+        let status_places = flows::status_list::start(db.clone());
         let live_tokens = flows::introspect_token::start(db.clone(), clock.clone());
         let marks = Arc::new(marks(config)?);
         let tls = config.tls.clone();
@@ -153,6 +164,9 @@ impl App {
             reservations,
             single_use_ids,
             custody,
+            looks,
+            redemptions,
+            status_places,
             live_tokens,
         });
         flows::forget_expired::open_custody(&app, app.clock.now()).await?;

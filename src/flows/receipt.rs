@@ -71,9 +71,11 @@ pub async fn begin(cx: Context<'_>, intent_id: &str) -> Result<Begun, FlowError>
 /// Not found, as for an unknown plan, if somebody else than the plan's user signed in.
 pub async fn complete(cx: Context<'_>, callback: &Callback<'_>) -> Result<Decided, FlowError> {
     let (login, token, _) = finish_login(cx, false, callback).await?;
-    let intent = store::intents::find(&mut *cx.app.db.look().await?, cx.realm_name(), login.intent_id).await?;
-    let intent = intent.ok_or_else(unknown)?;
-    let plan = ResolvedPlan::from_canonical(&intent.plan).map_err(FlowError::internal)?;
+    let mut conn = cx.app.db.look().await?;
+    store::intents::find(&mut conn, cx.realm_name(), login.intent_id).await?.ok_or_else(unknown)?;
+    let documents = store::intents::documents(&mut conn, login.intent_id).await?;
+    drop(conn);
+    let plan = ResolvedPlan::from_canonical(&documents.plan).map_err(FlowError::internal)?;
     if !plan.user.is(&token.issuer, &token.sub, &token.username) {
         return Err(unknown().into());
     }
@@ -98,7 +100,8 @@ pub async fn find(cx: Context<'_>, intent_id: &str, cookie: Option<&str>) -> Res
         Err(FlowError::Refused(_)) => None,
         ledger => Some(ledger?),
     };
-    let plan = ResolvedPlan::from_canonical(&intent.plan).map_err(FlowError::internal)?;
+    let documents = store::intents::documents(&mut conn, id).await?;
+    let plan = ResolvedPlan::from_canonical(&documents.plan).map_err(FlowError::internal)?;
     let is_over = now >= intent.expires_at || (intent.state() == IntentState::Pending && now >= intent.pending_until);
     let used = |step: &Step| match (&ledger, step.uses) {
         (Some(ledger), _) => ledger.uses(&step.id),
@@ -110,7 +113,7 @@ pub async fn find(cx: Context<'_>, intent_id: &str, cookie: Option<&str>) -> Res
         state: if is_over && intent.state().after(Event::Revoke).is_ok() { "expired" } else { intent.state().word() },
         words: plan.digest().words(),
         expires_at: plan.limits.expires_at.clone(),
-        lines: lines(&plan, &intent.catalogs)?,
+        lines: lines(&plan, &documents.catalogs)?,
         uses: plan.steps.iter().map(|step| (step.id.clone(), used(step), allowed(step.uses))).collect(),
         denial_reason: intent.denial_reason.clone(),
         can_revoke: !is_over && intent.state().after(Event::Revoke).is_ok(),

@@ -12,9 +12,9 @@
 //! [`poll_step_up`]:
 //! 6. Pending: wait, or slow down. Denied or over: say so. Approved: the call may be repeated, once.
 
+use super::approved_plans::load_evidence;
 use super::authenticate_client::AuthenticatedClient;
 use super::authenticate_resource_server::answers_for;
-use super::grant_intent::load_evidence;
 use super::ledger::Sought;
 use super::submit_plan::PRESENTED_BYTES;
 use super::use_step_up::{Presenter, step_ups};

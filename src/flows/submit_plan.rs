@@ -373,7 +373,7 @@ async fn find_submission(
     let left = intent.pending_until - cx.app.clock.now();
     Ok(Some(Submitted {
         intent_id,
-        plan_digest: Digest::of(&intent.plan),
+        plan_digest: Digest::of(&store::intents::documents(conn, intent_id).await?.plan),
         approval_uri: approval_uri(cx, intent_id),
         expires_in: left.whole_seconds().max(0),
         interval: i64::from(intent.poll_interval_secs),
