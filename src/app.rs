@@ -200,7 +200,8 @@ pub async fn serve(config_file: &Path) -> Result<(), StartError> {
     if config.mark_file.is_none() {
         tracing::warn!("no mark_file: a restore of the database is not noticed across a restart of this server");
     }
-    flows::keep_mark::compare_all(&app).await?;
+    let _mark = app.marks.hold().map_err(|error| format!("mark_file {:?}: {error}", config.mark_file))?;
+    flows::keep_mark::compare_all(&app, &mut *app.db.session().await?).await?;
     let (listen, management) = (TcpListener::bind(config.listen).await?, TcpListener::bind(config.management).await?);
     let (stop, stopped) = tokio::sync::watch::channel(false);
     tokio::spawn(async move {
