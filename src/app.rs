@@ -93,6 +93,8 @@ pub struct Realm {
     pub status_lists: flows::status_list::StatusLists,
     /// Access tokens of Marque's own that were verified, as far as they are alike transaction tokens.
     pub own_access_tokens: VerifiedTokens<TxnClaims>,
+    /// Which ledger counts at which location.
+    pub location_ledgers: flows::location_ledger::Known,
     /// Where calls wait that count uses of the same plan.
     pub queues: flows::ledger::Queues,
     /// Messages of the revocation feed, signed, as they arise.
@@ -132,6 +134,7 @@ impl App {
                     own_tokens: flows::own_tokens::OwnTokens::default(),
                     status_lists: flows::status_list::StatusLists::default(),
                     own_access_tokens: VerifiedTokens::of(names::TYP_ACCESS),
+                    location_ledgers: flows::location_ledger::Known::default(),
                     queues: flows::ledger::Queues::default(),
                     feed: broadcast::channel(FEED_BACKLOG).0,
                 }),

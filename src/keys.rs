@@ -56,11 +56,13 @@ pub enum Purpose {
     StatusList,
     /// Grants for foreign issuers.
     DomainGrant,
+    /// What binds a request for access to the denial before it.
+    AccessRequest,
 }
 
 impl Purpose {
     /// All purposes.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::IntentToken,
         Self::TxnToken,
         Self::AccessToken,
@@ -75,6 +77,7 @@ impl Purpose {
         Self::Introspection,
         Self::StatusList,
         Self::DomainGrant,
+        Self::AccessRequest,
     ];
 
     /// The JWS `typ` it signs, which is published with the key.
@@ -94,6 +97,7 @@ impl Purpose {
             Self::Introspection => names::TYP_INTROSPECTION,
             Self::StatusList => names::TYP_STATUS_LIST,
             Self::DomainGrant => names::TYP_DOMAIN_GRANT,
+            Self::AccessRequest => names::TYP_ACCESS_REQUEST,
         }
     }
 
@@ -112,7 +116,8 @@ impl Purpose {
             | Self::Revocation
             | Self::ClientAssertion
             | Self::StatusList
-            | Self::DomainGrant => Some(Duration::minutes(5)),
+            | Self::DomainGrant
+            | Self::AccessRequest => Some(Duration::minutes(5)),
         }
     }
 }
