@@ -90,7 +90,7 @@ pub struct Realm {
     /// Marque's own tokens that were verified, as they are exchanged and asked about.
     pub own_tokens: flows::own_tokens::OwnTokens,
     /// Status lists that were computed a moment ago.
-    pub status_lists: flows::status_list::StatusLists,
+    pub status_lists: flows::status_list::RememberedLists,
     /// Access tokens of Marque's own that were verified, as far as they are alike transaction tokens.
     pub own_access_tokens: VerifiedTokens<TxnClaims>,
     /// Which ledger counts at which location.
@@ -132,7 +132,7 @@ impl App {
                     txn_tokens: VerifiedTokens::of(names::TYP_TXN),
                     access_tokens: VerifiedTokens::of(names::TYP_JWT),
                     own_tokens: flows::own_tokens::OwnTokens::default(),
-                    status_lists: flows::status_list::StatusLists::default(),
+                    status_lists: flows::status_list::RememberedLists::default(),
                     own_access_tokens: VerifiedTokens::of(names::TYP_ACCESS),
                     location_ledgers: flows::location_ledger::Known::default(),
                     queues: flows::ledger::Queues::default(),
@@ -203,7 +203,8 @@ pub async fn serve(config_file: &Path) -> Result<(), StartError> {
     if config.mark_file.is_none() {
         tracing::warn!("no mark_file: a restore of the database is not noticed across a restart of this server");
     }
-    flows::keep_mark::compare_all(&app).await?;
+    let _mark = app.marks.hold().map_err(|error| format!("mark_file {:?}: {error}", config.mark_file))?;
+    flows::keep_mark::compare_all(&app, &mut *app.db.session().await?).await?;
     let (listen, management) = (TcpListener::bind(config.listen).await?, TcpListener::bind(config.management).await?);
     let (stop, stopped) = tokio::sync::watch::channel(false);
     tokio::spawn(async move {

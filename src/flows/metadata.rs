@@ -1,6 +1,6 @@
 //! What the issuer says of itself (RFC 8414), its keys, and what a plan looks like.
 
-use super::{Context, FlowError, access_request};
+use super::{Context, FlowError, access_request, status_list};
 use crate::keys::Purpose;
 use marque_core::{names, schema};
 use serde_json::{Map, Value, json};
@@ -29,6 +29,7 @@ pub fn describe(cx: Context<'_>) -> Value {
         "revocation_endpoint": format!("{issuer}/revoke"),
         "revocation_endpoint_auth_methods_supported": methods(cx),
         "revocation_endpoint_auth_signing_alg_values_supported": ["ES256", "ES384", "EdDSA", "RS256", "PS256"],
+        "status_list_aggregation_endpoint": status_list::aggregation_uri(cx),
         "authorization_details_types_supported": [names::DETAIL_PLAN, names::DETAIL_STEP, names::DETAIL_CALL],
         "transaction_authorization_endpoint": format!("{issuer}/transaction-authorization"),
         "marque_plan_endpoint": format!("{issuer}/plans"),

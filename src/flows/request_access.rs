@@ -21,7 +21,7 @@ use crate::{random, store};
 use marque_core::call::Call;
 use marque_core::canonical::Digest;
 use marque_core::lifecycle::IntentState;
-use marque_core::plan::{ResolvedPlan, SubmittedPlan};
+use marque_core::plan::{ResolvedPlan, StartedBy, SubmittedPlan};
 use marque_core::reason::Reason;
 use marque_core::resolve::{Completion, resolve};
 use marque_core::{json, jws, limits, names};
@@ -277,6 +277,7 @@ async fn complete(
         blocked: &cx.realm.config.blocked,
         unknown_actions: cx.realm.config.unknown_actions,
         now: cx.now_secs(),
+        started_by: Some(StartedBy::Agent),
     };
     let plan = resolve(plan, &completion).map_err(|rejection| refused(rejection.to_string()))?;
     expect_presentable(&plan, &signed).map_err(|refusal| refused(refusal.description))?;

@@ -17,7 +17,7 @@ use crate::{random, store};
 use marque_core::canonical::Digest;
 use marque_core::catalog::Catalog;
 use marque_core::jws;
-use marque_core::plan::{ResolvedPlan, SubmittedPlan};
+use marque_core::plan::{ResolvedPlan, StartedBy, SubmittedPlan};
 use marque_core::reason::Reason;
 use marque_core::resolve::{Completion, Rejection, resolve};
 use marque_core::{json, limits, names};
@@ -115,6 +115,7 @@ pub async fn submit_plan(
         intent_id: &intent_id.to_string(),
         client_id: client.client_id(),
         cnf: client.cnf.clone(),
+        started_by: Some(if proof.is_some() { StartedBy::User } else { StartedBy::Agent }),
         catalogs: &catalogs,
         blocked: &cx.realm.config.blocked,
         unknown_actions: cx.realm.config.unknown_actions,

@@ -77,6 +77,7 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/bc-authorize", Client, || post(backchannel::authorize)),
     route("POST", "/token", Client, || post(token::answer)),
     route("POST", "/transaction-authorization", Client, || post(transaction_authorization::answer)),
+    route("GET", "/status", Anyone, || get(status::list)),
     route("GET", "/status/{list}", Anyone, || get(status::show)),
     route("POST", "/introspect", HolderOrResourceServer, || post(introspect::answer)),
     route("POST", "/revoke", Holder, || post(revoke::answer)),

@@ -32,6 +32,8 @@ pub const TYP_INTENT: &str = "intent+jwt";
 pub const TYP_TXN: &str = "txntoken+jwt";
 /// JWS `typ` of a grant that leaves the trust domain (transaction-token chaining profile).
 pub const TYP_DOMAIN_GRANT: &str = "txn-chain+jwt";
+/// JWS `typ` of a grant that leaves the trust domain for an intent, without a call chain (draft-ietf-oauth-rfc7523bis).
+pub const TYP_INTENT_GRANT: &str = "authorization-grant+jwt";
 /// The action of a step by which a call chain leaves the trust domain; its location is the foreign issuer.
 pub const ACTION_LEAVE: &str = "leave_domain";
 /// JWS `typ` of an access token (RFC 9068 §2.1).

@@ -246,6 +246,12 @@ struct ListedCatalog {
     jws: String,
 }
 
+/// Every list of tokens' states.
+#[derive(JsonSchema)]
+pub(super) struct StatusLists {
+    status_lists: Vec<String>,
+}
+
 /// The catalogs that wait.
 #[derive(JsonSchema)]
 pub(super) struct WaitingCatalogs {

@@ -43,6 +43,7 @@ pub(super) struct ServerMetadata {
     revocation_endpoint: Url,
     revocation_endpoint_auth_methods_supported: Vec<String>,
     revocation_endpoint_auth_signing_alg_values_supported: Vec<String>,
+    status_list_aggregation_endpoint: Url,
     authorization_details_types_supported: Vec<String>,
     backchannel_authentication_endpoint: Url,
     backchannel_token_delivery_modes_supported: Vec<String>,

@@ -2,7 +2,8 @@
 
 use super::answers::{
     ApprovedCall, CatalogReference, DecidedCatalog, Envelope, Error, Introspection, OpenPermits, OwnPlan,
-    RequestedApproval, Settled, SubmittedByBackchannel, SubmittedPlan, Token, WaitingCatalog, WaitingCatalogs,
+    RequestedApproval, Settled, StatusLists, SubmittedByBackchannel, SubmittedPlan, Token, WaitingCatalog,
+    WaitingCatalogs,
 };
 use super::decisions::{AccessTask, Decision, DecisionOrDecisions, Found, Problem, Question, Questions};
 use super::describe::{Description, HTML, JSON, Schemas, pattern, string, told};
@@ -50,6 +51,10 @@ fn everybody(to: &mut Schemas, method: &str, path: &str) -> Option<Description> 
         }
         ("GET", "/openapi.json") => {
             Description::new("readOpenApi", "This document.").answers::<Document>(200, "The document.", to)
+        }
+        ("GET", "/status") => {
+            Description::new("readStatusLists", "Every list of tokens' states (Token Status List, section 9.3).")
+                .answers::<StatusLists>(200, "Their addresses.", to)
         }
         ("GET", "/status/{list}") => Description::new(
             "readStatusList",
