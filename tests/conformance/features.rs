@@ -420,6 +420,17 @@ pub const LINES: &[Line] = &[
             "the_signed_metadata_verifies_and_says_the_same",
         ],
     ),
+    partly(
+        "What was denied is asked for, and decided anew once it is approved",
+        "AuthZEN Access Request and Approval Profile, draft 1",
+        &[
+            "what_goes_beyond_a_plan_is_one_call_and_resets_neither_uses_nor_budget",
+            "a_request_is_for_what_was_denied_and_by_whoever_was_told",
+            "only_a_call_that_the_agent_proved_and_the_plan_refuses_can_be_asked_for",
+            "a_denial_that_is_too_long_ago_is_not_asked_for",
+        ],
+        "several items in one request, cancellation, callbacks, forms and `approval.state`: Marque is both services and knows its approvals.",
+    ),
     shown(
         "An intent token says how and when the person signed in, and introspection repeats it",
         "RFC 9470 §6.2",
