@@ -90,9 +90,11 @@ pub struct Realm {
     /// Marque's own tokens that were verified, as they are exchanged and asked about.
     pub own_tokens: flows::own_tokens::OwnTokens,
     /// Status lists that were computed a moment ago.
-    pub status_lists: flows::status_list::StatusLists,
+    pub status_lists: flows::status_list::RememberedLists,
     /// Access tokens of Marque's own that were verified, as far as they are alike transaction tokens.
     pub own_access_tokens: VerifiedTokens<TxnClaims>,
+    /// Which ledger counts at which location.
+    pub location_ledgers: flows::location_ledger::Known,
     /// Where calls wait that count uses of the same plan.
     pub queues: flows::ledger::Queues,
     /// Messages of the revocation feed, signed, as they arise.
@@ -130,8 +132,9 @@ impl App {
                     txn_tokens: VerifiedTokens::of(names::TYP_TXN),
                     access_tokens: VerifiedTokens::of(names::TYP_JWT),
                     own_tokens: flows::own_tokens::OwnTokens::default(),
-                    status_lists: flows::status_list::StatusLists::default(),
+                    status_lists: flows::status_list::RememberedLists::default(),
                     own_access_tokens: VerifiedTokens::of(names::TYP_ACCESS),
+                    location_ledgers: flows::location_ledger::Known::default(),
                     queues: flows::ledger::Queues::default(),
                     feed: broadcast::channel(FEED_BACKLOG).0,
                 }),

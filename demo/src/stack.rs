@@ -270,6 +270,11 @@ impl Bringing {
             format!("rp_origins = [{}]", quoted(&keycloak)),
             "shared_rp_host_accepted = true".to_owned(),
             String::new(),
+            // The realm itself takes grants of call chains that leave: its identity provider `marque`.
+            "[[realms.foreign_issuers]]".to_owned(),
+            format!("issuer = {}", quoted(&format!("{keycloak}/realms/{REALM}"))),
+            "subject = \"username\"".to_owned(),
+            String::new(),
         ]
         .join("\n")
     }

@@ -18,7 +18,7 @@ use super::authenticate_client::AuthenticatedClient;
 use super::envelopes;
 use super::error::bad_input;
 use super::exchange_policy::{is_named, name_next, request_context, was_given};
-use super::leave_domain::leave_domain;
+use super::leave_domain::{foreign_issuer, leave_domain};
 use super::own_tokens::{self, Kind, OwnToken};
 use super::start_workload::start_workload;
 use super::{Context, FlowError, OAuthError, Refusal};
@@ -181,6 +181,7 @@ fn wanted<'a>(cx: Context<'_>, exchange: &Exchange<'a>) -> Result<Wanted<'a>, Re
         )),
         Some(names::TOKEN_TYPE_ACCESS) => only_resource(cx, exchange).map(Wanted::Access),
         Some(names::TOKEN_TYPE_JWT) => Ok(Wanted::Grant),
+        None if foreign_issuer(cx, exchange).is_some() => Ok(Wanted::Grant),
         _ => {
             let (txn, access, jwt) = (names::TOKEN_TYPE_TXN, names::TOKEN_TYPE_ACCESS, names::TOKEN_TYPE_JWT);
             Err(malformed(format!("requested_token_type must be {txn}, {access} or {jwt}")))
@@ -192,7 +193,7 @@ fn wanted<'a>(cx: Context<'_>, exchange: &Exchange<'a>) -> Result<Wanted<'a>, Re
 fn only_resource<'a>(cx: Context<'_>, exchange: &Exchange<'a>) -> Result<&'a str, Refusal> {
     let is_foreign = |location: &String| cx.realm.config.foreign_issuers.iter().any(|it| it.issuer == *location);
     if exchange.resource.iter().any(is_foreign) {
-        let text = "the resource is a foreign issuer: ask for a grant, by audience";
+        let text = "the resource is a foreign issuer: ask for a grant (requested_token_type)";
         return Err(Refusal::new(OAuthError::InvalidTarget, text));
     }
     match (exchange.resource, exchange.audience) {

@@ -12,7 +12,8 @@ pub(super) struct IdToken {
     pub sub: String,
     pub username: String,
     pub acr: String,
-    pub auth_time: i64,
+    /// When the user signed in, if the token says so: one of a grant without a sign-in does not.
+    pub auth_time: Option<i64>,
     pub issued_at: i64,
     claims: Map<String, Value>,
 }
@@ -34,7 +35,7 @@ impl IdToken {
             sub: text("sub")?.to_owned(),
             username: text("preferred_username")?.to_owned(),
             acr: text("acr").unwrap_or("0").to_owned(),
-            auth_time: claims.get("auth_time").and_then(Value::as_i64).unwrap_or(issued_at),
+            auth_time: claims.get("auth_time").and_then(Value::as_i64),
             issued_at,
             claims,
         })

@@ -1,9 +1,10 @@
-//! Leaving the trust domain: a transaction token is exchanged for a JWT grant (RFC 7523) for one foreign issuer
-//! (draft-ietf-oauth-identity-chaining, with the transaction-token chaining profile). What the foreign issuer gives for it
-//! knows neither arguments nor uses nor the feed.
+//! Leaving the trust domain: a token is exchanged for a JWT grant (RFC 7523) for one foreign issuer
+//! (draft-ietf-oauth-identity-chaining); a transaction token by the transaction-token chaining profile, which transcribes `txn`.
+//! What the foreign issuer gives for it knows neither arguments nor uses nor the feed.
 //!
 //! 1. The issuer is one that the realm lets chains leave for.
-//! 2. The subject token and who exchanges it: as for every exchange.
+//! 2. The subject token and who exchanges it: as for every exchange. An intent token starts a chain that leaves at once, which
+//!    is a turn.
 //! 3. The signed step that says so: reserved action, at that issuer, with no bound on arguments, which is how the person saw it.
 //! 4. The person is still an enabled one, and has a name there.
 //! 5. Sign, with a key of its own. Nothing from within travels: no steps, no actors, no context.
@@ -29,14 +30,13 @@ use crate::store::tokens::NewToken;
 use crate::{random, store};
 use marque_core::call::{Call, CallResource};
 use marque_core::claims::{Confirmation, token_hash};
-use marque_core::constraint::Constraint;
 use marque_core::decide::{self, Decision};
 use marque_core::envelope::{Envelope, EnvelopeStep};
-use marque_core::names;
-use marque_core::plan::{Approve, Class, ResourceId, Uses};
+use marque_core::json::Refused;
 use marque_core::reason::Reason;
 use marque_core::recall::Recall;
 use marque_core::receipt::Outcome;
+use marque_core::{leave, names};
 use serde::Serialize;
 use serde_json::Map;
 use sqlx::PgConnection;
@@ -56,7 +56,8 @@ struct GrantClaims<'g> {
     iat: i64,
     exp: i64,
     jti: String,
-    txn: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    txn: Option<String>,
     scope: &'g str,
     cnf: Confirmation,
 }
@@ -73,12 +74,13 @@ struct Grant<'g> {
 struct Leaving<'l> {
     parent: &'l OwnToken,
     intent_id: Uuid,
+    /// The call chain; of an intent token's grant a new one, which no token names.
     txn: Uuid,
     held: &'l Envelope,
     call: Call,
 }
 
-/// Exchanges a transaction token for a grant for a foreign issuer.
+/// Exchanges an intent token or a transaction token for a grant for a foreign issuer.
 ///
 /// # Errors
 /// `invalid_target` for an issuer or step that does not leave, `invalid_request` for a subject token or request that is not
@@ -91,16 +93,13 @@ pub(super) async fn leave_domain(
     let issuer = destination(cx, exchange)?;
     let subject = exchange.subject_token.ok_or_else(|| malformed("subject_token is missing"))?;
     let parent = verify_subject(cx, subject, exchange.subject_token_type)?;
-    let txn = parent.txn.ok_or_else(|| {
-        malformed(format!("subject_token_type must be {}: a call chain leaves, not an intent", names::TOKEN_TYPE_TXN))
-    })?;
     let (intent_id, approved) = (parent.intent_id, signed_plan(cx, &parent).await?);
     let act = next_actor(&parent, client, &approved.plan)?;
     let held = envelopes::carried(cx, &parent.carried).await?;
     let mut held = held.ok_or_else(|| refuse(Reason::TokenInvalid, &parent.intent.id))?.into_owned();
     held.steps.retain(|step| was_given(&approved.plan, client.client_id(), &step.id));
     let step = leaving_step(&held, issuer, exchange.authorization_details)?;
-    let signed = signed_scope(step)?;
+    let signed = leave::scope(step).map_err(|refused| not_shown(&refused))?;
     let scope = scope(signed, exchange.scope)?;
     let sub = subject_at(cx, issuer, &parent.sub).await?;
     let (jti, now) = (random::opaque_id(), cx.now_secs());
@@ -111,14 +110,16 @@ pub(super) async fn leave_domain(
         iat: now,
         exp: now + LIFETIME.whole_seconds(),
         jti: jti.to_string(),
-        txn: txn.to_string(),
+        txn: parent.txn.map(|txn| txn.to_string()),
         scope: &scope,
         cnf: client.cnf.clone(),
     };
-    let token = cx.realm.keyring.sign(Purpose::DomainGrant, &claims)?;
+    let purpose = if parent.txn.is_some() { Purpose::DomainGrant } else { Purpose::IntentGrant };
+    let token = cx.realm.keyring.sign(purpose, &claims)?;
     let resource = CallResource { kind: step.resource.kind.clone(), id: signed.to_owned() };
     let call = Call::new(issuer, names::ACTION_LEAVE, resource, Map::new());
     let grant = Grant { token, jti, subject, hops: act.hops() };
+    let txn = parent.txn.unwrap_or_else(random::opaque_id);
     keep(cx, client, &Leaving { parent: &parent, intent_id, txn, held: &held, call }, &grant).await?;
     tracing::info!(intent = %intent_id, client = client.client_id(), issuer, "domain.left");
     Ok(Exchanged {
@@ -135,18 +136,29 @@ fn no_target(text: impl Into<String>) -> Refusal {
     Refusal::new(OAuthError::InvalidTarget, text)
 }
 
-/// The foreign issuer: the audience, alone.
+/// The foreign issuer that is named, if it is one of the realm's.
+pub(super) fn foreign_issuer<'c>(cx: Context<'c>, exchange: &Exchange<'_>) -> Option<&'c str> {
+    let named = match (exchange.audience, exchange.resource) {
+        ([audience], []) => audience,
+        // The profile of transaction tokens wants the audience.
+        ([], [resource]) if exchange.subject_token_type != Some(names::TOKEN_TYPE_TXN) => resource,
+        _ => return None,
+    };
+    let mut issuers = cx.realm.config.foreign_issuers.iter().map(|foreign| foreign.issuer.as_str());
+    issuers.find(|issuer| issuer == named)
+}
+
+/// The foreign issuer: the audience, or the resource, alone.
 fn destination<'c>(cx: Context<'c>, exchange: &Exchange<'_>) -> Result<&'c str, Refusal> {
     if exchange.may_act.or(exchange.request_context).is_some() {
         return Err(malformed("may_act and request_context stay within the trust domain: a grant carries neither"));
     }
-    let mut issuers = cx.realm.config.foreign_issuers.iter().map(|foreign| foreign.issuer.as_str());
-    match (exchange.audience, exchange.resource) {
-        ([audience], []) => issuers.find(|issuer| issuer == audience).ok_or_else(|| {
-            no_target("audience is no issuer that this realm lets call chains leave for (foreign_issuers)")
-        }),
-        _ => Err(no_target("a grant is for one foreign issuer: name it in audience, once, and no resource")),
-    }
+    foreign_issuer(cx, exchange).ok_or_else(|| {
+        no_target(
+            "a grant is for one issuer that this realm lets call chains leave for (foreign_issuers): name it in audience, once; \
+             for an intent token in audience or in resource",
+        )
+    })
 }
 
 /// The one step by which the chain leaves: the named one, or the only one at the issuer.
@@ -157,7 +169,7 @@ fn leaving_step<'h>(held: &'h Envelope, issuer: &str, details: Option<&str>) -> 
     };
     let leaves = |step: &&EnvelopeStep| {
         step.location == issuer
-            && step.action == names::ACTION_LEAVE
+            && leave::leaves(&step.action)
             && named.as_ref().is_none_or(|named| named.contains(&step.id))
     };
     let mut steps = held.steps.iter().filter(leaves);
@@ -172,29 +184,12 @@ fn leaving_step<'h>(held: &'h Envelope, issuer: &str, details: Option<&str>) -> 
             return Err(no_target(text));
         }
     };
-    expect_shown_open(step)?;
     Ok(step)
 }
 
-/// Nothing beyond the domain keeps to arguments: a step that binds some would have shown the person what is not so.
-fn expect_shown_open(step: &EnvelopeStep) -> Result<(), Refusal> {
-    let is_open = step.args.len() == 1 && matches!(step.args.get("*"), Some(Constraint::Any(_)));
-    if is_open && step.uses != Uses::Any && step.class == Class::Grant && step.approve == Approve::Plan {
-        return Ok(());
-    }
-    let text = "a step that leaves the domain must grant access, be counted and approved with the plan, and have the \
-                args {\"*\":{\"any\":true}}: nothing is checked beyond";
-    Err(no_target(text))
-}
-
-/// The scope that the person signed: the step's resource.
-fn signed_scope(step: &EnvelopeStep) -> Result<&str, Refusal> {
-    match &step.resource.id {
-        ResourceId::Exact(scope) => Ok(scope),
-        ResourceId::Bound(_) => {
-            Err(no_target("a step that leaves the domain must name its scope exactly, in resource.id"))
-        }
-    }
+/// A step that would have shown the person what nobody keeps beyond the domain. Submission refuses it, too.
+fn not_shown(refused: &Refused) -> Refusal {
+    no_target(format!("the signed step does not leave: {}", refused.message))
 }
 
 /// The requested part of the signed scope; all of it unless something is requested.
@@ -229,6 +224,9 @@ async fn keep(
     let refused = |reason| FlowError::from(refuse(reason, &intent_id.to_string()));
     let _turn = cx.realm.queues.wait(intent_id).await?;
     let mut tx = cx.app.db.begin().await?;
+    if leaving.parent.txn.is_none() && leaving.held.bounds.turns.is_some() {
+        store::tokens::lock_turns(&mut tx, intent_id).await?;
+    }
     if !store::intents::lock_active(&mut tx, cx.realm_name(), intent_id, now).await? {
         return Err(refused(cx.why_not_active(&mut tx, intent_id).await?.unwrap_or(Reason::IntentRevoked)));
     }

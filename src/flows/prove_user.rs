@@ -130,8 +130,10 @@ async fn by_id_token(cx: Context<'_>, client: &AuthenticatedClient, raw: &str) -
     if !token.is_issued_to(&cx.realm.config.keycloak_issuer, client.client_id()) {
         return Err(refuse("is not an ID token of the realm for this client alone (iss, aud, azp)").into());
     }
-    // A refreshed token is new and tells of an old sign-in. Without `auth_time` it comes of a grant that took her password.
-    let over_at = token.issued_at.min(token.auth_time) + FRESH_SECS + limits::CLOCK_LEEWAY_SECS;
+    // A grant of Marque's that the realm took, or her password, gives a token of no sign-in: the agent alone was there.
+    let signed_in = token.auth_time.ok_or_else(|| refuse("tells of no sign-in (auth_time): have the user sign in"))?;
+    // A refreshed token is new and tells of an old sign-in.
+    let over_at = token.issued_at.min(signed_in) + FRESH_SECS + limits::CLOCK_LEEWAY_SECS;
     if over_at <= now {
         return Err(refuse("is of a sign-in more than five minutes ago: have the user sign in again").into());
     }

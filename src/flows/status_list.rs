@@ -16,6 +16,7 @@ use marque_core::canonical::encode;
 use marque_core::claims::{StatusClaim, StatusPlace};
 use marque_core::status_list::{BITS, Status, pack};
 use moka::sync::Cache;
+use serde::Serialize;
 use serde_json::json;
 use sqlx::PgConnection;
 use std::io::Write;
@@ -36,14 +37,14 @@ const REMEMBERED: u64 = 64;
 const DRAW: usize = 4;
 
 /// Lists that were computed a moment ago.
-pub struct StatusLists(Cache<i32, Arc<Signed>>);
+pub struct RememberedLists(Cache<i32, Arc<Signed>>);
 
 struct Signed {
     jws: String,
     signer: String,
 }
 
-impl Default for StatusLists {
+impl Default for RememberedLists {
     fn default() -> Self {
         let ttl = Duration::from_secs(TTL_SECS.unsigned_abs());
         Self(Cache::builder().max_capacity(REMEMBERED).time_to_live(ttl).build())
@@ -51,7 +52,29 @@ impl Default for StatusLists {
 }
 
 fn uri(cx: Context<'_>, list: i32) -> String {
-    format!("{}/status/{list}", cx.issuer())
+    format!("{}/{list}", aggregation_uri(cx))
+}
+
+/// Where all lists are named (§9).
+pub(super) fn aggregation_uri(cx: Context<'_>) -> String {
+    format!("{}/status", cx.issuer())
+}
+
+/// All lists that tokens may name (§9.3).
+#[derive(Clone, Debug, Serialize)]
+pub struct StatusLists {
+    /// Their addresses.
+    pub status_lists: Vec<String>,
+}
+
+/// Every list, in the order in which they came to be.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn status_lists(cx: Context<'_>) -> Result<StatusLists, FlowError> {
+    let mut conn = cx.app.db.look().await?;
+    let newest = status_places::newest_list(&mut conn, cx.realm_name()).await?.unwrap_or(0);
+    Ok(StatusLists { status_lists: (0..=newest).map(|list| uri(cx, list)).collect() })
 }
 
 /// Takes tokens that are about to be signed, and answers which place each has: those that come at once share a statement.
@@ -112,7 +135,7 @@ fn draws() -> Result<Vec<i32>, FlowError> {
 pub async fn status_list(cx: Context<'_>, list: &str) -> Result<String, FlowError> {
     let unknown = || Refusal::new(OAuthError::NotFound, "there is no such status list");
     let number: i32 = list.parse().ok().filter(|number: &i32| number.to_string() == list).ok_or_else(unknown)?;
-    let StatusLists(remembered) = &cx.realm.status_lists;
+    let RememberedLists(remembered) = &cx.realm.status_lists;
     let signer = cx.realm.keyring.key(Purpose::StatusList)?;
     if let Some(signed) = remembered.get(&number).filter(|signed| signed.signer == signer.kid()) {
         return Ok(signed.jws.clone());
@@ -126,7 +149,7 @@ pub async fn status_list(cx: Context<'_>, list: &str) -> Result<String, FlowErro
     let now = cx.now_secs();
     let claims = json!({
         "iss": cx.issuer(), "sub": uri(cx, number), "iat": now, "exp": now + LIFETIME_SECS, "ttl": TTL_SECS,
-        "status_list": {"bits": BITS, "lst": compressed(&ended)?},
+        "status_list": {"bits": BITS, "lst": compressed(&ended)?, "aggregation_uri": aggregation_uri(cx)},
     });
     let jws = cx.realm.keyring.sign(Purpose::StatusList, &claims)?;
     remembered.insert(number, Arc::new(Signed { jws: jws.clone(), signer: signer.kid().to_owned() }));

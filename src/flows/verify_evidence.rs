@@ -142,7 +142,7 @@ pub fn verify_payload(payload: &Payload) -> Result<Proven, String> {
         sub: token.sub,
         username: token.username,
         acr: token.acr,
-        auth_time: token.auth_time,
+        auth_time: token.auth_time.unwrap_or(token.issued_at),
         sign_count: passkey.sign_count,
         realm_thumbprint,
     })

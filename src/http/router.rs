@@ -2,8 +2,9 @@
 
 use self::Caller::{Administrator, Anyone, Browser, Client, Extension, Holder, HolderOrResourceServer, ResourceServer};
 use super::{
-    access, approve, backchannel, catalogs, envelopes, error, health, internal, introspect, metadata, nonces, openapi,
-    plans, receipt, results, revocations, revoke, search, status, token, transaction_authorization,
+    access, access_requests, approve, backchannel, catalogs, envelopes, error, health, internal, introspect, ledgers,
+    metadata, nonces, openapi, plans, receipt, results, revocations, revoke, search, status, token,
+    transaction_authorization,
 };
 use crate::app::App;
 use axum::Router;
@@ -76,6 +77,7 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/bc-authorize", Client, || post(backchannel::authorize)),
     route("POST", "/token", Client, || post(token::answer)),
     route("POST", "/transaction-authorization", Client, || post(transaction_authorization::answer)),
+    route("GET", "/status", Anyone, || get(status::list)),
     route("GET", "/status/{list}", Anyone, || get(status::show)),
     route("POST", "/introspect", HolderOrResourceServer, || post(introspect::answer)),
     route("POST", "/revoke", Holder, || post(revoke::answer)),
@@ -87,6 +89,9 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/access/v1/search/subject", ResourceServer, || post(search::subjects)),
     route("POST", "/access/v1/search/resource", ResourceServer, || post(search::resources)),
     route("POST", "/access/v1/search/action", ResourceServer, || post(search::actions)),
+    route("POST", "/access/v1/requests", ResourceServer, || post(access_requests::submit)),
+    route("GET", "/access/v1/requests/{request_id}", ResourceServer, || get(access_requests::show)),
+    route("POST", "/ledgers", ResourceServer, || post(ledgers::count)),
     route("POST", "/results", ResourceServer, || post(results::settle)),
     route("GET", "/results", ResourceServer, || get(results::list)),
     route("GET", "/envelopes/{digest}", ResourceServer, || get(envelopes::show)),

@@ -3,6 +3,7 @@
 //! Nothing here decides: a row can end, count or forbid, and what may be done is always computed
 //! from something signed. A query that finds nothing is a refusal for its caller.
 
+pub mod access_requests;
 pub mod approvals;
 pub mod auth_requests;
 pub mod catalogs;
@@ -11,6 +12,7 @@ mod database;
 pub mod envelopes;
 pub mod epochs;
 pub mod intents;
+pub mod location_ledgers;
 pub mod logins;
 pub mod permits;
 pub mod receipt_sessions;

@@ -315,6 +315,8 @@ pub const LINES: &[Line] = &[
             "a_bound_token_is_good_with_its_very_certificate_alone",
             "a_bound_access_token_is_a_bearer_token_over_its_connection",
             "a plan is handed in and redeemed over TLS, and the token is bound to the certificate",
+            "test_2_a_plan_is_redeemed_and_its_token_is_bound_to_the_certificate",
+            "test_4_another_certificate_of_the_very_client_exchanges_nothing_of_it",
         ],
     ),
     shown(
@@ -396,6 +398,14 @@ pub const LINES: &[Line] = &[
             "what_was_revoked_is_invalid_in_its_place_and_nothing_else",
         ],
     ),
+    shown(
+        "All status lists are named in one place, which metadata and lists name",
+        "Token Status List §9",
+        &[
+            "all_lists_are_found_in_one_place_that_metadata_and_lists_name",
+            "every list is named where the metadata says",
+        ],
+    ),
     not("Security events are pushed, polled and verified", "SSF §7 and §8", "shared signals are not built yet"),
     not("A revoked session suspends plans", "CAEP §3.1", "shared signals are not built yet"),
     shown(
@@ -437,7 +447,22 @@ pub const LINES: &[Line] = &[
         &[
             "a_signed_step_gives_one_grant_for_one_issuer_without_anything_from_within",
             "no_chain_leaves_without_a_step_that_was_shown_as_what_it_is",
+            "a_step_that_promises_what_nobody_keeps_beyond_is_not_admitted",
             "the_real_keycloak_gives_a_plain_token_for_a_grant",
+            "test_a_chain_leaves_with_its_txn_and_nothing_else",
+        ],
+    ),
+    shown(
+        "A token of one domain is exchanged for a grant that another domain's server takes once; nothing comes back",
+        "identity-chaining §2",
+        &[
+            "an_intent_token_gives_a_grant_without_a_chain_and_that_is_a_turn",
+            "test_the_metadata_says_what_may_be_asked_for",
+            "test_an_intent_token_gives_a_grant_that_the_other_server_takes_once",
+            "test_what_is_not_signed_for_it_is_refused_there",
+            "test_what_it_gives_is_taken_nowhere_at_home",
+            "test_nothing_leaves_for_another_server_or_with_more",
+            "test_authgent_chains_from_one_domain_to_the_other",
         ],
     ),
     not("ID-JAG as issuer", "ID-JAG §4", "an identity assertion is an identity provider's to issue; Marque takes them"),
@@ -445,6 +470,25 @@ pub const LINES: &[Line] = &[
         "An identity assertion proves the user to Marque: type, audience, client, key, time, once",
         "ID-JAG §5",
         &["every_wrong_identity_assertion_is_refused", "a_fresh_proof_of_the_user_lets_an_agent_ask_her_once_each"],
+    ),
+    shown(
+        "An ID token as hint proves a sign-in of the user through this client, lately; what a grant gave without one proves nothing",
+        "OpenID Connect Core §2; CIBA Core §7.1",
+        &[
+            "every_wrong_id_token_is_refused",
+            "an_id_token_of_the_real_realm_for_this_agent_is_a_proof",
+            "the_real_keycloak_gives_a_plain_token_for_a_grant",
+        ],
+    ),
+    shown(
+        "A person is told on the page that she did not start what an agent asks on its own",
+        "CIBA Core §15; OAuth 2.1 §7",
+        &[
+            "the_plan_says_who_began_as_marque_saw_it",
+            "an_approval_gives_the_agent_its_token",
+            "display",
+            "what_marque_adds_is_under_the_digest",
+        ],
     ),
     not(
         "Documents of client metadata at URLs, fetched with care",

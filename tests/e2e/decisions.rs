@@ -12,7 +12,9 @@ async fn an_approval_gives_the_agent_its_token() {
         let page = case.open(&intent, &alice).await?;
         page.expect_page();
         assert_eq!(page.text("words"), intent.digest_words);
-        assert_eq!(page.lines().first().copied(), Some("demo-agent asks to act for alice."));
+        let shown = page.lines();
+        let began = ["demo-agent asks to act for alice.", "YOU DID NOT START THIS: demo-agent asks on its own."];
+        assert_eq!(shown.get(..2), Some(&began[..]), "the agent is paired with her, and she gave no sign");
         case.expect_state(&intent, "pending").await?;
         case.press(&alice).await?.expect_receipt("approved");
         case.expect_state(&intent, "approved").await?;

@@ -1,5 +1,7 @@
 //! Catalogs: one that lowers a severity waits for an administrator of the realm, and only she makes it count.
 
+use crate::jose::can_travel;
+use crate::support::jose::attacks;
 use crate::support::keys::{Key, now};
 use crate::support::plans::{PUBLISHED, rotating};
 use crate::support::realm::{Admin, Mood, Realm};
@@ -506,6 +508,11 @@ async fn the_realm_says_who_is_an_administrator() {
     let of = async |name: &str| admin.console_token(CONSOLE, &secret, Some((name, &secret))).await;
     let dora = of("it-dora").await;
     ask("an administrator", &dora).await.success(200);
+    for (what, token) in attacks(&dora, None, false) {
+        if can_travel(&token) {
+            ask(what, &token).await.refused(401, "invalid_token");
+        }
+    }
     ask("no administrator", &of("it-erin").await)
         .await
         .refused(403, "insufficient_scope")

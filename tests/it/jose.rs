@@ -7,6 +7,8 @@ use crate::exchange::{exchange_all, token_of};
 use crate::exchange_policy::self_claims;
 use crate::introspection::{ask, ask_as, inactive};
 use crate::pairing;
+use crate::routes::extension_request;
+use crate::step_up;
 use crate::support::jose::attacks;
 use crate::support::keys::{Client, Key, now};
 use crate::support::plans::{call, grant, reading, rotation, shared};
@@ -16,6 +18,7 @@ use crate::support::server::Copy;
 use crate::support::stack::{Form, Stack};
 use marque_core::names::{
     ASSERTION_TYPE_JWT, GRANT_INTENT, TOKEN_TYPE_INTENT, TOKEN_TYPE_SELF_SIGNED, TOKEN_TYPE_TXN, TYP_JWT,
+    TYP_PLAN_REQUEST, TYP_STEP_UP_REQUEST,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -38,7 +41,7 @@ async fn poll(stack: &Stack, what: &str, assertion: &str, proof: &str) -> Reply 
 }
 
 /// A proof as a header can carry it.
-fn can_travel(proof: &str) -> bool {
+pub fn can_travel(proof: &str) -> bool {
     proof.len() < 16_000 && proof.bytes().all(|byte| (0x20..0x7f).contains(&byte))
 }
 
@@ -236,4 +239,32 @@ async fn an_access_token_at_the_decision_point() {
         refused(&evaluate(&stack, what, right(), "access_token", &token).await, "token_invalid");
     }
     permit(&evaluate(&stack, "a right one", right(), "access_token", &token).await);
+}
+
+/// What the realm's extension asks for by a message of its own: a plan, or a call to be approved.
+#[tokio::test]
+async fn a_request_of_the_realms_extension() {
+    let main = Stack::open().await;
+    let mut realm = Realm::of(&main);
+    realm.go_up(Mood::Well).await;
+    let copy = Copy::beside(&main).await;
+    let server = copy.serve_with(realm.issuer()).await;
+    let stack = &server.stack;
+    let intent = stack.submitted(&stack.agent(), &reading(stack)).await;
+    let step_up = step_up::put_in(stack, &intent).await;
+    for (path, typ, member, id) in [
+        (format!("/internal/plans/{intent}"), TYP_PLAN_REQUEST, "intent_id", &intent),
+        (format!("/internal/step-ups/{step_up}"), TYP_STEP_UP_REQUEST, "step_up_id", &step_up),
+    ] {
+        let right = || realm.key().sign(typ, &extension_request(&realm, stack, member, id));
+        let ask = async |what: &str, request: &str| {
+            Reply::to(what, stack.http.get(stack.url(&path)).header("authorization", format!("Bearer {request}"))).await
+        };
+        for (what, request) in attacks(&right(), Some(realm.key()), false) {
+            if can_travel(&request) {
+                ask(what, &request).await.refused(401, "invalid_token");
+            }
+        }
+        assert_eq!(ask("a right one", &right()).await.status, 200, "{path}");
+    }
 }

@@ -16,7 +16,7 @@ pub fn request(stack: &Stack, client: &Client, intent: &str) -> reqwest::Request
     stack.http.get(stack.url(&path)).header("dpop", proof).header("client-assertion", assertion)
 }
 
-async fn read(stack: &Stack, what: &str, client: &Client, intent: &str) -> Reply {
+pub async fn read(stack: &Stack, what: &str, client: &Client, intent: &str) -> Reply {
     Reply::to(what, request(stack, client, intent)).await
 }
 
@@ -34,6 +34,7 @@ async fn the_submitting_agent_reads_its_plan_as_it_was_completed_and_where_it_st
     let digest = Digest::of(&canonical(&own.body["plan"])).to_base64();
     assert_eq!(digest, own.member("plan_digest"), "the very plan that would be signed");
     assert_eq!(own.body["plan"]["agent"]["jkt"], agent.dpop.kid.as_str());
+    assert_eq!(own.body["plan"]["started_by"], "agent", "a paired agent, without a proof of the user");
 
     person::deny(&stack, &intent, "no").await;
     let denied = read(&stack, "a denied plan", &agent, &intent).await;

@@ -1,12 +1,14 @@
 //! Who may ask whom: pairing by the realm, and fresh proofs of the user instead.
 
+use crate::own_plan;
 use crate::support::keys::{Client, Key, now};
 use crate::support::plans::{plan, reading, step, with};
 use crate::support::realm::{Admin, Mood, Realm};
 use crate::support::reply::Reply;
 use crate::support::server::{Copy, Server};
+use crate::support::sign_in;
 use crate::support::stack::{Form, Stack};
-use marque_core::names::{ASSERTION_TYPE_JWT, TYP_JWT};
+use marque_core::names::TYP_JWT;
 use serde_json::{Value, json};
 use std::sync::LazyLock;
 use uuid::Uuid;
@@ -72,7 +74,7 @@ fn changed(mut claims: Value, change: &Value) -> Value {
 pub fn id_claims(realm: &Realm, client: &Client) -> Value {
     json!({
         "iss": realm.issuer(), "aud": client.id, "azp": client.id, "typ": "ID", "sub": BEA, "preferred_username": "bea",
-        "iat": now(), "exp": now() + 300, "jti": Uuid::new_v4(),
+        "iat": now(), "exp": now() + 300, "auth_time": now(), "jti": Uuid::new_v4(),
     })
 }
 
@@ -158,6 +160,8 @@ async fn every_wrong_id_token_is_refused() {
         ("an azp that is no text", sign(json!({"azp": 1}))),
         ("over", sign(json!({"exp": now() - 60}))),
         ("older than five minutes", sign(json!({"iat": now() - 400, "exp": now() + 3600}))),
+        ("of no sign-in", sign(json!({"auth_time": null}))),
+        ("of a sign-in that is no time", sign(json!({"auth_time": "now"}))),
         ("refreshed, of a sign-in long ago", sign(json!({"auth_time": now() - 400}))),
         ("from the future", sign(json!({"iat": now() + 600, "exp": now() + 900}))),
         ("without iat", sign(json!({"iat": null}))),
@@ -239,6 +243,41 @@ async fn every_wrong_identity_assertion_is_refused() {
 }
 
 /// A user name that is spelled like somebody's subject identifier pairs with nobody else, and the other way round.
+/// What is signed says who began, so that the page can: the user where a proof of hers came with it, the agent where it is
+/// merely paired, whatever it says of itself.
+#[tokio::test]
+async fn the_plan_says_who_began_as_marque_saw_it() {
+    let main = Stack::open().await;
+    let (realm, _copy, server) = server(&main).await;
+    let (stack, agent) = (&server.stack, main.agent());
+    realm.set_attribute(&agent.id, "marque.users", "alice bea");
+    let began = async |what: &str, form: Form<'static>| {
+        let details = json!([{"type": "agent_intent_plan", "plan": plan_for(stack, &bea())}]).to_string();
+        let form = [form, vec![("authorization_details", details)]].concat();
+        let reply = stack.post(what, &agent, "/plans", &form).await;
+        let intent = reply.success(201)["intent_id"].as_str().unwrap().to_owned();
+        own_plan::read(stack, what, &agent, &intent).await.success(200)["plan"]["started_by"].clone()
+    };
+    let id_token = realm.key().sign(TYP_JWT, &id_claims(&realm, &agent));
+    let assertion = IDP_KEY.sign(TYP_ID_JAG, &assertion_claims(stack, &agent));
+    for (what, form, by) in [
+        ("pairing", vec![], "agent"),
+        ("pairing and her name", vec![("login_hint", "bea".to_owned())], "agent"),
+        ("her ID token", vec![("id_token_hint", id_token)], "user"),
+        ("an identity assertion", vec![("login_hint_token", assertion)], "user"),
+    ] {
+        assert_eq!(began(what, form).await, by, "{what}");
+    }
+    for by in ["user", "agent"] {
+        let own = with(plan_for(stack, &bea()), json!({"started_by": by}));
+        stack
+            .submit("its own word", &agent, &own)
+            .await
+            .refused(400, "invalid_authorization_details")
+            .naming("started_by");
+    }
+}
+
 #[tokio::test]
 async fn user_names_and_subject_identifiers_are_paired_apart() {
     let main = Stack::open().await;
@@ -284,7 +323,8 @@ async fn an_idempotency_key_is_one_clients_own() {
     assert_eq!(send(main.agent()).await, agents);
 }
 
-/// Keycloak itself issues the ID token: the user signed in through the very agent.
+/// Keycloak itself issues the ID token: the user signed in through the very agent. Her password in the agent's hands is no
+/// sign-in of hers.
 #[tokio::test]
 async fn an_id_token_of_the_real_realm_for_this_agent_is_a_proof() {
     let stack = Stack::open().await;
@@ -295,32 +335,26 @@ async fn an_id_token_of_the_real_realm_for_this_agent_is_a_proof() {
     admin.remove_client(&agent.id).await;
     let client = json!({
         "clientId": agent.id, "enabled": true, "publicClient": false, "clientAuthenticatorType": "client-jwt",
-        "standardFlowEnabled": false, "directAccessGrantsEnabled": true,
+        "standardFlowEnabled": true, "redirectUris": [sign_in::REDIRECT], "directAccessGrantsEnabled": true,
         "attributes": {
             "use.jwks.string": "true", "jwks.string": agent.signing.jwks().to_string(), "marque.kind": "agent",
             "token.endpoint.auth.signing.alg": "ES256",
         },
     });
     admin.add_client(&client).await;
-    let keycloak = &stack.env.keycloak.issuer;
-    let assertion = agent.signing.sign(TYP_JWT, &agent.assertion_claims(keycloak));
-    let form = [
-        ("grant_type", "password"),
-        ("username", name),
-        ("password", &password),
-        ("scope", "openid"),
-        ("client_id", &agent.id),
-        ("client_assertion_type", ASSERTION_TYPE_JWT),
-        ("client_assertion", &assertion),
-    ];
-    let request = stack.http.post(format!("{keycloak}/protocol/openid-connect/token")).form(&form);
-    let answer: Value = request.send().await.unwrap().json().await.unwrap();
-    let id_token = answer["id_token"].as_str().unwrap_or_else(|| panic!("Keycloak gives no ID token: {answer}"));
     let mut own =
         plan(&stack, vec![with(step(&stack, "list", "list_service_accounts", "production"), json!({"uses": "any"}))]);
     own["agent"] = agent.id.clone().into();
     own["user"] = json!({"username": name});
     stack.submit("without a proof", &agent, &own).await.because(400, "access_denied", "not_paired");
+    let form = vec![("grant_type", "password".to_owned()), ("username", name.into()), ("password", password.clone())];
+    let answer = sign_in::token(&stack, &agent, [form, vec![("scope", "openid".into())]].concat()).await;
+    let id_token = answer["id_token"].as_str().unwrap_or_else(|| panic!("Keycloak gives no ID token: {answer}"));
+    let [reply, _] = submit(&stack, "her password", &agent, &own, ("id_token_hint", &|| id_token.to_owned())).await;
+    reply.because(400, "invalid_request", "not_paired").naming("sign-in");
+
+    let answer = sign_in::by_browser(&stack, &agent, name, &password).await;
+    let id_token = answer["id_token"].as_str().unwrap_or_else(|| panic!("Keycloak gives no ID token: {answer}"));
     let [first, again] =
         submit(&stack, "with her ID token", &agent, &own, ("id_token_hint", &|| id_token.to_owned())).await;
     first.success(201);

@@ -25,6 +25,7 @@ const GOLDEN: &[(&str, &str, Caller)] = &[
     ("/bc-authorize", "POST", Caller::Client),
     ("/token", "POST", Caller::Client),
     ("/transaction-authorization", "POST", Caller::Client),
+    ("/status", "GET", Caller::Anyone),
     ("/status/{list}", "GET", Caller::Anyone),
     ("/introspect", "POST", Caller::HolderOrResourceServer),
     ("/revoke", "POST", Caller::Holder),
@@ -36,6 +37,9 @@ const GOLDEN: &[(&str, &str, Caller)] = &[
     ("/access/v1/search/subject", "POST", Caller::ResourceServer),
     ("/access/v1/search/resource", "POST", Caller::ResourceServer),
     ("/access/v1/search/action", "POST", Caller::ResourceServer),
+    ("/access/v1/requests", "POST", Caller::ResourceServer),
+    ("/access/v1/requests/{request_id}", "GET", Caller::ResourceServer),
+    ("/ledgers", "POST", Caller::ResourceServer),
     ("/results", "POST", Caller::ResourceServer),
     ("/results", "GET", Caller::ResourceServer),
     ("/envelopes/{digest}", "GET", Caller::ResourceServer),
@@ -72,7 +76,7 @@ fn paths(caller: Caller, intent_id: &str) -> Vec<(&'static str, String)> {
     let of_caller = ROUTES.iter().filter(is_of);
     let about = |path: &str| {
         let path = path.replace("{intent_id}", intent_id).replace("{step_up_id}", intent_id);
-        let path = path.replace("{list}", "0");
+        let path = path.replace("{list}", "0").replace("{request_id}", &Uuid::nil().to_string());
         path.replace("{digest}", &Digest::of(b"no envelope").to_base64())
     };
     of_caller.map(|route| (route.method, about(route.path))).collect()
@@ -83,7 +87,7 @@ async fn anyone_reads_metadata_keys_and_the_schema_of_plans() {
     let stack = Stack::open().await;
     for (_, path) in paths(Caller::Anyone, "") {
         let reply = Reply::to(&path, stack.http.get(stack.url(&path))).await;
-        let max_age = if path.starts_with("/status/") { 30 } else { 300 };
+        let max_age = if path.starts_with("/status") { 30 } else { 300 };
         let cached = format!("public, max-age={max_age}");
         assert_eq!((reply.status, reply.header("cache-control")), (200, cached.as_str()), "{path}");
         assert!(!reply.text.contains("\"d\""), "{path}: a private key");
@@ -458,7 +462,7 @@ fn wrong_extension_requests(
 }
 
 /// The claims of a right request of the extension, about a plan or a step-up.
-fn extension_request(realm: &Realm, stack: &Stack, member: &str, id: &str) -> Value {
+pub fn extension_request(realm: &Realm, stack: &Stack, member: &str, id: &str) -> Value {
     let mut claims = realm.plan_request(stack, id);
     claims.as_object_mut().unwrap().remove("intent_id");
     claims[member] = id.into();

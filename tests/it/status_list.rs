@@ -66,6 +66,31 @@ async fn the_list_is_named_as_the_tokens_name_it_and_says_how_long_it_is_good() 
     }
 }
 
+/// Token Status List §9: whoever fetches lists beforehand finds them all, by the metadata and by each list.
+#[tokio::test]
+async fn all_lists_are_found_in_one_place_that_metadata_and_lists_name() {
+    let stack = Stack::open().await;
+    let agent = stack.agent();
+    let granted = grant(&stack, &agent, &reading(&stack)).await;
+    let access = token_of(&access_token(&stack, &agent, &granted.token, TOKEN_TYPE_INTENT).await);
+    let metadata = Reply::to("metadata", stack.http.get(stack.url("/.well-known/oauth-authorization-server"))).await;
+    let place = metadata.member("status_list_aggregation_endpoint");
+    let reply = Reply::to("all lists", stack.http.get(place)).await;
+    assert_eq!((reply.status, reply.header("content-type")), (200, "application/json"));
+    assert_eq!(reply.header("access-control-allow-origin"), "*");
+    assert_eq!(reply.body.as_object().unwrap().keys().collect::<Vec<_>>(), ["status_lists"]);
+    let lists: Vec<&str> =
+        reply.body["status_lists"].as_array().unwrap().iter().map(|uri| uri.as_str().unwrap()).collect();
+    for token in [&granted.token, &access] {
+        let named = format!("{}{}", stack.issuer(), self::place(&stack, token).0);
+        assert_eq!(lists.iter().filter(|uri| **uri == named).count(), 1, "{named} in {lists:?}");
+    }
+    for uri in lists {
+        let (claims, _) = read(&stack, uri.strip_prefix(stack.issuer()).unwrap()).await;
+        assert_eq!((&claims["sub"], &claims["status_list"]["aggregation_uri"]), (&json!(uri), &json!(place)));
+    }
+}
+
 #[tokio::test]
 async fn what_was_revoked_is_invalid_in_its_place_and_nothing_else() {
     let stack = Stack::open().await;

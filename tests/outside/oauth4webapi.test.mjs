@@ -172,6 +172,19 @@ describe("oauth4webapi and jose", () => {
     assert.equal((await status()).status, 0);
   });
 
+  // The library reads lists; it has no word for where all of them are named.
+  test("every list is named where the metadata says", async () => {
+    const place = as.status_list_aggregation_endpoint;
+    const { status_lists: lists } = await (await fetch(place)).json();
+    assert.ok(lists.includes(jose.decodeJwt(granted.access_token).status.status_list.uri));
+    for (const uri of lists) {
+      const jwt = await (await fetch(uri)).text();
+      const { payload } = await jose.jwtVerify(jwt, keys, { issuer, subject: uri, typ: "statuslist+jwt" });
+      assert.equal(payload.status_list.aggregation_uri, place);
+      assert.equal(getListFromStatusListJWT(jwt).getBitsPerStatus(), 2);
+    }
+  });
+
   test("introspection tells the holder, and nobody else", async () => {
     const ask = (who, presented) =>
       oauth.introspectionRequest(as, who.known, who.auth, presented, { ...insecure });

@@ -21,8 +21,9 @@ from support import (
 class Swapping(httpx.AsyncBaseTransport):
     """Sends a form with an assertion and a proof in place of the secret."""
 
-    def __init__(self, party):
+    def __init__(self, party, here=lambda url: url):
         self.party, self.inner, self.nonce, self.secrets = party, httpx.AsyncHTTPTransport(), None, 0
+        self.here = here
 
     async def handle_async_request(self, request):
         form = dict(parse_qsl(request.content.decode(), keep_blank_values=True))
@@ -35,7 +36,7 @@ class Swapping(httpx.AsyncBaseTransport):
             headers = {"Content-Type": "application/x-www-form-urlencoded", "DPoP": proof}
             body = urlencode({**form, **assertion})
             response = await self.inner.handle_async_request(
-                httpx.Request(request.method, request.url, headers=headers, content=body)
+                httpx.Request(request.method, self.here(str(request.url)), headers=headers, content=body)
             )
             await response.aread()
             self.nonce = response.headers.get("DPoP-Nonce", self.nonce)

@@ -201,6 +201,7 @@ impl Submission {
             intent_id: "018f0000-0000-7000-8000-000000000001",
             client_id: "invoice-agent",
             cnf: Confirmation::Jkt("0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I".into()),
+            started_by: None,
             catalogs: &self.catalogs,
             blocked: &[],
             unknown_actions: marque_core::catalog::UnknownActions::Refuse,

@@ -28,6 +28,7 @@ pub mod explain;
 pub mod facts;
 pub mod json;
 pub mod jws;
+pub mod leave;
 pub mod lifecycle;
 pub mod limits;
 pub mod lint;

@@ -32,6 +32,8 @@ pub const TYP_INTENT: &str = "intent+jwt";
 pub const TYP_TXN: &str = "txntoken+jwt";
 /// JWS `typ` of a grant that leaves the trust domain (transaction-token chaining profile).
 pub const TYP_DOMAIN_GRANT: &str = "txn-chain+jwt";
+/// JWS `typ` of a grant that leaves the trust domain for an intent, without a call chain (draft-ietf-oauth-rfc7523bis).
+pub const TYP_INTENT_GRANT: &str = "authorization-grant+jwt";
 /// The action of a step by which a call chain leaves the trust domain; its location is the foreign issuer.
 pub const ACTION_LEAVE: &str = "leave_domain";
 /// JWS `typ` of an access token (RFC 9068 §2.1).
@@ -72,6 +74,8 @@ pub const ERROR_TRANSACTION_AUTHORIZATION: &str = "transaction_authorization_req
 pub const TYP_REVOCATION: &str = "marque-revocation+jwt";
 /// JWS `typ` of the signed metadata of the decision point (AuthZEN Authorization API 1.0 §9).
 pub const TYP_PDP_METADATA: &str = "marque-pdp-metadata+jwt";
+/// JWS `typ` of what binds a request for access to the denial before it (AuthZEN Access Request and Approval Profile).
+pub const TYP_ACCESS_REQUEST: &str = "marque-access-request+jwt";
 /// Collection of the record that AuthZEN's `subject.properties` and `resource.properties` make, for `attr` constraints.
 pub const RECORDS_AUTHZEN: &str = "authzen";
 /// JWS `typ` that a client assertion should carry (rfc7523bis).

@@ -43,6 +43,7 @@ pub fn submit(
         intent_id: "018f0000-0000-7000-8000-000000000001",
         client_id,
         cnf: Confirmation::Jkt("0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I".into()),
+        started_by: None,
         catalogs: &catalogs,
         blocked: &scenario.blocked_above,
         unknown_actions: Default::default(),

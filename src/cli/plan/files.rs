@@ -109,6 +109,7 @@ fn completed(plan: SubmittedPlan, catalogs: &[Catalog], now: i64) -> Result<Reso
         intent_id: "",
         client_id: &client_id,
         cnf: Confirmation::Jkt(String::new()),
+        started_by: None,
         catalogs,
         blocked: &[],
         unknown_actions: UnknownActions::Refuse,

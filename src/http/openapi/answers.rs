@@ -37,11 +37,11 @@ pub(super) fn uuid(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "format": "uuid"})
 }
 
-fn uri(_: &mut SchemaGenerator) -> Schema {
+pub(super) fn uri(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "format": "uri"})
 }
 
-fn timestamp(_: &mut SchemaGenerator) -> Schema {
+pub(super) fn timestamp(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "format": "date-time"})
 }
 
@@ -244,6 +244,12 @@ struct ListedCatalog {
     uploaded_at: String,
     /// The whole catalog, as it was signed.
     jws: String,
+}
+
+/// Every list of tokens' states.
+#[derive(JsonSchema)]
+pub(super) struct StatusLists {
+    status_lists: Vec<String>,
 }
 
 /// The catalogs that wait.

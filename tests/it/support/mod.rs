@@ -10,6 +10,7 @@ pub mod plans;
 pub mod realm;
 pub mod reply;
 pub mod server;
+pub mod sign_in;
 pub mod sse;
 pub mod stack;
 

@@ -273,31 +273,6 @@ impl Admin {
         assert_eq!(answer.status(), 204, "Keycloak changes a client: {}", answer.text().await.unwrap());
     }
 
-    /// The realm takes grants of Marque's (RFC 7523) from a client, for the stack's user.
-    pub async fn believe_grants(&self, stack: &Stack, client_id: &str) {
-        const ALIAS: &str = "it-marque";
-        let realm = self.clients.strip_suffix("/clients").unwrap();
-        let provider = json!({
-            "alias": ALIAS, "providerId": "jwt-authorization-grant", "enabled": true,
-            "config": {
-                "issuer": stack.issuer(), "useJwksUrl": "true", "jwksUrl": format!("{}/jwks", stack.issuer()),
-                "jwtAuthorizationGrantAssertionSignatureAlg": "ES256", "jwtAuthorizationGrantEnabled": "true",
-            },
-        });
-        let sub = &stack.env.user.sub;
-        let link = json!({"identityProvider": ALIAS, "userId": sub, "userName": stack.env.user.username});
-        for (url, body) in [
-            (format!("{realm}/identity-provider/instances"), provider),
-            (format!("{realm}/users/{sub}/federated-identity/{ALIAS}"), link),
-        ] {
-            let answer = self.http.post(url).bearer_auth(&self.token).json(&body).send().await.unwrap();
-            // An earlier run may have made it.
-            assert!([201, 204, 409].contains(&answer.status().as_u16()), "{}", answer.text().await.unwrap());
-        }
-        self.add_words(client_id, "oauth2.jwt.authorization.grant.enabled", &["true"].into()).await;
-        self.add_words(client_id, "oauth2.jwt.authorization.grant.idp", &[ALIAS].into()).await;
-    }
-
     /// An access token of a service account of its own, for one audience, perhaps with a realm role.
     pub async fn token_of_service(&self, client_id: &str, audience: &str, role: Option<&str>) -> String {
         self.remove_client(client_id).await;

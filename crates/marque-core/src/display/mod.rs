@@ -8,7 +8,7 @@ mod phrase;
 use crate::canonical::{Digest, canonical_text};
 use crate::catalog::{Catalog, CatalogAction, Part, slots};
 use crate::constraint::{Arguments, Constraint};
-use crate::plan::{Approve, Class, Mode, ResolvedPlan, Step, Uses};
+use crate::plan::{Approve, Class, Mode, ResolvedPlan, StartedBy, Step, Uses};
 use phrase::{Phrases, quoted};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -93,12 +93,11 @@ fn heading(plan: &ResolvedPlan, described: &[(&Step, Cow<'_, CatalogAction>)], p
     if let Some(step_ups) = limits.max_step_ups {
         ends += &format!(" At most {}.", counted(step_ups, "step-up"));
     }
-    let mut lines = vec![
-        format!("{} asks to act for {}.", plan.agent.client_id, plan.user.name()),
-        format!("The agent says (not checked): {}", quoted(&plan.purpose)),
-        ends,
-        summary(described),
-    ];
+    let mut lines = vec![format!("{} asks to act for {}.", plan.agent.client_id, plan.user.name())];
+    if plan.started_by == Some(StartedBy::Agent) {
+        lines.push(format!("YOU DID NOT START THIS: {} asks on its own.", plan.agent.client_id));
+    }
+    lines.extend([format!("The agent says (not checked): {}", quoted(&plan.purpose)), ends, summary(described)]);
     if plan.mode == Mode::Permissive {
         lines.push("Reads that the steps need may have been added; each of those is marked ADDED.".into());
     }

@@ -3,7 +3,7 @@
 mod resolved;
 mod submitted;
 
-pub use resolved::{Agent, CatalogRef, Limits, ResolvedPlan, Step, User};
+pub use resolved::{Agent, CatalogRef, Limits, ResolvedPlan, StartedBy, Step, User};
 pub use submitted::{SubmittedLimits, SubmittedPlan, SubmittedStep, UserRef};
 
 use crate::call::Call;

@@ -26,6 +26,9 @@ pub struct ResolvedPlan {
     pub agent: Agent,
     /// For whom.
     pub user: User,
+    /// Who began; absent in plans from before it was said.
+    #[serde(default, deserialize_with = "json::stated", skip_serializing_if = "Option::is_none")]
+    pub started_by: Option<StartedBy>,
     /// How steps that the plan does not name are treated.
     pub mode: Mode,
     /// How long and how far the plan may travel.
@@ -40,6 +43,16 @@ pub struct ResolvedPlan {
     pub blocked: Vec<Blocked>,
     /// The catalogs that the steps were resolved with.
     pub catalogs: Vec<CatalogRef>,
+}
+
+/// Who began a plan: what Marque saw when it was submitted, never the agent's word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StartedBy {
+    /// The user: the submission came with a fresh proof of hers, made for this very agent.
+    User,
+    /// The agent, which may ask this user because the realm pairs them. The person is told that she did not start it.
+    Agent,
 }
 
 /// The agent, and the key or the certificate that it submitted the plan with: `{client_id, jkt}`, or

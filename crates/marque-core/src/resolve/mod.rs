@@ -5,10 +5,12 @@ mod prerequisites;
 use crate::catalog::{ArgumentKind, Catalog, CatalogAction, Source, UnknownActions};
 use crate::claims::Confirmation;
 use crate::constraint::{Comparison, Constraint, Work};
+use crate::envelope::EnvelopeStep;
 use crate::json::Refused;
+use crate::leave;
 use crate::plan::{
-    Agent, Approve, Blocked, Class, Limits, Mode, ResolvedPlan, ResourceId, Step, SubmittedPlan, SubmittedStep, User,
-    Uses,
+    Agent, Approve, Blocked, Class, Limits, Mode, ResolvedPlan, ResourceId, StartedBy, Step, SubmittedPlan,
+    SubmittedStep, User, Uses,
 };
 use crate::reason::Reason;
 use crate::taint::{Earlier, Place, collections};
@@ -27,6 +29,8 @@ pub struct Completion<'c> {
     pub client_id: &'c str,
     /// The key or the certificate that the plan's tokens will be bound to.
     pub cnf: Confirmation,
+    /// Who began, where that is known.
+    pub started_by: Option<StartedBy>,
     /// The newest catalog of each location that the plan names, as far as there is one.
     pub catalogs: &'c [Catalog],
     /// What the agent, the realm or the organisation blocks.
@@ -94,6 +98,7 @@ pub fn resolve_within(mut plan: SubmittedPlan, with: &Completion<'_>, work: &Wor
         purpose: plan.purpose,
         agent: Agent { client_id: with.client_id.into(), cnf: with.cnf.clone() },
         user: User { iss: with.realm_issuer.into(), sub: plan.user.sub, username: plan.user.username },
+        started_by: with.started_by,
         mode: plan.mode,
         limits: Limits {
             expires_at,
@@ -182,7 +187,7 @@ fn resolve_steps(plan: &SubmittedPlan, stated: usize, with: &Completion<'_>) -> 
         let at = Place { path: &path, collections: collections(with.catalogs, &step.location) };
         let approve = approval(step, action, at, &earlier)?.max(asks);
         earlier.push(step, action, at)?;
-        steps.push(Step {
+        let step = Step {
             id: step.id.clone(),
             location: step.location.clone(),
             action: step.action.clone(),
@@ -196,7 +201,11 @@ fn resolve_steps(plan: &SubmittedPlan, stated: usize, with: &Completion<'_>) -> 
             environment: step.environment.clone(),
             approve,
             added: index >= stated,
-        });
+        };
+        if leave::leaves(&step.action) {
+            leave::scope(&EnvelopeStep::from(&step)).map_err(|refused| refused.under(&path))?;
+        }
+        steps.push(step);
     }
     Ok(steps)
 }

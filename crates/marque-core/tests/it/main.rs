@@ -14,6 +14,7 @@ mod generated;
 mod hostile;
 mod json;
 mod jws;
+mod leave;
 mod limits;
 mod lint;
 mod once;

@@ -7,7 +7,7 @@ use crate::support::{
 use marque_core::catalog::Catalog;
 use marque_core::claims::Confirmation;
 use marque_core::limits::LIFETIME_SECS;
-use marque_core::plan::ResolvedPlan;
+use marque_core::plan::{ResolvedPlan, StartedBy};
 use marque_core::reason::Reason;
 use marque_core::resolve::{Completion, Rejection, resolve};
 use serde_json::{Value, json};
@@ -135,6 +135,9 @@ fn what_marque_adds_is_under_the_digest() {
     assert_ne!(digest(Completion { realm_issuer: MARQUE, ..completion(&known) }), base);
     assert_ne!(digest(Completion { intent_id: "018f", ..completion(&known) }), base);
     assert_ne!(digest(Completion { cnf: Confirmation::Jkt("x".into()), ..completion(&known) }), base);
+    let [user, agent] = [StartedBy::User, StartedBy::Agent]
+        .map(|began| digest(Completion { started_by: Some(began), ..completion(&known) }));
+    assert!(user != base && agent != base && user != agent);
     assert_ne!(digest(Completion { now: NOW + 1, ..completion(&known) }), base);
     let newer = [catalog(&at(&mail_catalog(), "/version", Some(json!(3)))), catalog(&files_catalog())];
     assert_ne!(digest(completion(&newer)), base);

@@ -166,6 +166,7 @@ pub fn completion(catalogs: &[Catalog]) -> Completion<'_> {
         intent_id: "018f0000-0000-7000-8000-000000000001",
         client_id: "demo-agent",
         cnf: Confirmation::Jkt("0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I".into()),
+        started_by: None,
         catalogs,
         blocked: &[],
         unknown_actions: UnknownActions::Refuse,

@@ -51,6 +51,9 @@ public final class DisplayLines {
 
     private void head() throws PlanRefused {
         add(plan.agent() + " asks to act for " + plan.userName() + ".", false);
+        if (plan.unasked()) {
+            add("YOU DID NOT START THIS: " + plan.agent() + " asks on its own.", true);
+        }
         add("The agent says (not checked): " + CanonicalJson.string(plan.purpose()), false);
         add(plan.limits().sentences(), false);
         add(totals(), false);

@@ -14,11 +14,12 @@ import com.fasterxml.jackson.databind.JsonNode;
  * must not collect a signature for something that it does not show.
  *
  * @param username the plan's user by name, or null if the plan names the user by {@code sub}
+ * @param unasked whether the agent began on its own, by its pairing, without a sign of the user
  * @param permissive whether catalogs were allowed to add reads
  * @param blocked a line for each thing that must not be done
  */
 public record Plan(byte[] canonical, String issuer, String intentId, String purpose, String agent, String userIssuer,
-                   String username, String sub, boolean permissive, PlanLimits limits, KnownSteps known,
+                   String username, String sub, boolean unasked, boolean permissive, PlanLimits limits, KnownSteps known,
                    List<Delegate> delegates, List<String> blocked, List<CatalogReference> catalogs) {
 
     /** A client to which some steps may be handed. */
@@ -40,7 +41,7 @@ public record Plan(byte[] canonical, String issuer, String intentId, String purp
             throw new PlanRefused("the plan is not canonical JSON");
         }
         Members plan = Members.of(node, "plan").only("version", "issuer", "intent_id", "purpose", "agent", "user",
-                "mode", "limits", "steps", "delegates", "blocked", "catalogs");
+                "started_by", "mode", "limits", "steps", "delegates", "blocked", "catalogs");
         if (plan.integer("version", 1) != 1) {
             throw new PlanRefused("a plan of a later version");
         }
@@ -49,7 +50,7 @@ public record Plan(byte[] canonical, String issuer, String intentId, String purp
         KnownSteps steps = steps(plan, permissive);
         return new Plan(canonical, plan.text("issuer"), plan.text("intent_id"), purpose(plan),
                 plan.holder("agent"), user.text("iss"), optional(user, "username"),
-                optional(user, "sub"), permissive, PlanLimits.of(plan.object("limits"), steps), steps,
+                optional(user, "sub"), isUnasked(plan), permissive, PlanLimits.of(plan.object("limits"), steps), steps,
                 delegates(plan, steps), blocked(plan), references(plan));
     }
 
@@ -83,6 +84,15 @@ public record Plan(byte[] canonical, String issuer, String intentId, String purp
 
     private static String optional(Members members, String name) throws PlanRefused {
         return members.has(name) ? members.text(name) : null;
+    }
+
+    /** Plans from before it was said who began say nothing. */
+    private static boolean isUnasked(Members plan) throws PlanRefused {
+        if (!plan.has("started_by")) {
+            return false;
+        }
+        plan.oneOf("started_by", Set.of("user", "agent"));
+        return plan.text("started_by").equals("agent");
     }
 
     private static boolean isPermissive(Members plan) throws PlanRefused {

@@ -42,7 +42,8 @@ class DisplayVectorsTest {
             String text = line.text().replaceAll("\"(\\\\.|[^\"\\\\])*\"", "\"\"");
             boolean isAlone = text.startsWith("   ");
             boolean unbounded = text.contains("(UNBOUNDED)") || text.contains("ANY LENGTH");
-            boolean notice = text.startsWith("   STEP-UP:") || text.startsWith("   ADDED:");
+            boolean notice = text.startsWith("   STEP-UP:") || text.startsWith("   ADDED:")
+                    || text.startsWith("YOU DID NOT START THIS:");
             assertEquals(isAlone && unbounded || notice || text.contains("(IRREVERSIBLE)"), line.danger(), line.text());
         }
     }

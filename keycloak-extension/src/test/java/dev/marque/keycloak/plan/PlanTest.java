@@ -51,6 +51,13 @@ class PlanTest {
     }
 
     @ParameterizedTest
+    @CsvSource(delimiter = '|', quoteCharacter = '`', value = {"|started_by|'nobody'", "|started_by|null",
+        "|started_by|true", "|started_by|''", "|started_by|['user']"})
+    void refusesAnotherWordForWhoBegan(String at, String name, String value) throws PlanRefused {
+        refused("started-by-user", at, name, value);
+    }
+
+    @ParameterizedTest
     @CsvSource(delimiter = '|', quoteCharacter = '`', value = {"|mode|'strict'", "/steps/0|added|true", "/steps/2|added|false"})
     void refusesAddedStepsThatAreNotReadsBehindTheStatedOnes(String at, String name, String value) throws PlanRefused {
         refused("permissive-with-added-steps", at, name, value);
