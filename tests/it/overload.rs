@@ -6,10 +6,13 @@ use crate::support::reply::Reply;
 use crate::support::server::Copy;
 use crate::support::stack::Stack;
 use crate::support::until;
-use futures_util::future::join_all;
+use futures_util::future::{FutureExt, join_all};
 use marque::flows::forget_expired::keep_forgetting;
+use marque::store::Database;
 use marque_core::claims::token_hash;
 use marque_core::names::TOKEN_TYPE_INTENT;
+use sqlx::postgres::PgPoolOptions;
+use sqlx::{Executor, Row};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -117,4 +120,21 @@ async fn a_clock_that_jumps_refuses_and_forgets_nothing() {
     assert!([400, 401].contains(&reply.status), "the clock is behind: {}", reply.text);
     here.app.clock.advance(JUMP);
     token_of(&exchange_all(stack, &agent, &granted.token, TOKEN_TYPE_INTENT).await);
+}
+
+#[tokio::test]
+async fn a_request_that_goes_away_while_its_transaction_begins_leaves_none_behind() {
+    let main = Stack::open().await;
+    let one = PgPoolOptions::new().max_connections(1).test_before_acquire(false);
+    let pool = one.connect(Copy::original(&main).url()).await.unwrap();
+    let db = Database::from(pool.clone());
+    for _ in 0..20 {
+        drop(db.look().await.unwrap());
+        until("the connection is free", || async { pool.num_idle() == 1 }).await;
+        assert!(db.begin().now_or_never().is_none(), "it was there at once: nothing is proven");
+        let asked = "select transaction_timestamp() = statement_timestamp()";
+        // In one message, whose instant both are if nothing was begun before.
+        let row = db.look().await.unwrap().fetch_one(asked).await.unwrap();
+        assert!(row.get::<bool, _>(0), "a transaction of nobody's");
+    }
 }
