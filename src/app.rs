@@ -3,21 +3,23 @@
 use crate::certificates::Authorities;
 use crate::clock::Clock;
 use crate::config::{Config, RealmConfig, Tls};
+use crate::flows::grant_intent::Looks;
 use crate::flows::introspect_token::LiveTokens;
 use crate::flows::keep_tokens::Custody;
 use crate::flows::reserve_together::Reservations;
 use crate::flows::single_use_ids::SingleUseIds;
+use crate::flows::status_list::Places;
 use crate::flows::uncounted_permits::UncountedPermits;
 use crate::flows::verified_tokens::VerifiedTokens;
 use crate::keycloak::{Directory, Keycloak, RealmKeys};
 use crate::keys::{Keyring, Nonces, RecordSeal, SealingKey};
 use crate::marks::Marks;
-use crate::{flows, http, random, store};
+use crate::store::Database;
+use crate::{flows, http, random};
 use marque_core::claims::TxnClaims;
 use marque_core::names;
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
-use sqlx::PgPool;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -32,7 +34,7 @@ pub struct App {
     /// The realms by name.
     pub realms: BTreeMap<String, Arc<Realm>>,
     /// The database.
-    pub pool: PgPool,
+    pub db: Database,
     /// Days that custody of tokens is kept at least.
     pub custody_days: u16,
     /// The time.
@@ -57,6 +59,12 @@ pub struct App {
     pub single_use_ids: SingleUseIds,
     /// Where tokens that are signed share transactions.
     pub custody: Custody,
+    /// Where polls share one look at their intents.
+    pub looks: Looks,
+    /// Where redemptions of approvals share transactions.
+    pub redemptions: Custody,
+    /// Where tokens share the statement that gives them their places in status lists.
+    pub status_places: Places,
     /// Where questions about tokens share one to the database.
     pub live_tokens: LiveTokens,
 }
@@ -74,7 +82,7 @@ pub struct Realm {
     /// That realm's users and clients.
     pub directory: Directory,
     /// Approved plans whose evidence was verified.
-    pub verified: flows::live_intents::Verified,
+    pub verified: flows::approved_plans::Verified,
     /// Transaction tokens that were verified.
     pub txn_tokens: VerifiedTokens<TxnClaims>,
     /// The realm's access tokens that were verified.
@@ -100,13 +108,14 @@ impl App {
     /// # Errors
     /// When the database is not there, a migration fails or a key does not open.
     pub async fn start(config: &Config) -> Result<Arc<Self>, StartError> {
-        let pool = store::connect(config.database_url.expose_secret()).await?;
-        store::migrate(&pool).await?;
+        let direct = config.database_direct_url.as_ref().map(ExposeSecret::expose_secret);
+        let db = Database::connect(config.database_url.expose_secret(), direct).await?;
+        db.migrate().await?;
         let clock = Clock::default();
         let sealing = sealing_key(config)?;
         let mut realms = BTreeMap::new();
         for realm in &config.realms {
-            let keyring = Arc::new(flows::open_keyring::open_keyring(&pool, &clock, &realm.name, &sealing).await?);
+            let keyring = Arc::new(flows::open_keyring::open_keyring(&db, &clock, &realm.name, &sealing).await?);
             let realm = Arc::new(realm.clone());
             let keycloak = Keycloak::new(realm.clone(), keyring.clone(), clock.clone())?;
             realms.insert(
@@ -117,7 +126,7 @@ impl App {
                     keycloak,
                     realm_keys: RealmKeys::default(),
                     directory: Directory::default(),
-                    verified: flows::live_intents::Verified::default(),
+                    verified: flows::approved_plans::Verified::default(),
                     txn_tokens: VerifiedTokens::of(names::TYP_TXN),
                     access_tokens: VerifiedTokens::of(names::TYP_JWT),
                     own_tokens: flows::own_tokens::OwnTokens::default(),
@@ -129,17 +138,20 @@ impl App {
             );
         }
         let (records, nonces) = (sealing.records(), sealing.nonces());
-        let uncounted_permits = flows::uncounted_permits::start(pool.clone(), clock.clone());
-        let reservations = flows::reserve_together::start(pool.clone(), clock.clone(), records.clone());
+        let uncounted_permits = flows::uncounted_permits::start(db.clone(), clock.clone());
+        let reservations = flows::reserve_together::start(db.clone(), clock.clone(), records.clone());
         let (single_use_ids, custody) =
-            (flows::single_use_ids::start(pool.clone()), flows::keep_tokens::start(pool.clone()));
-        let live_tokens = flows::introspect_token::start(pool.clone(), clock.clone());
+            (flows::single_use_ids::start(db.clone()), flows::keep_tokens::start(db.clone()));
+        let looks = flows::grant_intent::start(db.clone());
+        let redemptions = flows::redeem_together::start(db.clone());
+        let status_places = flows::status_list::start(db.clone());
+        let live_tokens = flows::introspect_token::start(db.clone(), clock.clone());
         let marks = Arc::new(marks(config)?);
         let tls = config.tls.clone();
         let authorities = tls.client_ca.as_deref().map(Authorities::from_file).transpose()?;
         let app = Arc::new(Self {
             realms,
-            pool,
+            db,
             custody_days: config.custody_days,
             clock,
             sealing,
@@ -152,6 +164,9 @@ impl App {
             reservations,
             single_use_ids,
             custody,
+            looks,
+            redemptions,
+            status_places,
             live_tokens,
         });
         flows::forget_expired::open_custody(&app, app.clock.now()).await?;

@@ -4,7 +4,6 @@
 //! the next one: batches grow with the load, and a request that comes alone waits for nobody. Requests about the same thing, an
 //! intent or an id, go to the same worker: the transactions of a server do not keep each other from what they lock.
 
-use std::fmt::Display;
 use std::future::Future;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
@@ -20,7 +19,10 @@ pub enum BatchError {
     /// Too many wait.
     #[error("too many requests wait")]
     Full,
-    /// The transaction failed, for all of them.
+    /// What all of them need is away: none would fare better alone.
+    #[error("{0}")]
+    Away(String),
+    /// The transaction failed, for all of them, perhaps by one's fault.
     #[error("{0}")]
     Failed(String),
 }
@@ -43,7 +45,7 @@ impl<Q: Send + 'static, A: Send + 'static> Batch<Q, A> {
     where
         W: Fn(Vec<Q>) -> F + Clone + Send + 'static,
         F: Future<Output = Result<Vec<A>, E>> + Send + 'static,
-        E: Display + Send + 'static,
+        E: Into<BatchError> + Send + 'static,
     {
         let start = |_| {
             let (waiting, queue) = mpsc::channel(WAITING);
@@ -66,6 +68,20 @@ impl<Q: Send + 'static, A: Send + 'static> Batch<Q, A> {
         worker.try_send(Waiting { question, answer }).map_err(|_| BatchError::Full)?;
         answered.await.unwrap_or_else(|_| Err(BatchError::Failed("the worker is gone".into())))
     }
+
+    /// [`Self::ask`], for who can go on alone: nothing where the batch failed, since whatever else was in it may be at fault.
+    ///
+    /// # Errors
+    /// When too many wait, or what all need is away.
+    pub async fn ask_with_others(&self, about: Uuid, question: Q) -> Result<Option<A>, BatchError> {
+        match self.ask(about, question).await {
+            Err(BatchError::Failed(error)) => {
+                tracing::warn!(error, "requests could not be worked on together");
+                Ok(None)
+            }
+            answered => answered.map(Some),
+        }
+    }
 }
 
 async fn answer_all<Q, A, W, F, E>(mut queue: mpsc::Receiver<Waiting<Q, A>>, work: W)
@@ -73,7 +89,7 @@ where
     A: Send + 'static,
     W: Fn(Vec<Q>) -> F,
     F: Future<Output = Result<Vec<A>, E>> + Send + 'static,
-    E: Display + Send + 'static,
+    E: Into<BatchError> + Send + 'static,
 {
     let mut taken = Vec::with_capacity(TOGETHER);
     while queue.recv_many(&mut taken, TOGETHER).await > 0 {
@@ -85,12 +101,12 @@ where
             .unzip();
         // In a task of its own: one batch that breaks down ends no worker.
         let worked = tokio::spawn(work(questions)).await;
-        match worked.map_err(|broken| broken.to_string()).and_then(|worked| worked.map_err(|error| error.to_string())) {
+        match worked
+            .map_err(|broken| BatchError::Failed(broken.to_string()))
+            .and_then(|worked| worked.map_err(Into::into))
+        {
             Ok(all) => answers.into_iter().zip(all).for_each(|(answer, one)| drop(answer.send(Ok(one)))),
-            Err(error) => {
-                let failed = BatchError::Failed(error);
-                answers.into_iter().for_each(|answer| drop(answer.send(Err(failed.clone()))));
-            }
+            Err(error) => answers.into_iter().for_each(|answer| drop(answer.send(Err(error.clone())))),
         }
     }
 }
@@ -112,7 +128,7 @@ mod tests {
                 async move {
                     gate.acquire().await.unwrap().forget();
                     batches.fetch_add(1, Ordering::SeqCst);
-                    Ok::<_, String>(questions.into_iter().map(|question| question * 2).collect())
+                    Ok::<_, BatchError>(questions.into_iter().map(|question| question * 2).collect())
                 }
             })
         };
@@ -134,7 +150,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_finds_the_queue_full_is_told_at_once_and_a_failure_reaches_all() {
-        let batch = Arc::new(Batch::<(), ()>::start(1, |_| std::future::pending::<Result<_, String>>()));
+        let batch = Arc::new(Batch::<(), ()>::start(1, |_| std::future::pending::<Result<_, BatchError>>()));
         let more_than_room = WAITING + TOGETHER + 1;
         let mut asked = tokio::task::JoinSet::new();
         for _ in 0..more_than_room {
@@ -144,16 +160,25 @@ mod tests {
             });
         }
         assert_eq!(asked.join_next().await.unwrap().unwrap(), Err(BatchError::Full));
-        let failing = Batch::<u8, u8>::start(2, |_| async { Err("the database is away") });
-        let failed = Err(BatchError::Failed("the database is away".into()));
+        let failing = Batch::<u8, u8>::start(2, |_| async { Err(BatchError::Failed("one of them".into())) });
+        let failed = Err(BatchError::Failed("one of them".into()));
         assert_eq!((failing.ask(about(1), 1).await, failing.ask(about(2), 2).await), (failed.clone(), failed));
+    }
+
+    #[tokio::test]
+    async fn who_can_goes_on_alone_unless_what_all_need_is_away() {
+        let error =
+            |away| if away { BatchError::Away("the database".into()) } else { BatchError::Failed("one".into()) };
+        let failing = Batch::<bool, u8>::start(1, move |asked| async move { Err(error(asked.contains(&true))) });
+        assert_eq!(failing.ask_with_others(about(1), false).await, Ok(None));
+        assert_eq!(failing.ask_with_others(about(1), true).await, Err(error(true)));
     }
 
     #[tokio::test]
     async fn a_batch_that_breaks_down_ends_no_worker() {
         let batch = Batch::<u8, u8>::start(2, |questions| async move {
             assert!(!questions.contains(&0), "broken");
-            Ok::<_, String>(questions)
+            Ok::<_, BatchError>(questions)
         });
         for intent in 0..4 {
             assert!(matches!(batch.ask(about(intent), 0).await, Err(BatchError::Failed(_))));
@@ -170,7 +195,7 @@ mod tests {
                 let others = at_work.fetch_add(1, Ordering::SeqCst);
                 tokio::task::yield_now().await;
                 at_work.fetch_sub(1, Ordering::SeqCst);
-                Ok::<_, String>(questions.iter().map(|_| others).collect())
+                Ok::<_, BatchError>(questions.iter().map(|_| others).collect())
             }
         }));
         for asked in 0..20 {

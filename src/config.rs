@@ -33,8 +33,11 @@ pub struct Config {
     /// One entry per Keycloak realm.
     pub realms: Vec<RealmConfig>,
     /// From `DATABASE_URL`, else the private server's.
-    #[serde(skip, default = "no_database")]
+    #[serde(skip)]
     pub database_url: SecretString,
+    /// From `DATABASE_DIRECT_URL`: the database itself, where `DATABASE_URL` is a pooler in transaction mode.
+    #[serde(skip)]
+    pub database_direct_url: Option<SecretString>,
     /// From `MARQUE_KEY`: 32 bytes in base64url that seal the signing keys.
     #[serde(skip)]
     pub sealing_key: Option<SecretString>,
@@ -242,12 +245,8 @@ pub enum ConfigError {
     NoDatabase,
 }
 
-fn no_database() -> SecretString {
-    SecretString::from(String::new())
-}
-
 impl Config {
-    /// Reads the file and the environment (`DATABASE_URL`, `MARQUE_KEY`).
+    /// Reads the file and the environment (`DATABASE_URL`, `DATABASE_DIRECT_URL`, `MARQUE_KEY`).
     ///
     /// # Errors
     /// Names the file, the member and what is expected.
@@ -259,6 +258,7 @@ impl Config {
         let private = || crate::postgres::default_dir().and_then(|dir| crate::postgres::running_url(&dir));
         config.database_url =
             variable("DATABASE_URL").or_else(private).map(SecretString::from).ok_or(ConfigError::NoDatabase)?;
+        config.database_direct_url = variable("DATABASE_DIRECT_URL").map(SecretString::from);
         config.sealing_key = variable("MARQUE_KEY").map(SecretString::from);
         Ok(config)
     }

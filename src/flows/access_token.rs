@@ -8,10 +8,8 @@ use super::status_list::place;
 use super::{Context, FlowError, OAuthError, Refusal};
 use crate::keys::Purpose;
 use crate::store;
-use crate::store::status_places::PlacedToken;
 use marque_core::access_token::AccessClaims;
 use marque_core::claims::{Carried, IntentClaims, TxnClaims};
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// The client attribute that says so.
@@ -22,7 +20,7 @@ const GATE: &str = "marque.gate";
 /// # Errors
 /// `invalid_target` where that is not so; unavailable while the realm cannot be asked.
 pub(super) async fn expect_gate(cx: Context<'_>, location: &str) -> Result<(), FlowError> {
-    let mut conn = cx.app.pool.acquire().await?;
+    let mut conn = cx.app.db.look().await?;
     let newest = store::catalogs::find_newest(&mut conn, cx.realm_name(), location).await?;
     drop(conn);
     let record = match &newest {
@@ -56,9 +54,7 @@ pub(super) async fn sign(
         let text = "the steps at the resource are too long for an access token: name fewer in authorization_details";
         return Err(Refusal::new(OAuthError::InvalidRequest, text).about(intent_id).into());
     };
-    let expires_at = OffsetDateTime::from_unix_timestamp(claims.exp).map_err(FlowError::internal)?;
-    let placed = PlacedToken { realm: cx.realm_name(), intent_id, jti, expires_at };
-    let status = Some(place(cx, &mut *cx.app.pool.acquire().await?, &placed).await?);
+    let status = Some(place(cx, intent_id, jti, claims.exp).await?);
     let access = AccessClaims {
         iss: claims.iss.clone(),
         aud: location.into(),

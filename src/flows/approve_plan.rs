@@ -19,7 +19,7 @@ use super::check_passkey::check_passkey;
 use super::id_token::IdToken;
 use super::realm_login::{Begun, Callback, Errand, begin_login, finish_login};
 use super::verify_evidence::{ApprovedClaim, Decision, DeniedClaim, Proven, verify_payload};
-use super::{Context, FlowError, OAuthError, Refusal, approve_step_up, parse_intent_id, receipt};
+use super::{Context, FlowError, OAuthError, Refusal, approve_step_up, approved_plans, parse_intent_id, receipt};
 use crate::keys::Purpose;
 use crate::store::approvals::{Approved, COUNTER_INDEX};
 use crate::store::intents::Intent;
@@ -64,7 +64,7 @@ pub async fn begin(cx: Context<'_>, intent_id: &str) -> Result<Begun, FlowError>
 async fn find(cx: Context<'_>, intent_id: &str) -> Result<Intent, FlowError> {
     let unknown = || Refusal::new(OAuthError::NotFound, "there is no such plan");
     let id = parse_intent_id(intent_id).ok_or_else(unknown)?;
-    let mut conn = cx.app.pool.acquire().await?;
+    let mut conn = cx.app.db.look().await?;
     Ok(store::intents::find(&mut conn, cx.realm_name(), id).await?.ok_or_else(unknown)?)
 }
 
@@ -90,11 +90,15 @@ pub async fn answer_plan_request(cx: Context<'_>, intent_id: &str, request: Opti
     let now = cx.app.clock.now();
     expect_pending(&intent, now).map_err(|refusal| Refusal { error: OAuthError::Gone, ..refusal })?;
     let nonce = random::bytes32()?;
-    store::logins::insert_display(&mut *cx.app.pool.acquire().await?, &nonce, intent.intent_id, None, now + DISPLAY)
-        .await?;
+    let (intent_id, until) = (intent.intent_id, now + DISPLAY);
+    let documents = cx.app.db.write(async |conn| {
+        store::logins::insert_display(conn, &nonce, intent_id, None, until).await?;
+        store::intents::documents(conn, intent_id).await
+    });
+    let documents = documents.await?;
     let answer = json!({
         "iss": cx.issuer(), "aud": cx.realm.config.keycloak_issuer, "intent_id": intent.intent_id, "version": 1,
-        "plan": encode(&intent.plan), "catalogs": intent.catalogs, "nonce": encode(&nonce),
+        "plan": encode(&documents.plan), "catalogs": documents.catalogs, "nonce": encode(&nonce),
         "iat": now.unix_timestamp(), "exp": (now + DISPLAY).unix_timestamp(),
     });
     Ok(cx.realm.keyring.sign(Purpose::PlanAnswer, &answer)?)
@@ -163,9 +167,10 @@ async fn deny(cx: Context<'_>, login: &LoginRow, token: &IdToken, claim: DeniedC
         reason.chars().count() <= limits::DENIAL_REASON_CHARS && text::check_plain(reason).is_ok() && !reason.is_empty()
     });
     let now = cx.app.clock.now();
-    let mut tx = cx.app.pool.begin().await?;
+    let mut tx = cx.app.db.begin().await?;
     let intent = lock_pending(&mut tx, cx, login.intent_id, now).await?;
-    let plan = ResolvedPlan::from_canonical(&intent.plan).map_err(FlowError::internal)?;
+    let documents = store::intents::documents(&mut tx, login.intent_id).await?;
+    let plan = ResolvedPlan::from_canonical(&documents.plan).map_err(FlowError::internal)?;
     if !plan.user.is(&token.issuer, &token.sub, &token.username) {
         return Err(Refusal::new(OAuthError::AccessDenied, "this plan is for another user").into());
     }
@@ -203,25 +208,27 @@ async fn approve(
     let invalid = |text: &str| Refusal::new(OAuthError::InvalidGrant, text).because(Reason::EvidenceInvalid);
     let intent = find(cx, &login.intent_id.to_string()).await?;
     expect_pending(&intent, now)?;
-    let payload = assemble(cx, &intent, raw, claim, now).await?;
+    let payload = assemble(cx, login.intent_id, raw, claim, now).await?;
     let proven = verify_payload(&payload).map_err(|error| invalid(&error))?;
     if proven.sub != token.sub {
         return Err(invalid("the evidence is of another user").into());
     }
     let is_only_reads = proven.plan.steps.iter().all(|step| step.class == Class::Read);
     check_passkey(cx, &payload.credential, &proven.sub, is_only_reads, now).await?;
-    let mut tx = cx.app.pool.begin().await?;
+    let mut tx = cx.app.db.begin().await?;
     let locked = lock_pending(&mut tx, cx, login.intent_id, now).await?;
-    if Digest::of(&locked.plan) != payload.plan_digest {
+    let documents = store::intents::documents(&mut tx, login.intent_id).await?;
+    if Digest::of(&documents.plan) != payload.plan_digest {
         return Err(invalid("the plan's row was changed").into());
     }
     if !store::logins::use_display(&mut tx, claim.nonce.as_bytes(), login.intent_id, None, now).await? {
         return Err(invalid("the page was open too long or answered already: open the plan again").into());
     }
     let state = locked.state().after(Event::Approve).map_err(|error| conflict(&error))?;
-    keep(&mut tx, cx, &payload, &proven, login.intent_id, now).await?;
+    let approved = keep(&mut tx, cx, &payload, proven, login.intent_id, now).await?;
     store::intents::set_state(&mut tx, login.intent_id, state, None, now).await?;
     tx.commit().await?;
+    cx.realm.verified.remember(approved).await;
     tracing::info!(intent = %login.intent_id, plan_digest = %payload.plan_digest, "plan.approved");
     Ok(())
 }
@@ -229,22 +236,23 @@ async fn approve(
 /// Plan and catalogs come from Marque's own row, the rest from the realm; all of it is then verified together.
 async fn assemble(
     cx: Context<'_>,
-    intent: &Intent,
+    intent_id: Uuid,
     id_token: String,
     claim: &ApprovedClaim,
     now: OffsetDateTime,
 ) -> Result<Payload, FlowError> {
     let invalid = |text: String| Refusal::new(OAuthError::InvalidGrant, text).because(Reason::EvidenceInvalid);
+    let documents = store::intents::documents(&mut *cx.app.db.look().await?, intent_id).await?;
     let config = &cx.realm.config;
     let origin = claim.origin().filter(|origin| config.rp_origins.contains(origin));
     let realm_jwk = signing_jwk(cx, &id_token).await;
     Ok(Payload {
         version: 1,
         issuer: cx.issuer().to_owned(),
-        intent_id: intent.intent_id.to_string(),
-        plan: serde_json::from_slice(&intent.plan).map_err(FlowError::internal)?,
-        plan_digest: Digest::of(&intent.plan),
-        catalogs: intent.catalogs.clone(),
+        intent_id: intent_id.to_string(),
+        plan: serde_json::from_slice(&documents.plan).map_err(FlowError::internal)?,
+        plan_digest: Digest::of(&documents.plan),
+        catalogs: documents.catalogs,
         display: claim.display.clone(),
         display_digest: claim.display.digest(),
         nonce: claim.nonce,
@@ -277,15 +285,16 @@ async fn keep(
     tx: &mut sqlx::PgConnection,
     cx: Context<'_>,
     payload: &Payload,
-    proven: &Proven,
+    proven: Proven,
     intent_id: Uuid,
     now: OffsetDateTime,
-) -> Result<(), FlowError> {
+) -> Result<approved_plans::Approved, FlowError> {
     let key = cx.realm.keyring.key(Purpose::Evidence)?;
     let file = write(payload, key.public_jwk(), &key.sign_raw(&signing_input(payload))?);
     let approved = Approved { intent_id, step_up_id: None };
     keep_evidence(tx, approved, &file, &payload.credential, proven.sign_count, now).await?;
-    Ok(store::intents::note_approver(tx, intent_id, &proven.sub, &proven.username).await?)
+    store::intents::note_approver(tx, intent_id, &proven.sub, &proven.username).await?;
+    approved_plans::Approved::of(intent_id, payload, proven, &file, key.kid())
 }
 
 /// Keeps an evidence file, unless the passkey's counter was seen in any approval.

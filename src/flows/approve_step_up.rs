@@ -37,7 +37,7 @@ use uuid::Uuid;
 /// Gone or conflict if there is nothing to decide; unavailable while the realm is.
 pub(super) async fn begin(cx: Context<'_>, id: &str) -> Result<Option<Begun>, FlowError> {
     let Some(id) = parse_intent_id(id) else { return Ok(None) };
-    let mut conn = cx.app.pool.acquire().await?;
+    let mut conn = cx.app.db.look().await?;
     let Some(row) = store::step_ups::find(&mut conn, cx.realm_name(), id).await? else { return Ok(None) };
     expect_open(cx, &mut conn, &row).await?;
     drop(conn);
@@ -71,11 +71,15 @@ pub async fn answer_step_up_request(
     check_request(cx, (names::TYP_STEP_UP_REQUEST, "step_up_id"), step_up_id, request).await?;
     let unknown = || Refusal::new(OAuthError::NotFound, "there is no such call to approve");
     let id = parse_intent_id(step_up_id).ok_or_else(unknown)?;
-    let mut conn = cx.app.pool.acquire().await?;
+    let mut conn = cx.app.db.look().await?;
     let row = store::step_ups::find(&mut conn, cx.realm_name(), id).await?.ok_or_else(unknown)?;
     expect_open(cx, &mut conn, &row).await.map_err(gone)?;
+    drop(conn);
     let (now, nonce) = (cx.app.clock.now(), random::bytes32()?);
-    store::logins::insert_display(&mut conn, &nonce, row.intent_id, Some(id), now + DISPLAY).await?;
+    let (intent_id, until) = (row.intent_id, now + DISPLAY);
+    let keep =
+        async |conn: &mut PgConnection| store::logins::insert_display(conn, &nonce, intent_id, Some(id), until).await;
+    cx.app.db.write(keep).await?;
     let mut answer = json!({
         "iss": cx.issuer(), "aud": cx.realm.config.keycloak_issuer, "step_up_id": step_up_id, "version": 1,
         "document": encode(&row.document), "nonce": encode(&nonce),
@@ -112,7 +116,7 @@ pub(super) async fn decide(
         return Err(invalid("the realm's decision is on another call").into());
     }
     let now = cx.app.clock.now();
-    let mut conn = cx.app.pool.acquire().await?;
+    let mut conn = cx.app.db.look().await?;
     let row = find(cx, &mut conn, step_up_id).await?;
     expect_open(cx, &mut conn, &row).await?;
     drop(conn);
@@ -147,7 +151,7 @@ async fn deny(cx: Context<'_>, step_up_id: Uuid, reason: Option<String>) -> Resu
     let reason = reason.filter(|reason| {
         reason.chars().count() <= limits::DENIAL_REASON_CHARS && text::check_plain(reason).is_ok() && !reason.is_empty()
     });
-    let mut tx = cx.app.pool.begin().await?;
+    let mut tx = cx.app.db.begin().await?;
     lock_open(cx, &mut tx, step_up_id).await?;
     store::step_ups::set_state(&mut tx, step_up_id, "denied", reason.as_deref()).await?;
     tx.commit().await?;
@@ -167,7 +171,7 @@ async fn approve(
     let proven = verify_step_up(&payload).map_err(|error| invalid(&error))?;
     let is_only_reads = document.class == Class::Read;
     check_passkey(cx, &payload.credential, &document.user.sub, is_only_reads, now).await?;
-    let mut tx = cx.app.pool.begin().await?;
+    let mut tx = cx.app.db.begin().await?;
     let locked = lock_open(cx, &mut tx, row.step_up_id).await?;
     if Digest::of(&locked.document) != payload.document_digest {
         return Err(invalid("the call's row was changed").into());

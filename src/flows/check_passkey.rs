@@ -1,11 +1,12 @@
 //! Whether a passkey may approve: it is the person's now, the one that was first seen under its id, and not too new.
 
 use super::{Context, FlowError, OAuthError, Refusal};
-use crate::store;
 use crate::store::approvals::PinnedPasskey;
+use crate::store::{self, StoreError};
 use marque_core::canonical::decode;
 use marque_core::evidence::Credential;
 use marque_core::reason::Reason;
+use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 
 /// The realm still lists the passkey for this user, and it is the one that was seen first under its id.
@@ -22,13 +23,15 @@ pub(super) async fn check_passkey(
     let seen =
         PinnedPasskey { public_key: bytes(&credential.public_key)?, backup_eligible: credential.backup_eligible };
     let id = bytes(&credential.id)?;
-    let mut conn = cx.app.pool.acquire().await?;
-    let pinned = store::approvals::pin_passkey(&mut conn, cx.realm_name(), sub, &id, &seen, now).await?;
+    let pin = async |conn: &mut PgConnection| {
+        let pinned = store::approvals::pin_passkey(conn, cx.realm_name(), sub, &id, &seen, now).await?;
+        Ok::<_, StoreError>((pinned, store::approvals::pinned_passkeys(conn, cx.realm_name(), sub).await?))
+    };
+    let (pinned, all) = cx.app.db.write(pin).await?;
     if pinned.public_key != seen.public_key || pinned.backup_eligible != seen.backup_eligible {
         let text = "the passkey's public key is not the one that was first seen under its id";
         return Err(Refusal::new(OAuthError::InvalidGrant, text).because(Reason::EvidenceInvalid).into());
     }
-    let all = store::approvals::pinned_passkeys(&mut conn, cx.realm_name(), sub).await?;
     expect_confirmed(&all, &id, is_only_reads, now)
 }
 

@@ -2,9 +2,9 @@
 
 use super::revoke_intent::revoke_intent;
 use super::{Context, FlowError, parse_intent_id};
+use crate::random;
 use crate::store::epochs::{self, Suspended, Suspension};
 use crate::store::revocations;
-use crate::{random, store};
 
 /// What the feed's rows say of why.
 const CAUSE: &str = "by an operator, after commits were lost";
@@ -14,7 +14,7 @@ const CAUSE: &str = "by an operator, after commits were lost";
 /// # Errors
 /// When the database is away.
 pub async fn suspended(cx: Context<'_>) -> Result<Option<(Suspension, Vec<Suspended>)>, FlowError> {
-    let mut conn = cx.app.pool.acquire().await?;
+    let mut conn = cx.app.db.look().await?;
     match epochs::suspension(&mut conn, cx.realm_name()).await? {
         None => Ok(None),
         Some(suspension) => {
@@ -30,7 +30,7 @@ pub async fn suspended(cx: Context<'_>) -> Result<Option<(Suspension, Vec<Suspen
 /// When the database is away: then nothing was confirmed.
 pub async fn confirm_restore(cx: Context<'_>) -> Result<Option<u64>, FlowError> {
     let (realm, now) = (cx.realm_name(), cx.app.clock.now());
-    let mut tx = store::patient_transaction(&cx.app.pool).await?;
+    let mut tx = cx.app.db.begin_patient().await?;
     epochs::lock(&mut tx, realm).await?;
     if epochs::suspension(&mut tx, realm).await?.is_none() {
         return Ok(None);

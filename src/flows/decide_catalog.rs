@@ -48,7 +48,7 @@ pub async fn decide_catalog(
 ) -> Result<OffsetDateTime, FlowError> {
     let (realm, now) = (cx.realm_name(), cx.app.clock.now());
     text::check_plain(decision.location).map_err(|_| unknown())?;
-    let mut tx = cx.app.pool.begin().await?;
+    let mut tx = cx.app.db.begin().await?;
     store::catalogs::lock_location(&mut tx, realm, decision.location).await?;
     let row = find_waiting(&mut tx, realm, decision).await?;
     let catalog = kept(&row.jws)?;

@@ -19,7 +19,7 @@ pub(super) async fn carried<'c>(cx: Context<'_>, carried: &'c Carried) -> Result
         Carried::Inline(envelope) => return Ok(Some(Cow::Borrowed(envelope))),
         Carried::ByDigest(digest) => digest,
     };
-    let kept = store::envelopes::find(&mut *cx.app.pool.acquire().await?, cx.realm_name(), digest.as_bytes()).await?;
+    let kept = store::envelopes::find(&mut *cx.app.db.look().await?, cx.realm_name(), digest.as_bytes()).await?;
     let envelope = kept.and_then(|kept| match Envelope::of_digest(digest, &kept) {
         Ok(envelope) => Some(Cow::Owned(envelope)),
         Err(refused) => {
@@ -55,7 +55,7 @@ pub async fn show_envelope(
 ) -> Result<Vec<u8>, FlowError> {
     let unknown = || Refusal::new(OAuthError::NotFound, "there is no such envelope");
     let digest = Digest::from_base64(digest).ok_or_else(unknown)?;
-    let kept = store::envelopes::find(&mut *cx.app.pool.acquire().await?, cx.realm_name(), digest.as_bytes()).await?;
+    let kept = store::envelopes::find(&mut *cx.app.db.look().await?, cx.realm_name(), digest.as_bytes()).await?;
     let kept = kept.filter(|kept| Digest::of(kept) == digest);
     Ok(kept.ok_or_else(unknown)?)
 }

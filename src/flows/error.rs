@@ -1,5 +1,6 @@
 //! Why a flow did not do what was asked: refused, not possible now, or broken.
 
+use crate::batch::BatchError;
 use crate::keycloak::KeycloakError;
 use crate::keys::KeyError;
 use crate::random::RandomError;
@@ -170,9 +171,27 @@ pub enum FlowError {
     Internal(String),
 }
 
-impl From<crate::batch::BatchError> for FlowError {
-    fn from(error: crate::batch::BatchError) -> Self {
+impl From<BatchError> for FlowError {
+    fn from(error: BatchError) -> Self {
         Self::Unavailable(error.to_string())
+    }
+}
+
+/// Whether no statement has a chance: no connection, or none to spare (SQLSTATE 08, 53, and 57P: shut down, or not up yet).
+fn is_away(error: &crate::store::StoreError) -> bool {
+    match error {
+        sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::PoolClosed => true,
+        sqlx::Error::Database(refused) => {
+            refused.code().is_some_and(|code| ["08", "53", "57P"].iter().any(|class| code.starts_with(class)))
+        }
+        _ => false,
+    }
+}
+
+impl From<crate::store::StoreError> for BatchError {
+    fn from(error: crate::store::StoreError) -> Self {
+        let text = format!("the database: {error}");
+        if is_away(&error) { Self::Away(text) } else { Self::Failed(text) }
     }
 }
 

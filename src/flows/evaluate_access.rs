@@ -267,7 +267,7 @@ async fn decide_about(cx: Context<'_>, asked: &Asked<'_>) -> Result<Evaluated, F
             Standing::ProofReplayed => Ok(asked.refused(Reason::ProofReplayed)),
             // A repeat of a counted call, or another call under its id.
             Standing::Counted => reserve_permit(cx, asked, &envelope).await,
-            Standing::NotActive => asked.inactive(cx, &mut *cx.app.pool.acquire().await?).await,
+            Standing::NotActive => asked.inactive(cx, &mut *cx.app.db.look().await?).await,
         };
     }
     refuse(cx, asked, &envelope, offline).await
@@ -280,7 +280,7 @@ async fn refuse(
     envelope: &Envelope,
     offline: Offline<'_>,
 ) -> Result<Evaluated, FlowError> {
-    let mut conn = cx.app.pool.acquire().await?;
+    let mut conn = cx.app.db.look().await?;
     let now = cx.app.clock.now();
     let call_id = (asked.client_id, asked.evaluation.call_id.as_str());
     let standing =

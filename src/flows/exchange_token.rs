@@ -13,16 +13,15 @@
 //! 8. Answer.
 
 use super::access_token::{self, expect_gate};
+use super::approved_plans::{Approved, approved};
 use super::authenticate_client::AuthenticatedClient;
 use super::envelopes;
 use super::error::bad_input;
 use super::exchange_policy::{is_named, name_next, request_context, was_given};
 use super::leave_domain::{foreign_issuer, leave_domain};
-use super::live_intents::{self, Approved};
 use super::own_tokens::{self, Kind, OwnToken};
 use super::start_workload::start_workload;
 use super::{Context, FlowError, OAuthError, Refusal};
-use crate::batch::BatchError;
 use crate::keys::Purpose;
 use crate::store::tokens::NewToken;
 use crate::{random, store};
@@ -233,7 +232,7 @@ pub(super) fn verify_subject(cx: Context<'_>, token: &str, kind: Option<&str>) -
 
 /// The plan that the person signed, from its evidence, if it is the one that the parent token names.
 pub(super) async fn signed_plan(cx: Context<'_>, parent: &OwnToken) -> Result<Arc<Approved>, FlowError> {
-    let approved = live_intents::approved(cx, parent.intent_id).await?;
+    let approved = approved(cx, parent.intent_id).await?;
     if approved.plan_digest != parent.intent.digest || approved.sub != parent.sub {
         return Err(refuse(Reason::EvidenceInvalid, &parent.intent.id).into());
     }
@@ -353,18 +352,9 @@ async fn keep(
     minted: &Minted<'_>,
 ) -> Result<(), FlowError> {
     let row = custody(cx, client, subject, minted)?;
-    let asked = match may_share(minted) {
-        true => cx.app.custody.ask(row.intent_id, row.clone()).await,
-        false => Ok(false),
-    };
-    let is_kept = match asked {
-        Err(full @ BatchError::Full) => return Err(full.into()),
-        // Whatever else was in the batch may be at fault.
-        Err(BatchError::Failed(error)) => {
-            tracing::warn!(error, "tokens could not be kept together");
-            false
-        }
-        Ok(is_kept) => is_kept,
+    let is_kept = match may_share(minted) {
+        true => cx.app.custody.ask_with_others(row.intent_id, row.clone()).await?.unwrap_or(false),
+        false => false,
     };
     if !is_kept {
         keep_alone(cx, &row, minted).await?;
@@ -408,7 +398,7 @@ fn custody(
 async fn keep_alone(cx: Context<'_>, row: &NewToken, minted: &Minted<'_>) -> Result<(), FlowError> {
     let Minted { claims, envelope, ids: (_, txn), parent, .. } = *minted;
     let intent_id = row.intent_id;
-    let mut tx = cx.app.pool.begin().await?;
+    let mut tx = cx.app.db.begin().await?;
     if let Some(allowed) = envelope.bounds.turns {
         store::tokens::lock_turns(&mut tx, intent_id).await?;
         let turns = store::tokens::turns(&mut tx, intent_id, Some(txn)).await?;

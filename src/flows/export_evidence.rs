@@ -12,7 +12,7 @@ use uuid::Uuid;
 pub async fn export_evidence(cx: Context<'_>, id: &str) -> Result<Vec<u8>, FlowError> {
     let unknown = || Refusal::new(OAuthError::NotFound, "there is no approval of this intent or step-up");
     let id = parse_intent_id(id).ok_or_else(unknown)?;
-    let mut conn = cx.app.pool.acquire().await?;
+    let mut conn = cx.app.db.look().await?;
     let kept = if store::step_ups::find(&mut conn, cx.realm_name(), id).await?.is_some() {
         store::approvals::find_step_up_evidence(&mut conn, id).await?
     } else {
@@ -29,7 +29,7 @@ pub async fn export_evidence(cx: Context<'_>, id: &str) -> Result<Vec<u8>, FlowE
 pub async fn list_step_ups(cx: Context<'_>, intent_id: &str) -> Result<Vec<Uuid>, FlowError> {
     let unknown = || Refusal::new(OAuthError::NotFound, "there is no such intent");
     let id = parse_intent_id(intent_id).ok_or_else(unknown)?;
-    let mut conn = cx.app.pool.acquire().await?;
+    let mut conn = cx.app.db.look().await?;
     store::intents::find(&mut conn, cx.realm_name(), id).await?.ok_or_else(unknown)?;
     Ok(store::approvals::step_ups_of(&mut conn, id).await?)
 }

@@ -13,10 +13,12 @@ use super::open_keyring::{keep_up, reopen_keyring};
 use super::{Context, FlowError};
 use crate::app::{App, Realm};
 use crate::keys::Purpose;
+use crate::random;
+use crate::store::StoreError;
 use crate::store::revocations::{self, Entry, Position};
-use crate::{random, store};
 use marque_core::limits;
 use serde_json::{Value, json};
+use sqlx::PgConnection;
 use std::sync::Arc;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -59,9 +61,12 @@ pub struct Subscription {
 /// When the database is away.
 pub async fn subscribe(cx: Context<'_>) -> Result<Subscription, FlowError> {
     let later = cx.realm.feed.subscribe();
-    let mut conn = cx.app.pool.acquire().await?;
-    let position = revocations::position(&mut conn, cx.realm_name(), random::opaque_id()).await?;
-    let live = revocations::live(&mut conn, cx.realm_name(), cx.app.clock.now()).await?;
+    let (realm, now) = (cx.realm_name(), cx.app.clock.now());
+    let read = async |conn: &mut PgConnection| {
+        let position = revocations::position(conn, realm, random::opaque_id()).await?;
+        Ok::<_, StoreError>((position, revocations::live(conn, realm, now).await?))
+    };
+    let (position, live) = cx.app.db.write(read).await?;
     // The list is read after the number, so it may be newer; its last entry then says how new.
     let seq = live.last().map_or(position.seq, |last| last.seq.max(position.seq));
     let position = Position { seq, ..position };
@@ -128,7 +133,7 @@ pub async fn follow(app: Arc<App>, mut stop: watch::Receiver<bool>) {
 }
 
 async fn follow_once(app: &App) -> Result<(), FlowError> {
-    let mut listener = store::listen_for_revocations(&app.pool).await?;
+    let mut listener = app.db.listen_for_revocations().await?;
     let mut tick = tokio::time::interval(HEARTBEAT);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let mut positions = Vec::new();
@@ -175,7 +180,7 @@ async fn kept_up(cx: Context<'_>, position: Position) -> Result<Position, FlowEr
 
 /// Publishes what is new after a place in the feed; answers the new place.
 async fn publish(cx: Context<'_>, mut position: Position) -> Result<Position, FlowError> {
-    let mut conn = cx.app.pool.acquire().await?;
+    let mut conn = cx.app.db.look().await?;
     let entries = revocations::after(&mut conn, cx.realm_name(), position.seq).await?;
     drop(conn);
     if entries.iter().any(|entry| entry.kid.is_some()) {

@@ -29,7 +29,7 @@ pub async fn keep_forgetting(app: Arc<App>, mut stop: watch::Receiver<bool>) {
 }
 
 async fn forget(app: &App) -> Result<(), store::StoreError> {
-    let mut conn = store::patient(&app.pool).await?;
+    let mut conn = app.db.patient().await?;
     store::tokens::open_months(&mut conn, app.clock.now(), app.clock.now() + AHEAD).await?;
     // Nothing comes back that was forgotten too early: one clock that is ahead forgets nothing.
     let now = store::earlier_now(&mut conn, app.clock.now()).await?;
@@ -55,5 +55,5 @@ async fn forget(app: &App) -> Result<(), store::StoreError> {
 /// # Errors
 /// When the database cannot be asked.
 pub async fn open_custody(app: &App, now: OffsetDateTime) -> Result<(), store::StoreError> {
-    store::tokens::open_months(&mut *app.pool.acquire().await?, now, now + AHEAD).await
+    app.db.write(async |conn| store::tokens::open_months(conn, now, now + AHEAD).await).await
 }

@@ -3,31 +3,30 @@
 //! 1. The intent is this client's, by the key it was submitted with.
 //! 2. Pending: wait, or slow down.
 //! 3. Denied, revoked or over: say so.
-//! 4. Approved: verify the evidence again from its bytes, with Marque's own key; read the user's state again;
-//!    sign; keep; answer.
-//! 5. A repeat within a minute, by the same client and key, is answered again; any other second redemption ends
+//! 4. Approved: the evidence as it is kept, by Marque's own key, verified from its bytes unless this server verified the very
+//!    same before; read the user's state again; sign.
+//! 5. Keep, with others that come at once (`redeem_together`), if it is still redeemable; answer.
+//! 6. A repeat within a minute, by the same client and key, is answered again; any other second redemption ends
 //!    the intent.
 
+use super::approved_plans::{Approved, approved_as_kept};
 use super::authenticate_client::AuthenticatedClient;
 use super::check_passkey::expect_current_passkey;
 use super::revoke_intent::revoke_locked;
 use super::status_list::place;
-use super::verify_evidence::{Proven, verify_payload};
 use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id};
+use crate::batch::Batch;
 use crate::keys::Purpose;
-use crate::store::intents::Intent;
-use crate::store::status_places::PlacedToken;
+use crate::store::Database;
+use crate::store::intents::{Intent, WithEvidence};
 use crate::store::tokens::NewToken;
 use crate::{random, store};
 use marque_core::canonical::{Digest, decode};
 use marque_core::claims::{Actor, IntentClaims, IntentProof, token_hash};
-use marque_core::envelope::Envelope;
-use marque_core::evidence::{self, Evidence};
 use marque_core::lifecycle::{Event, IntentState};
+use marque_core::limits;
 use marque_core::reason::Reason;
-use marque_core::{limits, names};
 use serde_json::Value;
-use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 
 /// A lost answer may be asked for again so long.
@@ -36,6 +35,17 @@ const REPEAT: Duration = Duration::seconds(60);
 const SLOW_DOWN_SECS: i32 = 5;
 /// An intent token lives so long at most, and never longer than its plan.
 const LIFETIME: Duration = Duration::hours(1);
+
+/// Takes questions about intents, by realm and id, and answers them with others that come at once.
+pub type Looks = Batch<(String, uuid::Uuid), Option<WithEvidence>>;
+
+/// Starts to take questions.
+pub fn start(db: Database) -> Looks {
+    Batch::start(1, move |asked: Vec<(String, uuid::Uuid)>| {
+        let db = db.clone();
+        async move { store::intents::find_with_evidence(&mut *db.look().await?, &asked).await }
+    })
+}
 
 /// The answer to a redemption.
 #[derive(Clone, Debug)]
@@ -70,20 +80,34 @@ pub async fn grant_intent(
 ) -> Result<Granted, FlowError> {
     let id = find_id(cx, handle).await?.ok_or_else(unknown)?;
     let now = cx.app.clock.now();
-    let looked = store::intents::find(&mut *cx.app.pool.acquire().await?, cx.realm_name(), id).await?;
-    if !looked.is_some_and(|intent| seems_redeemable(&intent, client, now)) {
-        // The answer to the poll, but for what has been approved since.
-        lock_redeemable(cx, client, id, now).await?.0.rollback().await?;
-    }
-    let (evidence, proven) = load_evidence(&mut *cx.app.pool.acquire().await?, cx, id).await?;
-    let credential = &evidence.payload.credential;
-    expect_current_passkey(cx, &proven.sub, &credential.id, &credential.public_key).await?;
-    // The realm was asked without holding a lock; the intent must still be redeemable now.
-    let (mut tx, intent) = lock_redeemable(cx, client, id, now).await?;
-    let (granted, hash) = mint(&mut tx, cx, client, &intent, (&evidence, &proven), now).await?;
-    tx.commit().await?;
-    tracing::info!(intent = %intent.intent_id, token = %hash, "intent.redeemed");
+    let (intent, evidence) = look(cx, client, id, now).await?;
+    let approved = approved_as_kept(cx, id, evidence).await?;
+    expect_current_passkey(cx, &approved.sub, &approved.credential.id, &approved.credential.public_key).await?;
+    // The realm was asked without holding a lock: the intent must still be redeemable when the token is kept.
+    let Minted { granted, row } = mint(cx, client, &intent, &approved, now).await?;
+    keep(cx, client, &intent, &row, now).await?;
+    tracing::info!(intent = %id, token = %row.token_sha256, "intent.redeemed");
     Ok(granted)
+}
+
+/// An intent that can be redeemed as far as a look without a lock tells, and its evidence; otherwise the answer to the poll.
+async fn look(
+    cx: Context<'_>,
+    client: &AuthenticatedClient,
+    id: uuid::Uuid,
+    now: OffsetDateTime,
+) -> Result<(Intent, Option<Vec<u8>>), FlowError> {
+    let asked = (cx.realm_name().to_owned(), id);
+    match cx.app.looks.ask(id, asked).await?.filter(|found| seems_redeemable(&found.intent, client, now)) {
+        Some(WithEvidence { intent, evidence }) => Ok((intent, evidence)),
+        None => {
+            let (mut tx, intent) = lock_redeemable(cx, client, id, now).await?;
+            // It was approved a moment ago.
+            let evidence = store::approvals::find_evidence(&mut tx, id).await?;
+            tx.rollback().await?;
+            Ok((intent, evidence))
+        }
+    }
 }
 
 /// The intent of a handle. What cannot be one of Marque's ids is not asked for.
@@ -91,7 +115,7 @@ async fn find_id(cx: Context<'_>, handle: Handle<'_>) -> Result<Option<uuid::Uui
     match handle {
         Handle::Intent(text) => Ok(parse_intent_id(text)),
         Handle::AuthRequest(text) if limits::is_single_use_id(text) => {
-            let mut conn = cx.app.pool.acquire().await?;
+            let mut conn = cx.app.db.look().await?;
             Ok(store::auth_requests::find_intent(&mut conn, cx.realm_name(), text).await?)
         }
         Handle::AuthRequest(_) => Ok(None),
@@ -109,13 +133,13 @@ fn seems_redeemable(intent: &Intent, client: &AuthenticatedClient, now: OffsetDa
 }
 
 /// This client's intent, locked, if it can be redeemed now; otherwise the answer to the poll.
-async fn lock_redeemable<'c>(
-    cx: Context<'c>,
+async fn lock_redeemable(
+    cx: Context<'_>,
     client: &AuthenticatedClient,
     id: uuid::Uuid,
     now: OffsetDateTime,
-) -> Result<(sqlx::PgTransaction<'c>, Intent), FlowError> {
-    let mut tx = cx.app.pool.begin().await?;
+) -> Result<(store::Transaction, Intent), FlowError> {
+    let mut tx = cx.app.db.begin().await?;
     let found = store::intents::lock(&mut tx, cx.realm_name(), id).await?;
     let intent = found.filter(|intent| intent.client_id == client.client_id()).ok_or_else(unknown)?;
     match intent.state() {
@@ -170,7 +194,7 @@ fn other_key(intent: &Intent) -> Refusal {
 }
 
 /// Too early a poll enlarges the interval for good.
-async fn wait(mut tx: sqlx::PgTransaction<'_>, intent: &Intent, now: OffsetDateTime) -> Result<Refusal, FlowError> {
+async fn wait(mut tx: store::Transaction, intent: &Intent, now: OffsetDateTime) -> Result<Refusal, FlowError> {
     let interval = intent.poll_interval_secs;
     let too_early = intent.polled_at.is_some_and(|at| now - at < Duration::seconds(i64::from(interval)));
     let next = if too_early { interval.saturating_add(SLOW_DOWN_SECS) } else { interval };
@@ -189,123 +213,110 @@ fn is_repeat(intent: &Intent, client: &AuthenticatedClient, now: OffsetDateTime)
 }
 
 /// A second redemption means that somebody else has the approval too: everything from it ends.
-async fn end(mut tx: sqlx::PgTransaction<'_>, cx: Context<'_>, intent: &Intent) -> Result<Refusal, FlowError> {
+async fn end(mut tx: store::Transaction, cx: Context<'_>, intent: &Intent) -> Result<Refusal, FlowError> {
     revoke_locked(&mut tx, cx, intent.intent_id, "second redemption").await?;
     tx.commit().await?;
     Ok(revoked(intent, "the intent was redeemed before: everything that came from it is revoked"))
 }
 
-/// Reads an intent's evidence and believes it only if Marque's own key signed it for this very intent.
-pub(super) async fn load_evidence(
-    conn: &mut PgConnection,
-    cx: Context<'_>,
-    intent_id: uuid::Uuid,
-) -> Result<(Evidence, Proven), FlowError> {
-    let invalid = |text: String| {
-        tracing::error!(intent = %intent_id, error = text, "evidence.invalid");
-        let refusal = Refusal::new(OAuthError::InvalidGrant, Reason::EvidenceInvalid.meaning());
-        FlowError::from(refusal.because(Reason::EvidenceInvalid).about(intent_id))
-    };
-    let file = store::approvals::find_evidence(conn, intent_id).await?;
-    let file = file.ok_or_else(|| invalid("there is none".into()))?;
-    let evidence = evidence::read(&file).map_err(|refused| invalid(refused.to_string()))?;
-    if !is_own(cx, evidence.signer.thumbprint())
-        || evidence.payload.intent_id != intent_id.to_string()
-        || evidence.payload.issuer != cx.issuer()
-    {
-        return Err(invalid("it is signed by another key or for another intent".into()));
-    }
-    let proven = verify_payload(&evidence.payload).map_err(invalid)?;
-    Ok((evidence, proven))
+/// A token that is signed and not yet answered.
+struct Minted {
+    granted: Granted,
+    row: NewToken,
 }
 
-/// Whether a key is one of Marque's for evidence, and not withdrawn.
-pub(super) fn is_own(cx: Context<'_>, thumbprint: &str) -> bool {
-    cx.realm.keyring.public().by_thumbprint(thumbprint, names::TYP_EVIDENCE).is_some()
-}
-
+/// Signs the intent token of an approved plan, if it is the client's by the plan.
 async fn mint(
-    tx: &mut PgConnection,
     cx: Context<'_>,
     client: &AuthenticatedClient,
     intent: &Intent,
-    (evidence, proven): (&Evidence, &Proven),
+    approved: &Approved,
     now: OffsetDateTime,
-) -> Result<(Granted, Digest), FlowError> {
-    let agent = &proven.plan.agent;
+) -> Result<Minted, FlowError> {
+    let agent = &approved.plan.agent;
     if agent.client_id != client.client_id() || agent.cnf != client.cnf {
         return Err(other_key(intent).into());
     }
-    let plan_ends = proven.plan.expires_at().map_err(FlowError::internal)?;
+    let plan_ends = approved.plan.expires_at().map_err(FlowError::internal)?;
     let exp = plan_ends.min((now + LIFETIME).unix_timestamp());
     if exp <= now.unix_timestamp() {
         return Err(over(intent).into());
     }
     let jti = random::opaque_id();
-    let envelope = Envelope::of(&proven.plan).map_err(FlowError::internal)?;
-    let expires_at = OffsetDateTime::from_unix_timestamp(exp).map_err(FlowError::internal)?;
-    let placed = PlacedToken { realm: cx.realm_name(), intent_id: intent.intent_id, jti, expires_at };
-    let status = Some(place(cx, tx, &placed).await?);
-    let claims = claims(cx, client, evidence, proven, &envelope, (jti, now.unix_timestamp(), exp));
+    let status = Some(place(cx, intent.intent_id, jti, exp).await?);
+    let claims = claims(cx, client, approved, (jti, now.unix_timestamp(), exp));
     let claims = IntentClaims { status, ..claims };
     let token = cx.realm.keyring.sign(Purpose::IntentToken, &claims)?;
-    let hash = token_hash(&token);
-    if intent.state() == IntentState::Approved {
-        let state = intent.state().after(Event::Redeem).map_err(FlowError::internal)?;
-        store::intents::set_state(tx, intent.intent_id, state, None, now).await?;
-    }
     let row = NewToken {
         realm: cx.realm_name().to_owned(),
         intent_id: intent.intent_id,
         jti,
         kind: "intent",
-        token_sha256: hash,
+        token_sha256: token_hash(&token),
         parent_sha256: None,
         client_id: client.client_id().to_owned(),
         jkt: client.jkt.clone(),
         txn: None,
         hops: 0,
         issued_at: now,
-        expires_at,
+        expires_at: OffsetDateTime::from_unix_timestamp(exp).map_err(FlowError::internal)?,
     };
-    if store::tokens::insert_active(tx, &[row]).await? != [true] {
-        return Err(over(intent).into());
-    }
     let IntentClaims { scope, authorization_details, .. } = claims;
-    Ok((Granted { token, expires_in: exp - now.unix_timestamp(), scope, authorization_details }, hash))
+    Ok(Minted { granted: Granted { token, expires_in: exp - now.unix_timestamp(), scope, authorization_details }, row })
+}
+
+/// Keeps a token, with others that come at once; what they leave is kept by itself, or refused.
+async fn keep(
+    cx: Context<'_>,
+    client: &AuthenticatedClient,
+    intent: &Intent,
+    row: &NewToken,
+    now: OffsetDateTime,
+) -> Result<(), FlowError> {
+    let together = if intent.state() == IntentState::Approved { &cx.app.redemptions } else { &cx.app.custody };
+    if together.ask_with_others(row.intent_id, row.clone()).await? == Some(true) {
+        return Ok(());
+    }
+    let (mut tx, intent) = lock_redeemable(cx, client, row.intent_id, now).await?;
+    if intent.state() == IntentState::Approved {
+        let state = intent.state().after(Event::Redeem).map_err(FlowError::internal)?;
+        store::intents::set_state(&mut tx, intent.intent_id, state, None, now).await?;
+    }
+    if store::tokens::insert_active(&mut tx, std::slice::from_ref(row)).await? != [true] {
+        return Err(over(&intent).into());
+    }
+    Ok(tx.commit().await?)
 }
 
 fn claims(
     cx: Context<'_>,
     client: &AuthenticatedClient,
-    evidence: &Evidence,
-    proven: &Proven,
-    envelope: &Envelope,
+    approved: &Approved,
     (jti, iat, exp): (uuid::Uuid, i64, i64),
 ) -> IntentClaims {
-    let credential_id = decode(&evidence.payload.credential.id).unwrap_or_default();
+    let credential_id = decode(&approved.credential.id).unwrap_or_default();
     IntentClaims {
         iss: cx.issuer().into(),
         aud: cx.issuer().into(),
-        sub: proven.sub.clone(),
+        sub: approved.sub.clone(),
         iat,
         exp,
         jti: jti.to_string(),
         client_id: client.client_id().into(),
         cnf: client.cnf.clone(),
         act: Actor::first(client.client_id()),
-        acr: proven.acr.clone(),
-        auth_time: proven.auth_time,
-        scope: envelope.scope(),
+        acr: approved.acr.clone(),
+        auth_time: approved.auth_time,
+        scope: approved.envelope.scope(),
         intent: IntentProof {
-            id: proven.plan.intent_id.clone(),
-            digest: evidence.payload.plan_digest,
+            id: approved.plan.intent_id.clone(),
+            digest: approved.plan_digest,
             version: 1,
-            evidence: evidence.digest,
+            evidence: approved.evidence,
             credential: Digest::of(&credential_id),
         },
-        authorization_details: IntentClaims::details(envelope),
-        bounds: envelope.bounds.clone(),
+        authorization_details: IntentClaims::details(&approved.envelope),
+        bounds: approved.envelope.bounds.clone(),
         status: None,
     }
 }

@@ -15,12 +15,11 @@ use super::{Context, FlowError, envelopes};
 use crate::batch::Batch;
 use crate::clock::Clock;
 use crate::keys::Purpose;
-use crate::store;
 use crate::store::tokens::Asked;
+use crate::store::{self, Database};
 use marque_core::claims::{IntentClaims, token_hash};
 use marque_core::envelope::Envelope;
 use serde_json::{Map, Value, json};
-use sqlx::PgPool;
 
 /// Who asks.
 pub enum Asking {
@@ -60,10 +59,10 @@ impl Asking {
 pub type LiveTokens = Batch<Asked, bool>;
 
 /// Starts to take tokens.
-pub fn start(pool: PgPool, clock: Clock) -> LiveTokens {
+pub fn start(db: Database, clock: Clock) -> LiveTokens {
     Batch::start(1, move |asked: Vec<Asked>| {
-        let (pool, now) = (pool.clone(), clock.now());
-        async move { store::tokens::are_live(&mut *pool.acquire().await?, &asked, now).await }
+        let (db, now) = (db.clone(), clock.now());
+        async move { store::tokens::are_live(&mut *db.look().await?, &asked, now).await }
     })
 }
 

@@ -8,10 +8,11 @@
 
 use super::{Context, FlowError};
 use crate::app::App;
+use crate::random;
 use crate::store::epochs::{self, Own};
 use crate::store::revocations::{self, Position};
-use crate::{random, store};
 use marque_core::mark::{Loss, Mark, Standing};
+use sqlx::PgConnection;
 
 impl<'a> Context<'a> {
     fn own(&self) -> Own<'a> {
@@ -39,37 +40,37 @@ pub(super) async fn save(app: &App) -> Result<(), FlowError> {
 
 /// Steps 1 to 3, and the mark as this server remembers it; answers where the feed stands.
 pub(super) async fn keep_mark(cx: Context<'_>) -> Result<Position, FlowError> {
-    let mut conn = cx.app.pool.acquire().await?;
-    let now = cx.app.clock.now();
-    revocations::position(&mut conn, cx.realm_name(), random::opaque_id()).await?;
+    let (db, now) = (&cx.app.db, cx.app.clock.now());
+    position(cx).await?;
     let known = cx.app.marks.of(cx.realm_name());
     let mark = match &known {
-        None => epochs::adopt(&mut conn, cx.own(), 0, now).await?,
+        None => db.write(async |conn| epochs::adopt(conn, cx.own(), 0, now).await).await?,
         Some(mark) => {
-            let found = epochs::beat(&mut conn, cx.own(), mark, now).await?;
+            let found = db.write(async |conn| epochs::beat(conn, cx.own(), mark, now).await).await?;
             match (mark.compare(&found), found.beat) {
                 (Standing::GoesOn, Some(beat)) => {
                     let at = now.unix_timestamp();
                     Mark { epoch: found.epoch, seq: found.seq, beat: beat + 1, at, place: found.place }
                 }
-                (Standing::Lost(loss), _) => {
-                    // Two connections at once could keep each other waiting.
-                    drop(conn);
-                    let mark = suspend(cx, mark, loss).await?;
-                    conn = cx.app.pool.acquire().await?;
-                    mark
+                (Standing::Lost(loss), _) => suspend(cx, mark, loss).await?,
+                (Standing::Follows | Standing::GoesOn, _) => {
+                    db.write(async |conn| epochs::adopt(conn, cx.own(), mark.beat, now).await).await?
                 }
-                (Standing::Follows | Standing::GoesOn, _) => epochs::adopt(&mut conn, cx.own(), mark.beat, now).await?,
             }
         }
     };
     cx.app.marks.note(cx.realm_name(), mark);
-    Ok(revocations::position(&mut conn, cx.realm_name(), random::opaque_id()).await?)
+    position(cx).await
+}
+
+async fn position(cx: Context<'_>) -> Result<Position, FlowError> {
+    let begin = async |conn: &mut PgConnection| revocations::position(conn, cx.realm_name(), random::opaque_id()).await;
+    Ok(cx.app.db.write(begin).await?)
 }
 
 async fn suspend(cx: Context<'_>, mark: &Mark, loss: Loss) -> Result<Mark, FlowError> {
     let (realm, now) = (cx.realm_name(), cx.app.clock.now());
-    let mut tx = store::patient_transaction(&cx.app.pool).await?;
+    let mut tx = cx.app.db.begin_patient().await?;
     epochs::lock(&mut tx, realm).await?;
     // Another server may have noticed it a moment ago.
     let found = epochs::look(&mut tx, cx.own(), mark).await?;

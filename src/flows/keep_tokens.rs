@@ -7,10 +7,10 @@
 //! A token that is not kept is refused, by `exchange_token`, which then asks why.
 
 use crate::batch::Batch;
-use crate::store;
 use crate::store::intents::try_share;
 use crate::store::tokens::NewToken;
-use sqlx::{PgConnection, PgPool};
+use crate::store::{self, Database};
+use sqlx::PgConnection;
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
@@ -18,11 +18,11 @@ use uuid::Uuid;
 pub type Custody = Batch<NewToken, bool>;
 
 /// Starts to take tokens.
-pub fn start(pool: PgPool) -> Custody {
+pub fn start(db: Database) -> Custody {
     Batch::start(1, move |tokens: Vec<NewToken>| {
-        let pool = pool.clone();
+        let db = db.clone();
         async move {
-            let mut tx = pool.begin().await?;
+            let mut tx = db.begin().await?;
             let kept = keep(&mut tx, tokens).await?;
             tx.commit().await?;
             Ok::<_, store::StoreError>(kept)

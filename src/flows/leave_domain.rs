@@ -223,7 +223,7 @@ async fn keep(
     let (intent_id, now) = (leaving.intent_id, cx.app.clock.now());
     let refused = |reason| FlowError::from(refuse(reason, &intent_id.to_string()));
     let _turn = cx.realm.queues.wait(intent_id).await?;
-    let mut tx = cx.app.pool.begin().await?;
+    let mut tx = cx.app.db.begin().await?;
     if leaving.parent.txn.is_none() && leaving.held.bounds.turns.is_some() {
         store::tokens::lock_turns(&mut tx, intent_id).await?;
     }

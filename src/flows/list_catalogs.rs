@@ -32,7 +32,7 @@ pub struct Waiting {
 /// # Errors
 /// When the database is away.
 pub async fn list_waiting_catalogs(cx: Context<'_>, _administrator: &Administrator) -> Result<Vec<Waiting>, FlowError> {
-    let mut conn = cx.app.pool.acquire().await?;
+    let mut conn = cx.app.db.look().await?;
     let rows = store::waiting_catalogs::all_waiting(&mut conn, cx.realm_name()).await?;
     let mut found = Vec::with_capacity(rows.len());
     for row in rows {

@@ -12,7 +12,7 @@ pub use crate::store::signing_keys::KnownKey;
 /// # Errors
 /// When the database is away.
 pub async fn list_keys(cx: Context<'_>) -> Result<Vec<(KnownKey, Role)>, FlowError> {
-    let known = signing_keys::known(&mut *cx.app.pool.acquire().await?, cx.realm_name()).await?;
+    let known = signing_keys::known(&mut *cx.app.db.look().await?, cx.realm_name()).await?;
     let now = cx.app.clock.now();
     let mut listed = Vec::new();
     for of_typ in known.chunk_by(|a, b| a.typ == b.typ) {

@@ -6,6 +6,7 @@ use crate::store;
 pub use crate::store::permits::OpenPermit;
 use crate::store::permits::OpenPlace;
 use marque_core::canonical::{decode, encode};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -40,10 +41,12 @@ pub async fn list_open_permits(
     if !(1..=PAGE).contains(&limit) {
         return Err(invalid(format!("limit: must be 1 to {PAGE}")).into());
     }
-    let mut conn = cx.app.pool.acquire().await?;
-    store::permits::mark_unknown(&mut conn, cx.app.clock.now()).await?;
-    let (realm, client_id) = (cx.realm_name(), resource_server.client_id());
-    let mut permits = store::permits::open(&mut conn, realm, client_id, place, i64::from(limit) + 1).await?;
+    let (realm, client_id, now) = (cx.realm_name(), resource_server.client_id(), cx.app.clock.now());
+    let read = async |conn: &mut PgConnection| {
+        store::permits::mark_unknown(conn, now).await?;
+        store::permits::open(conn, realm, client_id, place, i64::from(limit) + 1).await
+    };
+    let mut permits = cx.app.db.write(read).await?;
     let is_cut = permits.len() > limit as usize;
     permits.truncate(limit as usize);
     let next = permits.last().filter(|_| is_cut).map(told);

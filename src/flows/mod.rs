@@ -4,6 +4,7 @@ pub mod access_request;
 mod access_token;
 pub mod approve_plan;
 pub mod approve_step_up;
+pub mod approved_plans;
 pub mod authenticate_administrator;
 pub mod authenticate_client;
 pub mod authenticate_resource_server;
@@ -41,6 +42,7 @@ pub mod prove_user;
 pub mod publish_catalog;
 pub mod realm_login;
 pub mod receipt;
+pub mod redeem_together;
 pub mod request_step_up;
 mod reserve_permit;
 pub mod reserve_together;
@@ -159,7 +161,7 @@ impl Context<'_> {
 /// # Errors
 /// When it does not.
 pub async fn check_ready(app: &App) -> Result<(), FlowError> {
-    Ok(store::ping(&app.pool).await?)
+    Ok(app.db.ping().await?)
 }
 
 /// An intent id as it came from outside: what is no id names no intent.

@@ -8,8 +8,8 @@ use super::{Context, FlowError};
 use crate::clock::Clock;
 use crate::keys::rotation::{Role, Term, next_change, roles};
 use crate::keys::{Changes, KeyError, Keyring, Purpose, SealedKey, SealingKey, SigningKey};
+use crate::store::Database;
 use crate::store::signing_keys::{self, SigningKeyRow};
-use sqlx::PgPool;
 use time::OffsetDateTime;
 
 /// Opens the keyring of a realm.
@@ -18,13 +18,13 @@ use time::OffsetDateTime;
 /// When the database is away, or a kept key does not open: then somebody changed it or the sealing
 /// key is another one, and starting with fresh keys would hide that.
 pub async fn open_keyring(
-    pool: &PgPool,
+    db: &Database,
     clock: &Clock,
     realm: &str,
     sealing: &SealingKey,
 ) -> Result<Keyring, FlowError> {
     let now = clock.now();
-    let mut tx = pool.begin().await?;
+    let mut tx = db.begin().await?;
     signing_keys::lock(&mut tx).await?;
     let mut rows = signing_keys::all(&mut tx, realm).await?;
     let (mut published, mut next) = (Vec::new(), None);
@@ -82,7 +82,7 @@ fn sealed(row: &SigningKeyRow) -> SealedKey {
 pub(super) async fn keep_up(cx: Context<'_>) -> Result<(), FlowError> {
     let Changes { known, next } = cx.realm.keyring.changes();
     let is_due = next.is_some_and(|at| at <= cx.app.clock.now());
-    let count = signing_keys::count(&mut *cx.app.pool.acquire().await?, cx.realm_name()).await?;
+    let count = signing_keys::count(&mut *cx.app.db.look().await?, cx.realm_name()).await?;
     if is_due || count != known { reopen_keyring(cx).await } else { Ok(()) }
 }
 
@@ -92,7 +92,7 @@ pub(super) async fn keep_up(cx: Context<'_>) -> Result<(), FlowError> {
 /// # Errors
 /// As [`open_keyring`]; the former keys then stay.
 pub(super) async fn reopen_keyring(cx: Context<'_>) -> Result<(), FlowError> {
-    let opened = open_keyring(&cx.app.pool, &cx.app.clock, cx.realm_name(), &cx.app.sealing).await?;
+    let opened = open_keyring(&cx.app.db, &cx.app.clock, cx.realm_name(), &cx.app.sealing).await?;
     cx.realm.keyring.replace_with(&opened);
     Ok(())
 }

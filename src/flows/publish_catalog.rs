@@ -49,7 +49,7 @@ pub async fn publish_catalog(
         return Err(Refusal::new(OAuthError::InvalidTarget, text).into());
     }
     let realm = cx.realm_name();
-    let mut tx = cx.app.pool.begin().await?;
+    let mut tx = cx.app.db.begin().await?;
     store::catalogs::lock_location(&mut tx, realm, &document.location).await?;
     let earlier = store::catalogs::all_versions(&mut tx, realm, &document.location).await?;
     let admitted = earlier.iter().map(|row| kept(&row.jws)).collect::<Result<Vec<_>, _>>()?;

@@ -102,7 +102,7 @@ pub(super) async fn begin_login(cx: Context<'_>, errand: Errand, intent_id: Uuid
         row,
         expires_at: cx.app.clock.now() + LOGIN,
     };
-    store::logins::insert(&mut *cx.app.pool.acquire().await?, &row).await?;
+    cx.app.db.write(async |conn| store::logins::insert(conn, &row).await).await?;
     Ok(Begun { redirect_to: login.redirect_to, browser, login_name: login_name(&login.state) })
 }
 
@@ -118,12 +118,11 @@ pub(super) async fn finish_login(
         return Err(refuse("this page is only for returning from the sign-in that this browser began").into());
     };
     let (state, browser) = (Digest::of(state.as_bytes()), Digest::of(browser.as_bytes()));
-    let mut conn = cx.app.pool.acquire().await?;
     let now = cx.app.clock.now();
     let purposes: &[&str] = if is_decision { &["approve", "step_up"] } else { &["receipt"] };
     let purposes: Vec<String> = purposes.iter().map(|purpose| (*purpose).to_owned()).collect();
-    let login = store::logins::take(&mut conn, state.as_bytes(), browser.as_bytes(), &purposes, now).await?;
-    drop(conn);
+    let (state, browser) = (state.as_bytes(), browser.as_bytes());
+    let login = cx.app.db.write(async |conn| store::logins::take(conn, state, browser, &purposes, now).await).await?;
     let login = login.ok_or_else(|| refuse("this sign-in is over or was answered already: open the plan again"))?;
     // RFC 9207 §2.4: Keycloak says in each answer whose it is, so that one which does not is refused as well.
     if callback.iss != Some(cx.realm.config.keycloak_issuer.as_str()) {

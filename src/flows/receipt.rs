@@ -12,6 +12,7 @@ use marque_core::catalog::Catalog;
 use marque_core::lifecycle::{Event, IntentState};
 use marque_core::plan::{ResolvedPlan, Step, Uses};
 use marque_core::{display, jws};
+use sqlx::PgConnection;
 use time::Duration;
 use uuid::Uuid;
 
@@ -45,9 +46,11 @@ pub struct Receipt {
 pub(super) async fn sign_in(cx: Context<'_>, intent_id: Uuid) -> Result<String, FlowError> {
     let cookie = random::secret()?;
     let sha256 = Digest::of(cookie.as_bytes());
-    let mut conn = cx.app.pool.acquire().await?;
     let until = cx.app.clock.now() + SESSION;
-    store::receipt_sessions::insert(&mut conn, sha256.as_bytes(), intent_id, until).await?;
+    let keep = async |conn: &mut PgConnection| {
+        store::receipt_sessions::insert(conn, sha256.as_bytes(), intent_id, until).await
+    };
+    cx.app.db.write(keep).await?;
     Ok(cookie)
 }
 
@@ -57,7 +60,7 @@ pub(super) async fn sign_in(cx: Context<'_>, intent_id: Uuid) -> Result<String, 
 /// Not found if the id is none; unavailable while the realm is.
 pub async fn begin(cx: Context<'_>, intent_id: &str) -> Result<Begun, FlowError> {
     let id = parse_intent_id(intent_id).ok_or_else(unknown)?;
-    let known = store::intents::find(&mut *cx.app.pool.acquire().await?, cx.realm_name(), id).await?;
+    let known = store::intents::find(&mut *cx.app.db.look().await?, cx.realm_name(), id).await?;
     known.ok_or_else(unknown)?;
     begin_login(cx, Errand::Receipt, id).await
 }
@@ -68,9 +71,11 @@ pub async fn begin(cx: Context<'_>, intent_id: &str) -> Result<Begun, FlowError>
 /// Not found, as for an unknown plan, if somebody else than the plan's user signed in.
 pub async fn complete(cx: Context<'_>, callback: &Callback<'_>) -> Result<Decided, FlowError> {
     let (login, token, _) = finish_login(cx, false, callback).await?;
-    let intent = store::intents::find(&mut *cx.app.pool.acquire().await?, cx.realm_name(), login.intent_id).await?;
-    let intent = intent.ok_or_else(unknown)?;
-    let plan = ResolvedPlan::from_canonical(&intent.plan).map_err(FlowError::internal)?;
+    let mut conn = cx.app.db.look().await?;
+    store::intents::find(&mut conn, cx.realm_name(), login.intent_id).await?.ok_or_else(unknown)?;
+    let documents = store::intents::documents(&mut conn, login.intent_id).await?;
+    drop(conn);
+    let plan = ResolvedPlan::from_canonical(&documents.plan).map_err(FlowError::internal)?;
     if !plan.user.is(&token.issuer, &token.sub, &token.username) {
         return Err(unknown().into());
     }
@@ -84,7 +89,7 @@ pub async fn complete(cx: Context<'_>, callback: &Callback<'_>) -> Result<Decide
 pub async fn find(cx: Context<'_>, intent_id: &str, cookie: Option<&str>) -> Result<Option<Receipt>, FlowError> {
     let (Some(id), Some(cookie)) = (parse_intent_id(intent_id), cookie) else { return Ok(None) };
     let now = cx.app.clock.now();
-    let mut conn = cx.app.pool.acquire().await?;
+    let mut conn = cx.app.db.look().await?;
     let sha256 = Digest::of(cookie.as_bytes());
     if !store::receipt_sessions::is_signed_in(&mut conn, sha256.as_bytes(), id, now).await? {
         return Ok(None);
@@ -95,7 +100,8 @@ pub async fn find(cx: Context<'_>, intent_id: &str, cookie: Option<&str>) -> Res
         Err(FlowError::Refused(_)) => None,
         ledger => Some(ledger?),
     };
-    let plan = ResolvedPlan::from_canonical(&intent.plan).map_err(FlowError::internal)?;
+    let documents = store::intents::documents(&mut conn, id).await?;
+    let plan = ResolvedPlan::from_canonical(&documents.plan).map_err(FlowError::internal)?;
     let is_over = now >= intent.expires_at || (intent.state() == IntentState::Pending && now >= intent.pending_until);
     let used = |step: &Step| match (&ledger, step.uses) {
         (Some(ledger), _) => ledger.uses(&step.id),
@@ -107,7 +113,7 @@ pub async fn find(cx: Context<'_>, intent_id: &str, cookie: Option<&str>) -> Res
         state: if is_over && intent.state().after(Event::Revoke).is_ok() { "expired" } else { intent.state().word() },
         words: plan.digest().words(),
         expires_at: plan.limits.expires_at.clone(),
-        lines: lines(&plan, &intent.catalogs)?,
+        lines: lines(&plan, &documents.catalogs)?,
         uses: plan.steps.iter().map(|step| (step.id.clone(), used(step), allowed(step.uses))).collect(),
         denial_reason: intent.denial_reason.clone(),
         can_revoke: !is_over && intent.state().after(Event::Revoke).is_ok(),

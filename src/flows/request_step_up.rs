@@ -12,9 +12,9 @@
 //! [`poll_step_up`]:
 //! 6. Pending: wait, or slow down. Denied or over: say so. Approved: the call may be repeated, once.
 
+use super::approved_plans::load_evidence;
 use super::authenticate_client::AuthenticatedClient;
 use super::authenticate_resource_server::answers_for;
-use super::grant_intent::load_evidence;
 use super::ledger::Sought;
 use super::submit_plan::PRESENTED_BYTES;
 use super::use_step_up::{Presenter, step_ups};
@@ -100,7 +100,7 @@ pub async fn request_step_up(
         Presenter { intent: &challenge.intent, sub: &proven.sub, client_id: client.client_id(), cnf: &client.cnf };
     let now = cx.app.clock.now();
     let call = challenge.call().seen_by(step);
-    let mut tx = cx.app.pool.begin().await?;
+    let mut tx = cx.app.db.begin().await?;
     if !store::intents::lock_active(&mut tx, cx.realm_name(), intent_id, now).await? {
         return Err(not_active(cx, &mut tx, intent_id).await?.into());
     }
@@ -155,7 +155,7 @@ async fn expect_holder(
     challenge: &Challenge,
     intent_id: Uuid,
 ) -> Result<(Evidence, Proven), FlowError> {
-    let mut conn = cx.app.pool.acquire().await?;
+    let mut conn = cx.app.db.look().await?;
     let txn = parse_intent_id(&challenge.txn).ok_or_else(unknown_intent)?;
     store::intents::find(&mut conn, cx.realm_name(), intent_id).await?.ok_or_else(unknown_intent)?;
     if !store::tokens::holds(&mut conn, intent_id, txn, client.client_id(), &client.jkt).await? {
@@ -320,7 +320,7 @@ pub async fn poll_step_up(cx: Context<'_>, client: &AuthenticatedClient, id: &st
     let unknown = || Refusal::new(OAuthError::InvalidGrant, "this client has no such request with this key");
     let id = parse_intent_id(id).ok_or_else(unknown)?;
     let now = cx.app.clock.now();
-    let mut tx = cx.app.pool.begin().await?;
+    let mut tx = cx.app.db.begin().await?;
     let row = store::step_ups::lock(&mut tx, cx.realm_name(), id).await?;
     let row = row.filter(|row| row.client_id == client.client_id() && row.jkt == client.jkt).ok_or_else(unknown)?;
     if row.state != "denied"
@@ -352,7 +352,7 @@ fn denied(row: &StepUpRow) -> Refusal {
 }
 
 /// Too early a poll enlarges the interval for good.
-async fn wait(mut tx: sqlx::PgTransaction<'_>, row: &StepUpRow, now: OffsetDateTime) -> Result<Refusal, FlowError> {
+async fn wait(mut tx: store::Transaction, row: &StepUpRow, now: OffsetDateTime) -> Result<Refusal, FlowError> {
     let interval = row.poll_interval_secs;
     let too_early = row.polled_at.is_some_and(|at| now - at < Duration::seconds(i64::from(interval)));
     let next = if too_early { interval.saturating_add(SLOW_DOWN_SECS) } else { interval };

@@ -12,7 +12,6 @@ use super::reserve_together::{self, CountedCall};
 use super::uncounted_permits::{self, Standing};
 use super::use_step_up::{Presenter, StepUps, step_ups};
 use super::{Context, FlowError, parse_intent_id};
-use crate::batch::BatchError;
 use crate::store;
 use crate::store::reservations;
 use marque_core::claims::Carried;
@@ -59,15 +58,8 @@ async fn together(cx: Context<'_>, asked: &Asked<'_>, envelope: &Envelope) -> Re
         proven: asked.proven.call_digest(),
         blocked: cx.realm.config.blocked.clone(),
     };
-    match cx.app.reservations.ask(asked.intent_id, counted).await {
-        Ok(permit) => Ok(permit),
-        Err(full @ BatchError::Full) => Err(full.into()),
-        // Whoever else was in the batch may be at fault: each is asked again by itself.
-        Err(BatchError::Failed(error)) => {
-            tracing::warn!(error, "calls could not be taken together");
-            Ok(None)
-        }
-    }
+    // Nothing, whether the batch failed or left the call alone: it is charged by itself.
+    Ok(cx.app.reservations.ask_with_others(asked.intent_id, counted).await?.flatten())
 }
 
 async fn charge(cx: Context<'_>, asked: &Asked<'_>, envelope: &Envelope) -> Result<Evaluated, FlowError> {
@@ -76,7 +68,7 @@ async fn charge(cx: Context<'_>, asked: &Asked<'_>, envelope: &Envelope) -> Resu
     // What is read in two statements is held, too: between them nothing may be counted.
     let counts = recall.counts || !recall.is_empty();
     let _turn = if counts { cx.realm.queues.wait(asked.intent_id).await? } else { None };
-    let mut tx = cx.app.pool.begin().await?;
+    let mut tx = cx.app.db.begin().await?;
     if !store::intents::lock_active(&mut tx, cx.realm_name(), asked.intent_id, now).await? {
         return asked.inactive(cx, &mut tx).await;
     }

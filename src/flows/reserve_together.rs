@@ -14,6 +14,7 @@ use super::ledger::{Counts, IntentLedger, opened};
 use crate::batch::Batch;
 use crate::clock::Clock;
 use crate::keys::RecordSeal;
+use crate::store::Database;
 use crate::store::replays::SingleUse;
 use crate::store::reservations::{self, CallKey, Reservation};
 use crate::{random, store};
@@ -26,7 +27,7 @@ use marque_core::envelope::{Envelope, EnvelopeStep};
 use marque_core::facts::Facts;
 use marque_core::plan::{Approve, Blocked, Uses};
 use marque_core::recall::Recall;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use time::{Duration, OffsetDateTime};
@@ -63,11 +64,11 @@ pub(super) fn may_share(envelope: &Envelope, call: &Call) -> bool {
 }
 
 /// Starts to take calls.
-pub fn start(pool: PgPool, clock: Clock, records: RecordSeal) -> Reservations {
+pub fn start(db: Database, clock: Clock, records: RecordSeal) -> Reservations {
     Batch::start(2, move |calls: Vec<CountedCall>| {
-        let (pool, now, records) = (pool.clone(), clock.now(), records.clone());
+        let (db, now, records) = (db.clone(), clock.now(), records.clone());
         async move {
-            let mut tx = pool.begin().await?;
+            let mut tx = db.begin().await?;
             match reserve(&mut tx, &calls, &records, now).await {
                 Ok(permits) => tx.commit().await.map(|()| permits),
                 // Counts that are older than their permits: each is told so by itself.

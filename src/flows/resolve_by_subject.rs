@@ -8,8 +8,9 @@
 //! What is given up: whoever acts is not known to be the agent that the plan names, nor to hold its key. Uses are read
 //! and not counted, so that for a counted step the answer is advice: it says what a call with a token would meet now.
 
+use super::approved_plans::Approved;
 use super::authenticate_resource_server::ResourceServer;
-use super::live_intents::{self, Approved, facts_now};
+use super::live_intents::{self, facts_now};
 use super::{Context, FlowError};
 use marque_core::call::Call;
 use marque_core::decide::{self, Decision, Offline, decide, decide_offline};

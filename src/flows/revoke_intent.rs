@@ -16,7 +16,7 @@ use uuid::Uuid;
 /// # Errors
 /// When the database is away: then nothing was revoked.
 pub async fn revoke_intent(cx: Context<'_>, intent_id: Uuid, cause: &str) -> Result<(), FlowError> {
-    let mut tx = cx.app.pool.begin().await?;
+    let mut tx = cx.app.db.begin().await?;
     revoke_locked(&mut tx, cx, intent_id, cause).await?;
     tx.commit().await?;
     Ok(())

@@ -32,7 +32,7 @@ pub async fn revoke_token(cx: Context<'_>, client: &IdentifiedClient, token: &st
 }
 
 async fn revoke_below(cx: Context<'_>, own: &OwnToken) -> Result<(), FlowError> {
-    let (mut tx, now) = (cx.app.pool.begin().await?, cx.app.clock.now());
+    let (mut tx, now) = (cx.app.db.begin().await?, cx.app.clock.now());
     let intent = store::intents::lock(&mut tx, cx.realm_name(), own.intent_id).await?;
     let is_live = |state| matches!(state, IntentState::Active | IntentState::Suspended);
     if !intent.is_some_and(|intent| is_live(intent.state())) {

@@ -30,7 +30,7 @@ pub struct NextKey {
 pub async fn rotate_keys(cx: Context<'_>, typs: &[String], after: Duration) -> Result<Vec<NextKey>, FlowError> {
     let purposes = purposes(typs)?;
     let (realm, now) = (cx.realm_name(), cx.app.clock.now());
-    let mut tx = cx.app.pool.begin().await?;
+    let mut tx = cx.app.db.begin().await?;
     signing_keys::lock(&mut tx).await?;
     let rows = signing_keys::all(&mut tx, realm).await?;
     let mut all = Vec::new();

@@ -132,7 +132,7 @@ async fn look_at_token(cx: Context<'_>, looking: &mut Looking<'_>) -> Result<(),
             return Ok(());
         }
     };
-    let mut conn = cx.app.pool.acquire().await?;
+    let mut conn = cx.app.db.look().await?;
     looking.found.reason = cx.why_not_active(&mut conn, intent_id).await?;
     let token_id = parse_intent_id(&claims.jti).ok_or_else(|| FlowError::internal("a token's id does not parse"))?;
     if store::tokens::is_revoked(&mut conn, intent_id, token_id).await? {

@@ -51,7 +51,7 @@ pub async fn settle_permit(
     else {
         return Err(not_open().into());
     };
-    let mut tx = cx.app.pool.begin().await?;
+    let mut tx = cx.app.db.begin().await?;
     let permit =
         store::permits::lock(&mut tx, cx.realm_name(), intent_id, permit_id, resource_server.client_id()).await?;
     let permit = permit.ok_or_else(not_open)?;

@@ -38,14 +38,16 @@ pub struct OwnPlan {
 pub async fn show_plan(cx: Context<'_>, client: &AuthenticatedClient, intent_id: &str) -> Result<OwnPlan, FlowError> {
     let unknown = || Refusal::new(OAuthError::NotFound, "this client has no such plan");
     let id = parse_intent_id(intent_id).ok_or_else(unknown)?;
-    let found = store::intents::find(&mut *cx.app.pool.acquire().await?, cx.realm_name(), id).await?;
+    let mut conn = cx.app.db.look().await?;
+    let found = store::intents::find(&mut conn, cx.realm_name(), id).await?;
     let intent = found.filter(|intent| intent.client_id == client.client_id()).ok_or_else(unknown)?;
     let (state, until) = standing(&intent, cx.app.clock.now());
-    let plan = json::parse_plan(&intent.plan, PRESENTED_BYTES).map_err(FlowError::internal)?;
+    let documents = store::intents::documents(&mut conn, id).await?;
+    let plan = json::parse_plan(&documents.plan, PRESENTED_BYTES).map_err(FlowError::internal)?;
     Ok(OwnPlan {
         intent_id: id,
         state,
-        plan_digest: Digest::of(&intent.plan),
+        plan_digest: Digest::of(&documents.plan),
         approval_uri: approval_uri(cx, id),
         expires_in: until.map_or(0, |until| (until - cx.app.clock.now()).whole_seconds().max(0)),
         interval: i64::from(intent.poll_interval_secs),

@@ -2,9 +2,9 @@
 //! their requests goes on.
 
 use crate::batch::Batch;
-use crate::store;
 use crate::store::replays::SingleUse;
-use sqlx::{PgConnection, PgPool};
+use crate::store::{self, Database};
+use sqlx::PgConnection;
 use std::collections::HashSet;
 use uuid::Uuid;
 
@@ -12,10 +12,10 @@ use uuid::Uuid;
 pub type SingleUseIds = Batch<SingleUse, bool>;
 
 /// Starts to take ids.
-pub fn start(pool: PgPool) -> SingleUseIds {
+pub fn start(db: Database) -> SingleUseIds {
     Batch::start(1, move |ids: Vec<SingleUse>| {
-        let pool = pool.clone();
-        async move { use_all(&mut *pool.acquire().await?, &ids).await }
+        let db = db.clone();
+        async move { db.write(async |conn| use_all(conn, &ids).await).await }
     })
 }
 

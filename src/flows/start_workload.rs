@@ -73,7 +73,7 @@ pub(super) async fn start_workload(
         issued_at: now,
         expires_at: now + LIFETIME,
     };
-    store::workload_tokens::insert(&mut *cx.app.pool.acquire().await?, cx.realm_name(), &row).await?;
+    cx.app.db.write(async |conn| store::workload_tokens::insert(conn, cx.realm_name(), &row).await).await?;
     tracing::info!(token = %hash, client = client.client_id(), "token.started_without_intent");
     let expires_in = claims.exp - claims.iat;
     Ok(Exchanged {

@@ -5,8 +5,10 @@
 //! it says that it may be.
 
 use super::{Context, FlowError, OAuthError, Refusal};
+use crate::batch::{Batch, BatchError};
 use crate::keys::Purpose;
-use crate::store::status_places::{self, Ended, PlacedToken};
+use crate::store::Database;
+use crate::store::status_places::{self, Ended, Place, PlacedToken};
 use crate::{random, store};
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
@@ -20,6 +22,8 @@ use sqlx::PgConnection;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
+use time::OffsetDateTime;
+use uuid::Uuid;
 
 /// Places of one list: 32 KiB before compression, and some tens of bytes while little is revoked. A power of two.
 const PLACES: usize = 1 << 17;
@@ -68,28 +72,52 @@ pub struct StatusLists {
 /// # Errors
 /// When the database cannot be asked.
 pub async fn status_lists(cx: Context<'_>) -> Result<StatusLists, FlowError> {
-    let mut conn = cx.app.pool.acquire().await?;
+    let mut conn = cx.app.db.look().await?;
     let newest = status_places::newest_list(&mut conn, cx.realm_name()).await?.unwrap_or(0);
     Ok(StatusLists { status_lists: (0..=newest).map(|list| uri(cx, list)).collect() })
 }
 
-/// Gives a token a place: in the newest list while that has room, else in the next one.
+/// Takes tokens that are about to be signed, and answers which place each has: those that come at once share a statement.
+pub type Places = Batch<PlacedToken, Option<Place>>;
+
+/// Starts to give places.
+pub fn start(db: Database) -> Places {
+    Batch::start(1, move |tokens: Vec<PlacedToken>| {
+        let db = db.clone();
+        async move { db.write(async |conn| place_all(conn, &tokens).await).await }
+    })
+}
+
+/// Gives each token a place in the newest list while that has room, else in the next one.
+async fn place_all(conn: &mut PgConnection, tokens: &[PlacedToken]) -> Result<Vec<Option<Place>>, BatchError> {
+    let mut places = vec![None; tokens.len()];
+    for after_newest in [0, 0, 1, 1] {
+        let without: Vec<usize> = (0..).zip(&places).filter(|(_, place)| place.is_none()).map(|(at, _)| at).collect();
+        let drawn = without.iter().filter_map(|at| tokens.get(*at)).map(|token| Ok((token, draws()?)));
+        let drawn =
+            drawn.collect::<Result<Vec<_>, FlowError>>().map_err(|error| BatchError::Failed(error.to_string()))?;
+        if drawn.is_empty() {
+            break;
+        }
+        let taken = status_places::take(conn, &drawn, after_newest).await?;
+        for (at, place) in without.into_iter().zip(taken) {
+            places.get_mut(at).into_iter().for_each(|slot| *slot = place);
+        }
+    }
+    Ok(places)
+}
+
+/// Gives a token a place.
 ///
 /// # Errors
 /// When the database cannot be asked.
-pub(super) async fn place(
-    cx: Context<'_>,
-    conn: &mut PgConnection,
-    token: &PlacedToken<'_>,
-) -> Result<StatusClaim, FlowError> {
-    let newest = status_places::newest_list(conn, cx.realm_name()).await?.unwrap_or(0);
-    for list in [newest, newest, newest.saturating_add(1), newest.saturating_add(2)] {
-        if let Some(idx) = status_places::take(conn, token, list, &draws()?).await? {
-            let idx = u32::try_from(idx).map_err(FlowError::internal)?;
-            return Ok(StatusClaim { status_list: StatusPlace { idx, uri: uri(cx, list) } });
-        }
-    }
-    Err(FlowError::Unavailable("no place in a status list is free".into()))
+pub(super) async fn place(cx: Context<'_>, intent_id: Uuid, jti: Uuid, exp: i64) -> Result<StatusClaim, FlowError> {
+    let expires_at = OffsetDateTime::from_unix_timestamp(exp).map_err(FlowError::internal)?;
+    let token = PlacedToken { realm: cx.realm_name().into(), intent_id, jti, expires_at };
+    let place = cx.app.status_places.ask(jti, token).await?;
+    let place = place.ok_or_else(|| FlowError::Unavailable("no place in a status list is free".into()))?;
+    let idx = u32::try_from(place.idx).map_err(FlowError::internal)?;
+    Ok(StatusClaim { status_list: StatusPlace { idx, uri: uri(cx, place.list) } })
 }
 
 /// Some random places. Where all of them are taken, most of the list is.
@@ -112,7 +140,7 @@ pub async fn status_list(cx: Context<'_>, list: &str) -> Result<String, FlowErro
     if let Some(signed) = remembered.get(&number).filter(|signed| signed.signer == signer.kid()) {
         return Ok(signed.jws.clone());
     }
-    let mut conn = cx.app.pool.acquire().await?;
+    let mut conn = cx.app.db.look().await?;
     let newest = status_places::newest_list(&mut conn, cx.realm_name()).await?.unwrap_or(0);
     if !(0..=newest).contains(&number) {
         return Err(unknown().into());

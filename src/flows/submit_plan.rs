@@ -255,7 +255,7 @@ async fn newest_catalogs(cx: Context<'_>, plan: &SubmittedPlan) -> Result<(Vec<C
     let locations: BTreeSet<&str> = plan.steps.iter().map(|step| step.location.as_str()).collect();
     let (mut catalogs, mut signed) = (Vec::new(), Vec::new());
     for location in locations {
-        let mut conn = cx.app.pool.acquire().await?;
+        let mut conn = cx.app.db.look().await?;
         let newest = store::catalogs::find_newest(&mut conn, cx.realm_name(), location).await?;
         drop(conn);
         let Some(row) = newest else { continue };
@@ -290,7 +290,7 @@ async fn keep(
     let (realm, client_id) = (cx.realm_name(), client.client_id());
     let canonical = accepted.plan.canonical();
     let intent = new_intent(client, &accepted, &canonical, now)?;
-    let mut tx = cx.app.pool.begin().await?;
+    let mut tx = cx.app.db.begin().await?;
     store::intents::lock_agent(&mut tx, realm, client_id).await?;
     if let Some((key, request)) = idempotency
         && let Some(earlier) = find_submission(&mut tx, cx, client_id, key, request).await?
@@ -352,7 +352,7 @@ async fn find_earlier(
     key: &str,
     request: Digest,
 ) -> Result<Option<Submitted>, FlowError> {
-    let mut conn = cx.app.pool.acquire().await?;
+    let mut conn = cx.app.db.look().await?;
     find_submission(&mut conn, cx, client.client_id(), key, request).await
 }
 
@@ -374,7 +374,7 @@ async fn find_submission(
     let left = intent.pending_until - cx.app.clock.now();
     Ok(Some(Submitted {
         intent_id,
-        plan_digest: Digest::of(&intent.plan),
+        plan_digest: Digest::of(&store::intents::documents(conn, intent_id).await?.plan),
         approval_uri: approval_uri(cx, intent_id),
         expires_in: left.whole_seconds().max(0),
         interval: i64::from(intent.poll_interval_secs),

@@ -5,9 +5,9 @@
 
 use crate::batch::Batch;
 use crate::clock::Clock;
-use crate::store;
 use crate::store::reservations::{Uncounted, UncountedCall};
-use sqlx::{PgConnection, PgPool};
+use crate::store::{self, Database};
+use sqlx::PgConnection;
 use std::collections::HashMap;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -29,10 +29,10 @@ pub enum Standing {
 }
 
 /// Starts to take calls.
-pub fn start(pool: PgPool, clock: Clock) -> UncountedPermits {
+pub fn start(db: Database, clock: Clock) -> UncountedPermits {
     Batch::start(1, move |calls: Vec<UncountedCall>| {
-        let (pool, now) = (pool.clone(), clock.now());
-        async move { take(&mut *pool.acquire().await?, &calls, now).await }
+        let (db, now) = (db.clone(), clock.now());
+        async move { db.write(async |conn| take(conn, &calls, now).await).await }
     })
 }
 

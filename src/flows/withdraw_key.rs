@@ -18,7 +18,7 @@ use crate::store::{revocations, signing_keys};
 /// When the database is away: then nothing was withdrawn.
 pub async fn withdraw_key(cx: Context<'_>, kid: &str, cause: &str) -> Result<bool, FlowError> {
     let realm = cx.realm_name();
-    let mut tx = cx.app.pool.begin().await?;
+    let mut tx = cx.app.db.begin().await?;
     signing_keys::lock(&mut tx).await?;
     if !signing_keys::exists(&mut tx, realm, kid).await? {
         return Ok(false);

@@ -1,13 +1,13 @@
 //! Intents: submitted plans and where they stand.
 
-use super::StoreError;
+use super::{StoreError, in_order};
 use marque_core::lifecycle::IntentState;
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// An intent's row.
+/// Where an intent stands.
 #[derive(Clone, Debug)]
 pub struct Intent {
     /// Its id.
@@ -16,10 +16,6 @@ pub struct Intent {
     pub client_id: String,
     /// The key it submitted with.
     pub jkt: String,
-    /// The resolved plan's canonical bytes.
-    pub plan: Vec<u8>,
-    /// The catalogs' JWS in the plan's order.
-    pub catalogs: Vec<String>,
     state: String,
     /// What the person gave as reason for a denial.
     pub denial_reason: Option<String>,
@@ -40,6 +36,15 @@ impl Intent {
     pub fn state(&self) -> IntentState {
         IntentState::from_word(&self.state).unwrap_or(IntentState::Revoked)
     }
+}
+
+/// What was submitted and resolved.
+#[derive(Clone, Debug)]
+pub struct Documents {
+    /// The resolved plan's canonical bytes.
+    pub plan: Vec<u8>,
+    /// The catalogs' JWS in the plan's order.
+    pub catalogs: Vec<String>,
 }
 
 /// A new intent.
@@ -129,7 +134,7 @@ pub async fn count_pending(
 pub async fn find(conn: &mut PgConnection, realm: &str, intent_id: Uuid) -> Result<Option<Intent>, StoreError> {
     sqlx::query_as!(
         Intent,
-        r#"select intent_id, client_id, jkt, plan, catalogs,
+        r#"select intent_id, client_id, jkt,
              case when exists (select 1 from revocations r where r.intent_id = i.intent_id) then 'revoked'
                  else state end as "state!",
              denial_reason, pending_until, expires_at, polled_at, poll_interval_secs, redeemed_at
@@ -141,12 +146,71 @@ pub async fn find(conn: &mut PgConnection, realm: &str, intent_id: Uuid) -> Resu
     .await
 }
 
+/// An intent, and the evidence of its approval if it has any.
+#[derive(Clone, Debug)]
+pub struct WithEvidence {
+    /// The intent.
+    pub intent: Intent,
+    /// The evidence file of its plan.
+    pub evidence: Option<Vec<u8>>,
+}
+
+/// [`find`] for several intents of several realms, by their place, with their evidence.
+pub async fn find_with_evidence(
+    conn: &mut PgConnection,
+    asked: &[(String, Uuid)],
+) -> Result<Vec<Option<WithEvidence>>, StoreError> {
+    let (realms, intents): (Vec<String>, Vec<Uuid>) = asked.iter().cloned().unzip();
+    let rows = sqlx::query!(
+        r#"select a.place as "place!", i.client_id, i.jkt, i.state as "state!", i.denial_reason, i.pending_until,
+             i.expires_at, i.polled_at, i.poll_interval_secs, i.redeemed_at, e.evidence as "evidence?"
+         from unnest($1::text[], $2::uuid[]) with ordinality as a(realm, intent_id, place)
+         cross join lateral (
+             select client_id, jkt, denial_reason, pending_until, expires_at, polled_at, poll_interval_secs, redeemed_at,
+                 case when exists (select from revocations r where r.intent_id = o.intent_id) then 'revoked'
+                     else state end as state
+             from intents o where o.intent_id = a.intent_id and o.realm = a.realm limit 1
+         ) i
+         left join lateral (
+             select evidence from approvals p where p.intent_id = a.intent_id and p.step_up_id is null limit 1
+         ) e on true"#,
+        &realms,
+        &intents
+    )
+    .fetch_all(conn)
+    .await?;
+    let found = rows.into_iter().filter_map(|row| {
+        let at = usize::try_from(row.place - 1).ok()?;
+        let intent = Intent {
+            intent_id: *intents.get(at)?,
+            client_id: row.client_id,
+            jkt: row.jkt,
+            state: row.state,
+            denial_reason: row.denial_reason,
+            pending_until: row.pending_until,
+            expires_at: row.expires_at,
+            polled_at: row.polled_at,
+            poll_interval_secs: row.poll_interval_secs,
+            redeemed_at: row.redeemed_at,
+        };
+        Some((row.place, Some(WithEvidence { intent, evidence: row.evidence })))
+    });
+    Ok(in_order(asked.len(), found.collect::<Vec<_>>().into_iter()))
+}
+
+/// The documents of an intent.
+pub async fn documents(conn: &mut PgConnection, intent_id: Uuid) -> Result<Documents, StoreError> {
+    sqlx::query_as!(Documents, "select plan, catalogs from intents where intent_id = $1", intent_id)
+        .fetch_one(conn)
+        .await
+}
+
 /// [`find`], locked against every change until the transaction ends.
 pub async fn lock(conn: &mut PgConnection, realm: &str, intent_id: Uuid) -> Result<Option<Intent>, StoreError> {
     take(conn, intent_id).await?;
     sqlx::query_as!(
         Intent,
-        r#"select intent_id, client_id, jkt, plan, catalogs,
+        r#"select intent_id, client_id, jkt,
              case when exists (select 1 from revocations r where r.intent_id = i.intent_id) then 'revoked'
                  else state end as "state!",
              denial_reason, pending_until, expires_at, polled_at, poll_interval_secs, redeemed_at
@@ -178,6 +242,18 @@ pub async fn try_share(conn: &mut PgConnection, intents: Vec<Uuid>) -> Result<BT
     .fetch_all(conn)
     .await?;
     Ok(intents.into_iter().zip(shared).filter_map(|(intent_id, shared)| shared.then_some(intent_id)).collect())
+}
+
+/// Has intents alone until the transaction ends: those that nobody else has or shares; see [`share`].
+pub async fn try_take(conn: &mut PgConnection, intents: Vec<Uuid>) -> Result<BTreeSet<Uuid>, StoreError> {
+    let taken: Vec<bool> = sqlx::query_scalar!(
+        r#"select pg_try_advisory_xact_lock(hashtextextended(a.id::text, 7)) as "taken!"
+         from unnest($1::uuid[]) with ordinality as a(id, place) order by a.place"#,
+        &intents
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(intents.into_iter().zip(taken).filter_map(|(intent_id, taken)| taken.then_some(intent_id)).collect())
 }
 
 /// Has an intent alone until the transaction ends; see [`share`].
@@ -290,6 +366,43 @@ pub async fn set_state(
     .execute(conn)
     .await
     .map(drop)
+}
+
+/// Moves approved intents that the caller has alone to active, each at its instant: those that are not over, were never
+/// revoked, and of which no intent token was ever answered, whatever their own rows say. Which were moved.
+pub async fn redeem(
+    conn: &mut PgConnection,
+    asked: &[(&str, Uuid, OffsetDateTime)],
+) -> Result<BTreeSet<Uuid>, StoreError> {
+    let realms: Vec<String> = asked.iter().map(|(realm, ..)| (*realm).to_owned()).collect();
+    let intents: Vec<Uuid> = asked.iter().map(|(_, intent_id, _)| *intent_id).collect();
+    let instants: Vec<OffsetDateTime> = asked.iter().map(|(.., now)| *now).collect();
+    let moved = sqlx::query_scalar!(
+        "with asked as (
+             select * from unnest($1::text[], $2::uuid[], $3::timestamptz[]) as a(realm, intent_id, redeemed_at)
+         ), approved as materialized (
+             select i.intent_id, i.realm, i.expires_at from intents i
+             where i.intent_id = any($2) and i.state = 'approved'
+                 and not exists (select from revocations r where r.intent_id = i.intent_id)
+             order by i.intent_id for update of i
+         ), due as (
+             select a.intent_id, a.redeemed_at from asked a
+             join approved on approved.intent_id = a.intent_id and approved.realm = a.realm
+                 and approved.expires_at > a.redeemed_at
+             left join lateral (
+                 select true as is_redeemed from tokens t where t.intent_id = a.intent_id and t.kind = 'intent' limit 1
+             ) token on true
+             where token.is_redeemed is null
+         )
+         update intents i set state = 'active', denial_reason = null, redeemed_at = due.redeemed_at from due
+         where i.intent_id = due.intent_id returning i.intent_id",
+        &realms,
+        &intents,
+        &instants
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(moved.into_iter().collect())
 }
 
 /// Notes a poll of a locked intent, and how long the agent must now wait.

@@ -6,6 +6,7 @@
 pub mod approvals;
 pub mod auth_requests;
 pub mod catalogs;
+mod database;
 pub mod envelopes;
 pub mod epochs;
 pub mod intents;
@@ -23,8 +24,10 @@ pub mod tokens;
 pub mod waiting_catalogs;
 pub mod workload_tokens;
 
+pub use database::{Database, Look, Transaction};
+
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, Postgres};
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -35,6 +38,8 @@ pub type StoreError = sqlx::Error;
 
 /// Connections that one server holds at most.
 const CONNECTIONS: u32 = 16;
+/// Sessions that it holds beside them where these are none: for notifications, for housekeeping, and one more.
+const SESSIONS: u32 = 3;
 /// How long a request waits for a connection before it is refused.
 const ACQUIRE: Duration = Duration::from_secs(5);
 /// A connection that was used so lately is taken to be there still: to ask it costs as much as a question.
@@ -54,28 +59,55 @@ const SETTINGS: [(&str, &str); 5] = [
 /// # Errors
 /// When it is not there, or a pooler is between that does not.
 pub async fn connect(url: &str) -> Result<PgPool, StoreError> {
+    connect_by_sessions(url, CONNECTIONS, NEEDS_DIRECT).await
+}
+
+/// What helps where a pooler shares sessions.
+const NEEDS_DIRECT: &str = "the pooler at DATABASE_URL hands each transaction to another session: set DATABASE_DIRECT_URL to \
+    the database itself, or have the pooler give each connection a session (PgBouncer: pool_mode = session)";
+const IS_NOT_DIRECT: &str =
+    "DATABASE_DIRECT_URL must lead to the database itself, not to a pooler that shares sessions";
+
+/// Connects by `DATABASE_DIRECT_URL`, for what needs sessions where requests have none.
+async fn connect_direct(url: &str) -> Result<PgPool, StoreError> {
+    connect_by_sessions(url, SESSIONS, IS_NOT_DIRECT).await
+}
+
+async fn connect_by_sessions(url: &str, connections: u32, is_shared: &'static str) -> Result<PgPool, StoreError> {
+    let options = options(url)?;
+    let pool = pool_of(connections).after_connect(|conn, _| Box::pin(prepare_session(conn)));
+    match expect_sessions(&options, is_shared).await {
+        // A database that is starting, or has no place at the moment, is waited for.
+        Err(error) if is_passing(&error) => {
+            let pool = pool.connect_with(options.clone()).await?;
+            expect_sessions(&options, is_shared).await?;
+            Ok(pool)
+        }
+        Err(error) => Err(error),
+        Ok(()) => pool.connect_with(options).await,
+    }
+}
+
+/// Connects to a pooler in transaction mode. No statement outlives its transaction, so none is remembered.
+async fn connect_shared(url: &str) -> Result<PgPool, StoreError> {
+    pool_of(CONNECTIONS).connect_with(options(url)?.statement_cache_capacity(0)).await
+}
+
+fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
     let options: PgConnectOptions = url.parse()?;
-    let options = options.application_name("marque").log_statements(LevelFilter::Trace);
-    let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(ACQUIRE);
-    let pool = pool.after_connect(|conn, _| Box::pin(prepare_session(conn)));
-    let pool = pool.test_before_acquire(false).before_acquire(|conn, used| {
+    Ok(options.application_name("marque").log_statements(LevelFilter::Trace))
+}
+
+fn pool_of(connections: u32) -> PgPoolOptions {
+    let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE);
+    pool.test_before_acquire(false).before_acquire(|conn, used| {
         Box::pin(async move {
             match used.idle_for < FRESH {
                 true => Ok(true),
                 false => conn.ping().await.map(|()| true),
             }
         })
-    });
-    match expect_sessions(&options).await {
-        // A database that is starting, or has no place at the moment, is waited for.
-        Err(error) if is_passing(&error) => {
-            let pool = pool.connect_with(options.clone()).await?;
-            expect_sessions(&options).await?;
-            Ok(pool)
-        }
-        Err(error) => Err(error),
-        Ok(()) => pool.connect_with(options).await,
-    }
+    })
 }
 
 /// Whether a connection may come about a little later (Postgres, appendix A: `cannot_connect_now`, `too_many_connections`).
@@ -102,11 +134,12 @@ async fn prepare_session(conn: &mut PgConnection) -> Result<(), StoreError> {
 
 /// Two connections that speak to the same process of Postgres share a session: a pooler hands each transaction to whichever is
 /// free. Settings, prepared statements and notifications would get lost. Asked apart from the pool, which would only try again.
-async fn expect_sessions(options: &PgConnectOptions) -> Result<(), StoreError> {
+async fn expect_sessions(options: &PgConnectOptions, is_shared: &'static str) -> Result<(), StoreError> {
     let (mut one, mut other) = (options.connect().await?, options.connect().await?);
-    if backend(&mut one).await? == backend(&mut other).await? {
-        let what = "the pooler before the database must be in session mode (PgBouncer: pool_mode = session)";
-        return Err(StoreError::Configuration(what.into()));
+    let (own, others) = (backend(&mut one).await?, backend(&mut other).await?);
+    // Whether a pooler takes the process that was free last, or each in turn.
+    if own == others || backend(&mut one).await? != own || backend(&mut one).await? != own {
+        return Err(StoreError::Configuration(is_shared.into()));
     }
     prepare_session(&mut one).await
 }
@@ -115,6 +148,13 @@ async fn expect_sessions(options: &PgConnectOptions) -> Result<(), StoreError> {
 async fn backend(conn: &mut PgConnection) -> Result<i32, StoreError> {
     use sqlx::{Executor, Row};
     conn.fetch_one("select pg_backend_pid()").await?.try_get(0)
+}
+
+/// Which database a connection leads to.
+async fn identity(conn: &mut PgConnection) -> Result<String, StoreError> {
+    let asked = "select concat_ws('/', (select system_identifier from pg_control_system()),
+                     (select oid from pg_database where datname = current_database()))";
+    sqlx::query_scalar(asked).fetch_one(conn).await
 }
 
 /// Brings the tables up to date, under the migrator's advisory lock: several servers may start at once. It takes the time
@@ -126,19 +166,11 @@ pub async fn migrate(pool: &PgPool) -> Result<(), sqlx::migrate::MigrateError> {
     sqlx::migrate!().run(&mut *patient(pool).await?).await
 }
 
-/// A transaction that only reads, and that sees everything as it stands at one instant.
-///
-/// # Errors
-/// When the database is not there.
-pub async fn one_look(pool: &PgPool) -> Result<sqlx::PgTransaction<'static>, StoreError> {
-    pool.begin_with("begin isolation level repeatable read read only").await
-}
-
 /// A connection for work that nobody waits for and that may take long. It is closed in the end.
 ///
 /// # Errors
 /// When the database is not there.
-pub async fn patient(pool: &PgPool) -> Result<PoolConnection<Postgres>, StoreError> {
+async fn patient(pool: &PgPool) -> Result<PoolConnection<Postgres>, StoreError> {
     let mut conn = pool.acquire().await?;
     conn.close_on_drop();
     sqlx::query!(
@@ -149,44 +181,12 @@ pub async fn patient(pool: &PgPool) -> Result<PoolConnection<Postgres>, StoreErr
     Ok(conn)
 }
 
-/// A transaction that may take long.
-///
-/// # Errors
-/// When the database is not there.
-pub async fn patient_transaction(pool: &PgPool) -> Result<sqlx::PgTransaction<'static>, StoreError> {
-    let mut tx = pool.begin().await?;
-    sqlx::query!(
-        "select set_config('lock_timeout', '0', true) as lock, set_config('statement_timeout', '0', true) as statement"
-    )
-    .fetch_one(&mut *tx)
-    .await?;
-    Ok(tx)
-}
-
 /// The earlier one of two clocks: the caller's, and the database's.
 ///
 /// # Errors
 /// When the database is not there.
 pub async fn earlier_now(conn: &mut PgConnection, now: OffsetDateTime) -> Result<OffsetDateTime, StoreError> {
     sqlx::query_scalar!(r#"select least($1::timestamptz, now()) as "now!""#, now).fetch_one(conn).await
-}
-
-/// Whether the database answers.
-///
-/// # Errors
-/// When it does not.
-pub async fn ping(pool: &PgPool) -> Result<(), StoreError> {
-    sqlx::query!("select 1 as one").fetch_one(pool).await.map(drop)
-}
-
-/// A connection that hears of new revocations.
-///
-/// # Errors
-/// When the database is not there.
-pub async fn listen_for_revocations(pool: &PgPool) -> Result<PgListener, StoreError> {
-    let mut listener = PgListener::connect_with(pool).await?;
-    listener.listen(revocations::CHANNEL).await?;
-    Ok(listener)
 }
 
 /// Whether an insert failed because the named constraint or index already has such a row.

@@ -47,6 +47,7 @@ const BELONGS: &[(&str, &[&str])] = &[
     ("http", &["http", "app", "keycloak"]),
     ("askama", &["http"]),
     ("sqlx", &["store", "app", "flows", "postgres"]),
+    ("sqlx_core", &["store"]),
     ("openidconnect", &["keycloak"]),
     ("reqwest", &["keycloak", "cli"]),
     ("webauthn_rs_core", &["passkey"]),
@@ -60,7 +61,7 @@ const BELONGS: &[(&str, &[&str])] = &[
 ];
 
 /// Outside the store, connections and transactions are handed on; statements are not made.
-const HANDLES: &[&str] = &["PgConnection", "PgPool", "PgTransaction", "Error"];
+const HANDLES: &[&str] = &["PgConnection", "Error"];
 const STATEMENTS_ALLOWED: &[&str] = &["store", "postgres"];
 
 struct File {
@@ -221,18 +222,19 @@ fn each_rule_can_fail() {
         ("flows/grant_intent.rs", "use http::StatusCode;"),
         ("flows/grant_intent.rs", "sqlx::query(x).execute(tx)"),
         ("flows/grant_intent.rs", "use sqlx::{PgConnection, query};"),
+        ("flows/grant_intent.rs", "use sqlx::PgPool;"),
         ("flows/grant_intent.rs", "let x = \"select id from intents\";"),
         ("flows/grant_intent.rs", "let x = r#\"UPDATE intents SET state = 1\"#;"),
         ("store/intents.rs", "use crate::clock::Clock;"),
         ("store/intents.rs", "use super::super::flows::x;"),
         ("keycloak/login.rs", "use crate::store;"),
-        ("keycloak/login.rs", "use sqlx::PgPool;"),
+        ("keycloak/login.rs", "use sqlx::PgConnection;"),
         ("passkey.rs", "use super::store;"),
         ("keys.rs", "use crate::flows;"),
         ("flows/approve_plan.rs", "use reqwest::Client;"),
         ("flows/approve_plan.rs", "use openidconnect as oidc;"),
         ("flows/approve_plan.rs", "use webauthn_rs_core::WebauthnCore;"),
-        ("http/token.rs", "use sqlx::PgPool;"),
+        ("http/token.rs", "use sqlx::PgConnection;"),
         ("config.rs", "use crate::app;"),
         ("cellar.rs", ""),
     ];

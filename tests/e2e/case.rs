@@ -329,7 +329,9 @@ impl Case {
     /// Marque's own signing keys.
     async fn keyring(&self) -> Result<Arc<Keyring>> {
         let sealing = SealingKey::from_file(&self.dir.join("marque-development.key"))?;
-        Ok(Arc::new(open_keyring(&self.db, &Clock::default(), &self.env.keycloak.realm, &sealing).await?))
+        Ok(Arc::new(
+            open_keyring(&self.db.clone().into(), &Clock::default(), &self.env.keycloak.realm, &sealing).await?,
+        ))
     }
 
     /// Where Marque's own database is.

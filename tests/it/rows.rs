@@ -22,7 +22,7 @@ use uuid::Uuid;
 /// The stack's own signing keys: for what is rightly signed and wrong otherwise.
 pub async fn keyring_of(stack: &Stack) -> Keyring {
     let sealing = SealingKey::from_file(&stack.dir.join("marque-development.key")).unwrap();
-    open_keyring(&stack.db, &Clock::default(), &stack.env.keycloak.realm, &sealing).await.unwrap()
+    open_keyring(&stack.db.clone().into(), &Clock::default(), &stack.env.keycloak.realm, &sealing).await.unwrap()
 }
 
 /// Changes rows of one intent with triggers switched off, as a superuser can.

@@ -13,6 +13,9 @@ pub const PATIENCE: Duration = Duration::from_secs(90);
 /// Seconds that a leader's lease lasts: how long a failover takes at least.
 const TTL_SECS: u64 = 20;
 
+/// Sessions that the pooler in transaction mode has for a server of Marque's, which holds sixteen connections to it.
+const SHARED_SESSIONS: u32 = 6;
+
 /// One of the three.
 pub struct Node {
     name: String,
@@ -30,9 +33,10 @@ pub struct Cluster {
     nodes: Vec<Node>,
     etcd_port: u16,
     bouncer_port: u16,
+    sharing_port: u16,
     binaries: PathBuf,
     // Ended in this order, after the nodes.
-    _bouncer: Process,
+    _bouncers: [Process; 2],
     _etcd: Process,
 }
 
@@ -40,8 +44,10 @@ impl Cluster {
     /// Starts everything, with synchronous replication, and a database for Marque.
     pub async fn start(dir: &Path, account: Account) -> Result<Self, Failure> {
         let password = uuid::Uuid::new_v4().simple().to_string();
-        let ports = free_ports(9)?;
-        let [etcd_port, etcd_peer, bouncer_port, ports @ ..] = ports.as_slice() else { return Err("no ports".into()) };
+        let ports = free_ports(10)?;
+        let [etcd_port, etcd_peer, bouncer_port, sharing_port, ports @ ..] = ports.as_slice() else {
+            return Err("no ports".into());
+        };
         let etcd = etcd(dir, &account, *etcd_port, *etcd_peer)?;
         let nodes = ports.chunks_exact(2).zip(["one", "two", "three"]).map(|(ports, name)| Node {
             name: name.into(),
@@ -50,7 +56,10 @@ impl Cluster {
             dir: dir.join(name),
             patroni: None,
         });
-        let bouncer = bouncer(dir, &account, "session", *bouncer_port, &password)?;
+        let bouncers = [
+            bouncer(dir, &account, "session", *bouncer_port, &password)?,
+            bouncer(dir, &account, "transaction", *sharing_port, &password)?,
+        ];
         let mut cluster = Self {
             dir: dir.into(),
             account,
@@ -58,8 +67,9 @@ impl Cluster {
             nodes: nodes.collect(),
             etcd_port: *etcd_port,
             bouncer_port: *bouncer_port,
+            sharing_port: *sharing_port,
             binaries: binaries()?,
-            _bouncer: bouncer,
+            _bouncers: bouncers,
             _etcd: etcd,
         };
         for index in 0..cluster.nodes.len() {
@@ -75,16 +85,14 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Where Marque finds the database, whoever leads.
+    /// Where Marque finds sessions of the database, whoever leads.
     pub fn url(&self) -> String {
         format!("postgres://marque:{}@127.0.0.1:{}/marque", self.password, self.bouncer_port)
     }
 
-    /// A second PgBouncer, in transaction mode, and where it is.
-    pub fn transaction_mode(&self) -> Result<(Process, String), Failure> {
-        let port = free_ports(1)?.first().copied().ok_or("no port")?;
-        let process = bouncer(&self.dir, &self.account, "transaction", port, &self.password)?;
-        Ok((process, format!("postgres://marque:{}@127.0.0.1:{port}/marque", self.password)))
+    /// Where a pooler hands each transaction to another session, whoever leads.
+    pub fn sharing_url(&self) -> String {
+        format!("postgres://marque:{}@127.0.0.1:{}/marque", self.password, self.sharing_port)
     }
 
     /// Where a node is, whatever it is.
@@ -101,10 +109,11 @@ impl Cluster {
             "#!/bin/sh\n# Patroni calls it with ACTION ROLE CLUSTER: PgBouncer connects to whoever leads now.\n\
              case $2 in master | primary | leader) ;; *) exit 0 ;; esac\n\
              printf '[databases]\\nmarque = host=127.0.0.1 port={port}\\n' >{file}.{port} && mv {file}.{port} {file}\n\
-             kill -HUP \"$(cat {pid})\"\n",
+             kill -HUP \"$(cat {pid})\" \"$(cat {sharing})\"\n",
             port = node.port,
             file = self.dir.join("databases.ini").display(),
             pid = self.dir.join("pgbouncer.pid").display(),
+            sharing = self.dir.join("pgbouncer-transaction.pid").display(),
         );
         self.account.write(&callback, &script, 0o700)?;
         let config = json!({
@@ -280,7 +289,8 @@ fn etcd(dir: &Path, account: &Account, port: u16, peer: u16) -> Result<Process, 
     Process::start(account, "/usr/bin/etcd", &args, &dir.join("etcd.log"))
 }
 
-/// A pooler whose sessions are its clients' own; whom it connects to is in a file that Patroni's callback replaces.
+/// A pooler; whom it connects to is in a file that Patroni's callback replaces. In transaction mode there are fewer sessions
+/// than clients.
 fn bouncer(dir: &Path, account: &Account, mode: &str, port: u16, password: &str) -> Result<Process, Failure> {
     let databases = dir.join("databases.ini");
     if !databases.exists() {
@@ -288,9 +298,10 @@ fn bouncer(dir: &Path, account: &Account, mode: &str, port: u16, password: &str)
     }
     account.write(&dir.join("users.txt"), &format!("\"marque\" \"{password}\"\n"), 0o600)?;
     let name = |end: &str| if mode == "session" { format!("pgbouncer{end}") } else { format!("pgbouncer-{mode}{end}") };
+    let sessions = if mode == "session" { 60 } else { SHARED_SESSIONS };
     let config = format!(
         "%include {databases}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
-         auth_type = scram-sha-256\nauth_file = {users}\npool_mode = {mode}\ndefault_pool_size = 60\n\
+         auth_type = scram-sha-256\nauth_file = {users}\npool_mode = {mode}\ndefault_pool_size = {sessions}\n\
          server_login_retry = 1\nserver_connect_timeout = 3\nquery_wait_timeout = 5\nserver_fast_close = 1\n\
          ignore_startup_parameters = extra_float_digits\npidfile = {pid}\nlogfile = {log}\n",
         databases = databases.display(),

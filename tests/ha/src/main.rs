@@ -1,7 +1,7 @@
 //! Kills database leaders under load, and looks at what is left. `make ha-test` runs it; see docs/operations/scaling.md.
 //!
-//! Three Postgres servers under Patroni with synchronous replication, one etcd, a PgBouncer that follows the leader, two
-//! Marque servers; a stand-in for the realm, and a passkey in memory. All of it on loopback, in one folder.
+//! Three Postgres servers under Patroni with synchronous replication, one etcd, two PgBouncers that follow the leader, two
+//! Marque servers, one of which shares its sessions (transaction mode); a stand-in for the realm, and a passkey in memory. All of it on loopback, in one folder.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -22,7 +22,7 @@ use agent::Agent;
 use bench_keys::Failure;
 use cluster::{Cluster, PATIENCE};
 use load::{Answered, Load, Work};
-use marque::Marque;
+use marque::{Marque, Way};
 use person::{ORIGIN, Person, Receipt};
 use process::Account;
 use realm::Realm;
@@ -49,7 +49,9 @@ async fn main() -> Result<(), Failure> {
     println!("three nodes, one synchronous standby: after {} s", began.elapsed().as_secs());
     let realm = Realm::start().await?;
     let person = Person::new(&realm)?;
-    let servers = Arc::new(Marque::start_two(dir, &cluster.url(), &realm, ORIGIN).await?);
+    let ways =
+        [Way { url: cluster.url(), direct: None }, Way { url: cluster.sharing_url(), direct: Some(cluster.url()) }];
+    let servers = Arc::new(Marque::start_two(dir, ways, &realm, ORIGIN).await?);
     let agent = Arc::new(Agent::new(&realm, &servers[0].issuer)?);
     agent.publish(&servers[0]).await?;
     let world = World { agent, person, servers };
@@ -111,13 +113,19 @@ impl World {
         Ok(())
     }
 
-    /// A pooler that hands each transaction to another process, and a standby.
+    /// A pooler that shares sessions, where nobody says how to get one; a standby; a pooler in the place of the database.
     async fn refuse_what_is_no_way_to_the_leader(&self, cluster: &Cluster) -> Result<(), Failure> {
-        let (_bouncer, pooled) = cluster.transaction_mode()?;
-        tokio::time::sleep(Duration::from_secs(1)).await;
         let standby = cluster.others(cluster.leader().await?).first().copied().ok_or("no standby")?;
-        for (url, expected) in [(pooled, "session mode"), (cluster.url_of(standby)?, "standby")] {
-            let said = self.servers[0].command_at(&url, &["keys", "list"]);
+        let (sessions, shared, standby) = (cluster.url(), cluster.sharing_url(), cluster.url_of(standby)?);
+        let refused = [
+            (&shared, None, "set DATABASE_DIRECT_URL"),
+            (&shared, Some(&shared), "DATABASE_DIRECT_URL must lead to the database itself"),
+            (&standby, None, "standby"),
+            (&standby, Some(&sessions), "read-write mode during recovery"),
+        ];
+        for (url, direct, expected) in refused {
+            let way = Way { url: url.clone(), direct: direct.cloned() };
+            let said = self.servers[0].command_at(&way, &["keys", "list"]);
             let said = said.err().ok_or("it is taken for the leader")?.to_string();
             ensure(said.contains(expected), said)?;
         }

@@ -15,6 +15,25 @@ pub const TRUST_DOMAIN: &str = "bench.example";
 /// How long a server may take until it is ready.
 const READY: Duration = Duration::from_secs(30);
 
+/// How a server gets to the database.
+#[derive(Clone)]
+pub struct Way {
+    /// `DATABASE_URL`.
+    pub url: String,
+    /// `DATABASE_DIRECT_URL`.
+    pub direct: Option<String>,
+}
+
+impl Way {
+    fn tell(&self, command: &mut Command) {
+        command.env("DATABASE_URL", &self.url);
+        match &self.direct {
+            Some(direct) => command.env("DATABASE_DIRECT_URL", direct),
+            None => command.env_remove("DATABASE_DIRECT_URL"),
+        };
+    }
+}
+
 /// One of them.
 pub struct Marque {
     /// The issuer: the address of the first one.
@@ -22,7 +41,7 @@ pub struct Marque {
     /// This one's own address for it.
     pub base: String,
     config: PathBuf,
-    database_url: String,
+    database: Way,
     program: PathBuf,
     _process: Process,
 }
@@ -32,19 +51,20 @@ impl Marque {
     ///
     /// # Errors
     /// When one does not start.
-    pub async fn start_two(dir: &Path, database_url: &str, realm: &Realm, origin: &str) -> Result<[Self; 2], Failure> {
+    pub async fn start_two(dir: &Path, ways: [Way; 2], realm: &Realm, origin: &str) -> Result<[Self; 2], Failure> {
         let ports = free_ports(4)?;
         let [one, other, one_health, other_health] = ports.as_slice() else { return Err("no ports".into()) };
         let issuer = format!("http://127.0.0.1:{one}/realms/{}", realm::NAME);
-        let start = async |port: &u16, health: &u16| {
-            Self::start(dir, database_url, realm, origin, &issuer, (*port, *health)).await
+        let start = async |way: Way, port: &u16, health: &u16| {
+            Self::start(dir, way, realm, origin, &issuer, (*port, *health)).await
         };
-        Ok([start(one, one_health).await?, start(other, other_health).await?])
+        let [first, second] = ways;
+        Ok([start(first, one, one_health).await?, start(second, other, other_health).await?])
     }
 
     async fn start(
         dir: &Path,
-        database_url: &str,
+        database: Way,
         realm: &Realm,
         origin: &str,
         issuer: &str,
@@ -66,7 +86,8 @@ impl Marque {
         )?;
         let program = std::env::current_exe()?.with_file_name("marque");
         let mut serve = Command::new(&program);
-        serve.args(["serve", "--config"]).arg(&config).env("DATABASE_URL", database_url).env("RUST_LOG", "info");
+        serve.args(["serve", "--config"]).arg(&config).env("RUST_LOG", "info");
+        database.tell(&mut serve);
         let log = dir.join(format!("marque-{port}.log"));
         let process = Process::spawn(serve, &log)?;
         let ready = format!("http://127.0.0.1:{health}/health/ready");
@@ -78,8 +99,7 @@ impl Marque {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let base = format!("http://127.0.0.1:{port}/realms/{}", realm::NAME);
-        let database_url = database_url.to_owned();
-        Ok(Self { issuer: issuer.into(), base, config, database_url, program, _process: process })
+        Ok(Self { issuer: issuer.into(), base, config, database, program, _process: process })
     }
 
     /// What an operator's command says.
@@ -87,15 +107,16 @@ impl Marque {
     /// # Errors
     /// What it complains of.
     pub fn command(&self, args: &[&str]) -> Result<String, Failure> {
-        self.command_at(&self.database_url, args)
+        self.command_at(&self.database, args)
     }
 
     /// [`Self::command`] with another way to the database.
     ///
     /// # Errors
     /// What it complains of.
-    pub fn command_at(&self, database_url: &str, args: &[&str]) -> Result<String, Failure> {
+    pub fn command_at(&self, database: &Way, args: &[&str]) -> Result<String, Failure> {
         let mut command = Command::new(&self.program);
-        run(command.args(args).arg("--config").arg(&self.config).env("DATABASE_URL", database_url))
+        database.tell(&mut command);
+        run(command.args(args).arg("--config").arg(&self.config))
     }
 }

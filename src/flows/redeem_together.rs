@@ -1,0 +1,47 @@
+//! Redemptions of approvals that come at once share a transaction, and are answered after its commit.
+//!
+//! 1. Each intent is had alone. What somebody else has, or shares, is left for who waits by himself.
+//! 2. One statement moves those that are still approved to active; a second keeps their tokens.
+//!
+//! A token that is not kept is refused, or kept by itself, by `grant_intent`, which then asks why.
+
+use super::keep_tokens::Custody;
+use crate::batch::Batch;
+use crate::store::intents::try_take;
+use crate::store::tokens::NewToken;
+use crate::store::{self, Database};
+use sqlx::PgConnection;
+use std::collections::BTreeSet;
+
+/// Starts to redeem.
+pub fn start(db: Database) -> Custody {
+    Batch::start(1, move |tokens: Vec<NewToken>| {
+        let db = db.clone();
+        async move {
+            let mut tx = db.begin().await?;
+            let kept = redeem(&mut tx, &tokens).await?;
+            tx.commit().await?;
+            Ok::<_, store::StoreError>(kept)
+        }
+    })
+}
+
+/// Of several tokens for one intent the first is kept: an approval is redeemed once.
+async fn redeem(tx: &mut PgConnection, tokens: &[NewToken]) -> Result<Vec<bool>, store::StoreError> {
+    let mut seen = BTreeSet::new();
+    let firsts: Vec<&NewToken> = tokens.iter().filter(|token| seen.insert(token.intent_id)).collect();
+    let taken = try_take(tx, seen.into_iter().collect()).await?;
+    let asked: Vec<_> = firsts
+        .iter()
+        .filter(|token| taken.contains(&token.intent_id))
+        .map(|token| (token.realm.as_str(), token.intent_id, token.issued_at))
+        .collect();
+    let moved = store::intents::redeem(tx, &asked).await?;
+    let redeemed: Vec<NewToken> =
+        firsts.into_iter().filter(|token| moved.contains(&token.intent_id)).cloned().collect();
+    if store::tokens::insert_active(tx, &redeemed).await?.contains(&false) {
+        return Err(store::StoreError::Protocol("a redeemed approval kept no token".into()));
+    }
+    let kept: BTreeSet<_> = redeemed.iter().map(|token| token.jti).collect();
+    Ok(tokens.iter().map(|token| kept.contains(&token.jti)).collect())
+}
