@@ -93,6 +93,8 @@ pub struct Realm {
     pub status_lists: flows::status_list::RememberedLists,
     /// Access tokens of Marque's own that were verified, as far as they are alike transaction tokens.
     pub own_access_tokens: VerifiedTokens<TxnClaims>,
+    /// Which ledger counts at which location.
+    pub location_ledgers: flows::location_ledger::Known,
     /// Where calls wait that count uses of the same plan.
     pub queues: flows::ledger::Queues,
     /// Messages of the revocation feed, signed, as they arise.
@@ -132,6 +134,7 @@ impl App {
                     own_tokens: flows::own_tokens::OwnTokens::default(),
                     status_lists: flows::status_list::RememberedLists::default(),
                     own_access_tokens: VerifiedTokens::of(names::TYP_ACCESS),
+                    location_ledgers: flows::location_ledger::Known::default(),
                     queues: flows::ledger::Queues::default(),
                     feed: broadcast::channel(FEED_BACKLOG).0,
                 }),
@@ -200,7 +203,8 @@ pub async fn serve(config_file: &Path) -> Result<(), StartError> {
     if config.mark_file.is_none() {
         tracing::warn!("no mark_file: a restore of the database is not noticed across a restart of this server");
     }
-    flows::keep_mark::compare_all(&app).await?;
+    let _mark = app.marks.hold().map_err(|error| format!("mark_file {:?}: {error}", config.mark_file))?;
+    flows::keep_mark::compare_all(&app, &mut *app.db.session().await?).await?;
     let (listen, management) = (TcpListener::bind(config.listen).await?, TcpListener::bind(config.management).await?);
     let (stop, stopped) = tokio::sync::watch::channel(false);
     tokio::spawn(async move {

@@ -3,7 +3,7 @@
 use marque_core::mark::Mark;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -36,6 +36,23 @@ impl Marks {
             Some(read) => serde_json::from_slice(&read?)?,
         };
         Ok(Self { file: file.map(Path::to_path_buf), kept: Mutex::new(kept) })
+    }
+
+    /// Holds the file for this server, until what is answered is dropped: two with one file would have one row.
+    ///
+    /// # Errors
+    /// When another server holds it, or the lock beside it (`.lock`) cannot be made.
+    pub fn hold(&self) -> io::Result<Option<File>> {
+        let Some(file) = &self.file else { return Ok(None) };
+        let beside = file.with_added_extension("lock");
+        let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(beside)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(lock)),
+            Err(TryLockError::Error(error)) => Err(error),
+            Err(TryLockError::WouldBlock) => {
+                Err(io::Error::other("another server uses it: each needs a file of its own"))
+            }
+        }
     }
 
     /// The server's own id in rows.
@@ -98,6 +115,11 @@ mod tests {
             let again = Marks::open(Some(&file), Uuid::from_u128(2)).unwrap();
             assert_eq!((again.of("demo"), again.server_id()), (Some(mark(beat)), Uuid::from_u128(1)));
         }
+        let held = marks.hold().unwrap();
+        let other = Marks::open(Some(&file), Uuid::from_u128(3)).unwrap();
+        assert!(other.hold().is_err_and(|error| error.to_string().contains("another server")));
+        drop(held);
+        assert!(other.hold().unwrap().is_some());
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         fs::write(&file, "{").unwrap();
         assert!(Marks::open(Some(&file), Uuid::from_u128(1)).is_err(), "a broken file is no missing one");

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use marque_core::timestamp;
 use time::OffsetDateTime;
 
-use crate::flows::confirm_restore::{confirm_restore, revoke_suspended, suspended};
+use crate::flows::confirm_restore::{Confirmed, confirm_restore, revoke_suspended, suspended};
 
 /// What is suspended since the database lost commits.
 #[derive(Debug, Parser)]
@@ -34,8 +34,12 @@ enum Command {
         #[command(flatten)]
         realm: super::OfRealm,
     },
-    /// Let everything that is still suspended go on, as the database has it.
+    /// Let everything that is still suspended go on, as the database has it: five minutes after it was suspended, when tokens and
+    /// ids that the database forgot are over.
     Confirm {
+        /// Do not wait for that.
+        #[arg(long)]
+        now: bool,
         #[command(flatten)]
         realm: super::OfRealm,
     },
@@ -45,7 +49,7 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     match args.command {
         Command::Show { realm } => show(&realm),
         Command::Revoke { intents, realm, .. } => revoke(&realm, &intents),
-        Command::Confirm { realm } => confirm(&realm),
+        Command::Confirm { realm, now } => confirm(&realm, now),
     }
 }
 
@@ -74,10 +78,16 @@ fn revoke(realm: &super::OfRealm, intents: &[String]) -> Result<ExitCode, Box<dy
     Ok(ExitCode::SUCCESS)
 }
 
-fn confirm(realm: &super::OfRealm) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    let Some(resumed) = realm.run(async |cx| Ok(confirm_restore(cx).await?))? else {
-        return Err("nothing is suspended".into());
-    };
-    writeln!(std::io::stdout(), "confirmed: {resumed} intents go on")?;
-    Ok(ExitCode::SUCCESS)
+fn confirm(realm: &super::OfRealm, now: bool) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    match realm.run(async |cx| Ok(confirm_restore(cx, now).await?))? {
+        Confirmed::Nothing => Err("nothing is suspended".into()),
+        Confirmed::TooEarly(until) => {
+            let until = shown(until)?;
+            Err(format!("what the database forgot may be used until {until}: confirm then, or with --now").into())
+        }
+        Confirmed::Resumed(intents) => {
+            writeln!(std::io::stdout(), "confirmed: {intents} intents go on")?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
 }

@@ -5,6 +5,7 @@ use super::{Context, FlowError, parse_intent_id};
 use crate::random;
 use crate::store::epochs::{self, Suspended, Suspension};
 use crate::store::revocations;
+use time::{Duration, OffsetDateTime};
 
 /// What the feed's rows say of why.
 const CAUSE: &str = "by an operator, after commits were lost";
@@ -23,24 +24,41 @@ pub async fn suspended(cx: Context<'_>) -> Result<Option<(Suspension, Vec<Suspen
     }
 }
 
-/// Lets everything that is suspended go on, in a new epoch, so that every gate hears of it; answers how many intents that
-/// were. Nothing if nothing is suspended.
+/// How long after the suspension tokens that the database forgot, and ids that it forgot the use of, are over: transaction tokens,
+/// assertions and proofs live for five minutes at most, by clocks that may differ by ten seconds.
+const OVER: Duration = Duration::seconds(310);
+
+/// What came of a confirmation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confirmed {
+    /// Nothing was suspended.
+    Nothing,
+    /// Something lost may still be used, until then: all is suspended as before.
+    TooEarly(OffsetDateTime),
+    /// So many intents go on.
+    Resumed(u64),
+}
+
+/// Lets everything that is suspended go on, in a new epoch, so that every gate hears of it. Not before what was lost is over, unless
+/// `at_once` says so.
 ///
 /// # Errors
 /// When the database is away: then nothing was confirmed.
-pub async fn confirm_restore(cx: Context<'_>) -> Result<Option<u64>, FlowError> {
+pub async fn confirm_restore(cx: Context<'_>, at_once: bool) -> Result<Confirmed, FlowError> {
     let (realm, now) = (cx.realm_name(), cx.app.clock.now());
     let mut tx = cx.app.db.begin_patient().await?;
     epochs::lock(&mut tx, realm).await?;
-    if epochs::suspension(&mut tx, realm).await?.is_none() {
-        return Ok(None);
+    let Some(suspension) = epochs::suspension(&mut tx, realm).await? else { return Ok(Confirmed::Nothing) };
+    let over_at = suspension.suspended_at + OVER;
+    if now < over_at && !at_once {
+        return Ok(Confirmed::TooEarly(over_at));
     }
     let resumed = epochs::resume(&mut tx, realm).await?;
-    epochs::begin_confirmed(&mut tx, realm, random::opaque_id(), "an administrator confirmed it", now).await?;
+    epochs::begin(&mut tx, realm, (random::opaque_id(), None), "an administrator confirmed it", now).await?;
     revocations::notify(&mut tx, realm).await?;
     tx.commit().await?;
     tracing::info!(realm, resumed, "restore.confirmed");
-    Ok(Some(resumed))
+    Ok(Confirmed::Resumed(resumed))
 }
 
 /// Revokes suspended intents: the named ones, or all.

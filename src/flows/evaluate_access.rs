@@ -8,9 +8,11 @@
 //! 5. Decide as far as the plan alone can tell. What it permits without counting is permitted, and what no step can permit is
 //!    refused: neither asks the ledger, nor waits for anybody.
 //! 6. For the rest `reserve_permit` asks the ledger, counts the use and reserves a permit.
+//! 7. What is refused because no step of the plan is for it comes with what it takes to ask for it.
 //!
 //! A repeat of the same call id, with the same token, proof and call, gets the same permit; a proof is good for one call id.
 
+use super::access_request::{self, Requestable};
 use super::authenticate_resource_server::ResourceServer;
 use super::envelopes::carried;
 use super::prove_call::{self, Possession, Proven};
@@ -49,6 +51,8 @@ pub struct Evaluation {
     pub possession: Possession,
     /// `context.call_id`.
     pub call_id: String,
+    /// `context.ledger`: the ledger of the resource server's that hands the call over.
+    pub ledger: Option<String>,
 }
 
 /// The token that a call came with, by where it was.
@@ -75,6 +79,8 @@ pub enum Evaluated {
     Permit(Permit),
     /// It is not.
     Refused(Box<decide::Refusal>, Option<String>),
+    /// It is not, and the person can be asked for it.
+    Beyond(Box<decide::Refusal>, Uuid, Requestable),
     /// It would be, once the person has approved this very call.
     StepUp(StepUpNeeded),
 }
@@ -140,7 +146,13 @@ pub async fn evaluate_access(
     let Some(ids) = ids else {
         return Ok(refused(Reason::TokenInvalid, None));
     };
-    decide_about(cx, &Asked::new(resource_server, evaluation, &claims, &proven, ids)).await
+    let asked = Asked::new(resource_server, evaluation, &claims, &proven, ids);
+    let evaluated = decide_about(cx, &asked).await?;
+    let Evaluated::Refused(refusal, intent) = evaluated else { return Ok(evaluated) };
+    Ok(match access_request::of_denial(cx, &asked, &refusal).await? {
+        Some(request) => Evaluated::Beyond(refusal, asked.intent_id, request),
+        None => Evaluated::Refused(refusal, intent),
+    })
 }
 
 /// A call whose token and proof were verified. Its digests are computed here, once.

@@ -8,7 +8,7 @@
 //! and signs with those. With each heartbeat it looks whether another key is there, or begins to sign, and whether the database
 //! still has everything that it had (`keep_mark`).
 
-use super::keep_mark::{keep_mark, save};
+use super::keep_mark::compare_all;
 use super::open_keyring::{keep_up, reopen_keyring};
 use super::{Context, FlowError};
 use crate::app::{App, Realm};
@@ -136,23 +136,25 @@ async fn follow_once(app: &App) -> Result<(), FlowError> {
     let mut listener = app.db.listen_for_revocations().await?;
     let mut tick = tokio::time::interval(HEARTBEAT);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    let mut positions = Vec::new();
-    for realm in app.realms.values() {
-        let position = keep_mark(Context { app, realm }).await?;
+    let mut session = app.db.session().await?;
+    let mut positions: Vec<_> = app.realms.values().zip(compare_all(app, &mut session).await?).collect();
+    for (realm, _) in &positions {
         // What was withdrawn up to here is told to no one any more, this server included.
         reopen_keyring(Context { app, realm }).await?;
-        positions.push((realm, position));
     }
     loop {
         let is_heartbeat = tokio::select! {
             notified = listener.recv() => notified.map(|_| false)?,
             _ = tick.tick() => true,
         };
+        if is_heartbeat {
+            let found = compare_all(app, &mut session).await?;
+            for ((realm, position), now) in positions.iter_mut().zip(found) {
+                *position = kept_up(Context { app, realm }, *position, now).await?;
+            }
+        }
         for (realm, position) in &mut positions {
             let cx = Context { app, realm };
-            if is_heartbeat {
-                *position = kept_up(cx, *position).await?;
-            }
             *position = publish(cx, *position).await?;
             if is_heartbeat {
                 let beat = sign(realm, "heartbeat", *position, app.clock.now().unix_timestamp(), json!({}))?;
@@ -160,16 +162,12 @@ async fn follow_once(app: &App) -> Result<(), FlowError> {
                 let _ = realm.feed.send(beat);
             }
         }
-        if is_heartbeat {
-            save(app).await?;
-        }
     }
 }
 
-/// With each heartbeat: the mark, and the keys. In another epoch the feed goes on from where the database is, and readers see
+/// With each heartbeat: the place, and the keys. In another epoch the feed goes on from where the database is, and readers see
 /// by its name that they have to begin anew.
-async fn kept_up(cx: Context<'_>, position: Position) -> Result<Position, FlowError> {
-    let now = keep_mark(cx).await?;
+async fn kept_up(cx: Context<'_>, position: Position, now: Position) -> Result<Position, FlowError> {
     if now.epoch == position.epoch {
         keep_up(cx).await?;
         return Ok(position);

@@ -8,9 +8,9 @@
 
 use super::{Context, FlowError};
 use crate::app::App;
-use crate::random;
 use crate::store::epochs::{self, Own};
 use crate::store::revocations::{self, Position};
+use crate::{random, store};
 use marque_core::mark::{Loss, Mark, Standing};
 use sqlx::PgConnection;
 
@@ -20,64 +20,62 @@ impl<'a> Context<'a> {
     }
 }
 
-/// Compares all realms with their marks and keeps the new ones, before anything is served.
+/// Compares all realms with their marks by one session, keeps the new ones, and lets requests use what was compared; answers
+/// where the feeds stand, in the order of the realms.
 ///
 /// # Errors
 /// When the database is away, or the file cannot be written.
-pub async fn compare_all(app: &App) -> Result<(), FlowError> {
+pub async fn compare_all(app: &App, session: &mut PgConnection) -> Result<Vec<Position>, FlowError> {
+    let history = store::history(session).await?;
+    let mut positions = Vec::with_capacity(app.realms.len());
     for realm in app.realms.values() {
-        keep_mark(Context { app, realm }).await?;
+        positions.push(keep_mark(Context { app, realm }, session).await?);
     }
-    save(app).await
+    save(app).await?;
+    app.db.note_compared(history);
+    Ok(positions)
 }
 
 /// Writes the marks to their file.
-pub(super) async fn save(app: &App) -> Result<(), FlowError> {
+async fn save(app: &App) -> Result<(), FlowError> {
     let marks = app.marks.clone();
     let saved = tokio::task::spawn_blocking(move || marks.save()).await.map_err(FlowError::internal)?;
     saved.map_err(|error| FlowError::Unavailable(format!("the mark cannot be kept: {error}")))
 }
 
 /// Steps 1 to 3, and the mark as this server remembers it; answers where the feed stands.
-pub(super) async fn keep_mark(cx: Context<'_>) -> Result<Position, FlowError> {
-    let (db, now) = (&cx.app.db, cx.app.clock.now());
-    position(cx).await?;
-    let known = cx.app.marks.of(cx.realm_name());
+async fn keep_mark(cx: Context<'_>, session: &mut PgConnection) -> Result<Position, FlowError> {
+    let (realm, now) = (cx.realm_name(), cx.app.clock.now());
+    revocations::position(session, realm, random::opaque_id()).await?;
+    let known = cx.app.marks.of(realm);
     let mark = match &known {
-        None => db.write(async |conn| epochs::adopt(conn, cx.own(), 0, now).await).await?,
+        None => epochs::adopt(session, cx.own(), 0, now).await?,
         Some(mark) => {
-            let found = db.write(async |conn| epochs::beat(conn, cx.own(), mark, now).await).await?;
+            let found = epochs::beat(session, cx.own(), mark, now).await?;
             match (mark.compare(&found), found.beat) {
                 (Standing::GoesOn, Some(beat)) => {
                     let at = now.unix_timestamp();
                     Mark { epoch: found.epoch, seq: found.seq, beat: beat + 1, at, place: found.place }
                 }
-                (Standing::Lost(loss), _) => suspend(cx, mark, loss).await?,
-                (Standing::Follows | Standing::GoesOn, _) => {
-                    db.write(async |conn| epochs::adopt(conn, cx.own(), mark.beat, now).await).await?
-                }
+                (Standing::Lost(loss), _) => suspend(cx, session, mark, loss).await?,
+                (Standing::Follows | Standing::GoesOn, _) => epochs::adopt(session, cx.own(), mark.beat, now).await?,
             }
         }
     };
-    cx.app.marks.note(cx.realm_name(), mark);
-    position(cx).await
+    cx.app.marks.note(realm, mark);
+    Ok(revocations::position(session, realm, random::opaque_id()).await?)
 }
 
-async fn position(cx: Context<'_>) -> Result<Position, FlowError> {
-    let begin = async |conn: &mut PgConnection| revocations::position(conn, cx.realm_name(), random::opaque_id()).await;
-    Ok(cx.app.db.write(begin).await?)
-}
-
-async fn suspend(cx: Context<'_>, mark: &Mark, loss: Loss) -> Result<Mark, FlowError> {
+async fn suspend(cx: Context<'_>, session: &mut PgConnection, mark: &Mark, loss: Loss) -> Result<Mark, FlowError> {
     let (realm, now) = (cx.realm_name(), cx.app.clock.now());
-    let mut tx = cx.app.db.begin_patient().await?;
+    let mut tx = store::begin_patient(session).await?;
     epochs::lock(&mut tx, realm).await?;
     // Another server may have noticed it a moment ago.
     let found = epochs::look(&mut tx, cx.own(), mark).await?;
     let suspended = match mark.compare(&found) {
         Standing::Lost(_) => {
             let suspended = epochs::suspend(&mut tx, realm, now).await?;
-            epochs::begin_suspended(&mut tx, realm, random::opaque_id(), loss.meaning(), now).await?;
+            epochs::begin(&mut tx, realm, (random::opaque_id(), Some(now)), loss.meaning(), now).await?;
             revocations::notify(&mut tx, realm).await?;
             Some(suspended)
         }

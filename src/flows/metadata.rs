@@ -1,6 +1,6 @@
 //! What the issuer says of itself (RFC 8414), its keys, and what a plan looks like.
 
-use super::{Context, FlowError, status_list};
+use super::{Context, FlowError, access_request, status_list};
 use crate::keys::Purpose;
 use marque_core::{names, schema};
 use serde_json::{Map, Value, json};
@@ -38,6 +38,7 @@ pub fn describe(cx: Context<'_>) -> Value {
         "marque_access_evaluation_endpoint": format!("{issuer}/access/v1/evaluation"),
         "marque_decision_point_metadata": format!("{issuer}/.well-known/authzen-configuration"),
         "marque_results_endpoint": format!("{issuer}/results"),
+        "marque_ledgers_endpoint": format!("{issuer}/ledgers"),
         "marque_envelopes_endpoint": format!("{issuer}/envelopes"),
         "marque_catalog_endpoint": format!("{issuer}/catalogs"),
         "marque_revocation_feed": format!("{issuer}/revocations"),
@@ -92,8 +93,9 @@ pub fn decision_point(cx: Context<'_>) -> Result<Value, FlowError> {
         ("search_subject_endpoint", json!(format!("{issuer}/access/v1/search/subject"))),
         ("search_resource_endpoint", json!(format!("{issuer}/access/v1/search/resource"))),
         ("search_action_endpoint", json!(format!("{issuer}/access/v1/search/action"))),
+        ("access_request_endpoint", json!(access_request::endpoint(cx))),
         ("jwks_uri", json!(format!("{issuer}/jwks"))),
-        ("capabilities", json!([CAPABILITY_TXN_TOKEN, CAPABILITY_ACCESS_TOKEN, CAPABILITY_BY_SUBJECT])),
+        ("capabilities", json!(CAPABILITIES)),
     ];
     let mut metadata: Map<String, Value> = plain.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
     let mut claims = metadata.clone();
@@ -102,12 +104,17 @@ pub fn decision_point(cx: Context<'_>) -> Result<Value, FlowError> {
     Ok(metadata.into())
 }
 
+/// What the decision point can do beside the API's own.
+const CAPABILITIES: [&str; 4] =
+    [CAPABILITY_TXN_TOKEN, CAPABILITY_ACCESS_TOKEN, CAPABILITY_BY_SUBJECT, CAPABILITY_ACCESS_REQUEST];
 /// Decides about an agent that presents a transaction token and a proof, in `context`.
 const CAPABILITY_TXN_TOKEN: &str = "urn:marque:authzen:capability:txn-token";
 /// The same with an access token of Marque's for the resource server.
 const CAPABILITY_ACCESS_TOKEN: &str = "urn:marque:authzen:capability:access-token";
 /// Decides about a user by her name, for resource servers that are switched to it.
 const CAPABILITY_BY_SUBJECT: &str = "urn:marque:authzen:capability:resolve-by-subject";
+/// Takes requests for what was denied (AuthZEN Access Request and Approval Profile).
+const CAPABILITY_ACCESS_REQUEST: &str = "urn:openid:authzen:capability:access-request";
 
 /// The JSON Schema of the plans that are submitted here, as JSON text.
 pub fn plan_schema() -> &'static str {

@@ -1,6 +1,6 @@
 //! Use cases: one per file, each owning its transaction and the order of its steps.
 
-pub mod access_request;
+mod access_request;
 mod access_token;
 pub mod approve_plan;
 pub mod approve_step_up;
@@ -33,6 +33,7 @@ pub mod list_catalogs;
 pub mod list_keys;
 pub mod list_open_permits;
 pub mod live_intents;
+pub mod location_ledger;
 pub mod metadata;
 pub mod open_keyring;
 pub mod own_tokens;
@@ -43,6 +44,7 @@ pub mod publish_catalog;
 pub mod realm_login;
 pub mod receipt;
 pub mod redeem_together;
+pub mod request_access;
 pub mod request_step_up;
 mod reserve_permit;
 pub mod reserve_together;

@@ -11,7 +11,7 @@ use super::ledger::{IntentLedger, Sought};
 use super::reserve_together::{self, CountedCall};
 use super::uncounted_permits::{self, Standing};
 use super::use_step_up::{Presenter, StepUps, step_ups};
-use super::{Context, FlowError, parse_intent_id};
+use super::{Context, FlowError, location_ledger, parse_intent_id};
 use crate::store;
 use crate::store::reservations;
 use marque_core::claims::Carried;
@@ -30,6 +30,10 @@ pub(super) async fn reserve_permit(
     asked: &Asked<'_>,
     envelope: &Envelope,
 ) -> Result<Evaluated, FlowError> {
+    let (location, by) = (&asked.evaluation.call.location, asked.evaluation.ledger.as_deref());
+    if !location_ledger::may_count(cx, asked.client_id, location, by).await? {
+        return Ok(asked.refused(Reason::LedgerUnavailable));
+    }
     if let Some(permit) = together(cx, asked, envelope).await? {
         return Ok(Evaluated::Permit(permit));
     }

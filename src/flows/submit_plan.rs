@@ -33,7 +33,7 @@ pub(super) const PENDING: Duration = Duration::minutes(10);
 /// Plans of one agent that may wait for one user at a time.
 const PENDING_PLANS: i64 = 32;
 /// Seconds between two polls, at first.
-const POLL_INTERVAL_SECS: i32 = 3;
+pub(super) const POLL_INTERVAL_SECS: i32 = 3;
 /// Bytes of a completed plan with its catalogs: in base64 they fit the extension's limit of 512 KiB for an answer.
 pub(super) const PRESENTED_BYTES: usize = 380 * 1024;
 /// Bytes around the plan in `authorization_details`.
@@ -208,7 +208,7 @@ fn read_step_by_step(details: &str) -> Result<SubmittedPlan, Refusal> {
 }
 
 /// What is admitted can be shown, kept as evidence and read back: all limits hold for the completed plan too.
-fn expect_presentable(plan: &ResolvedPlan, catalogs: &[String]) -> Result<(), Refusal> {
+pub(super) fn expect_presentable(plan: &ResolvedPlan, catalogs: &[String]) -> Result<(), Refusal> {
     let refuse =
         |text: String| Refusal::new(OAuthError::InvalidAuthorizationDetails, text).because(Reason::PlanInvalid);
     let canonical = plan.canonical();
@@ -251,7 +251,10 @@ async fn admit(
 
 /// The newest catalog of each location that the plan names, sorted by location as the resolved plan
 /// sorts them, with the JWS of each. A location without a catalog is left out: resolving refuses it, or has it shown as the realm says.
-async fn newest_catalogs(cx: Context<'_>, plan: &SubmittedPlan) -> Result<(Vec<Catalog>, Vec<String>), FlowError> {
+pub(super) async fn newest_catalogs(
+    cx: Context<'_>,
+    plan: &SubmittedPlan,
+) -> Result<(Vec<Catalog>, Vec<String>), FlowError> {
     let locations: BTreeSet<&str> = plan.steps.iter().map(|step| step.location.as_str()).collect();
     let (mut catalogs, mut signed) = (Vec::new(), Vec::new());
     for location in locations {

@@ -8,7 +8,6 @@ use crate::flows::authenticate_resource_server::{ResourceServer, authenticate_re
 use crate::flows::evaluate_access::{Evaluated, Permit, StepUpNeeded};
 use crate::flows::evaluate_batch::{Answer, answer, evaluate_batch};
 use crate::flows::resolve_by_subject::Advised;
-use crate::flows::{FlowError, access_request};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -42,13 +41,12 @@ pub async fn evaluate_all(
         return alone(&realm, &resource_server, body).await;
     };
     let answers = evaluate_batch(realm.context(), &resource_server, questions, semantic).await?;
-    let answers = answers.into_iter().map(|answer| told(&realm, answer)).collect::<Result<Vec<_>, _>>()?;
-    Ok(Json(json!({"evaluations": answers})))
+    Ok(Json(json!({"evaluations": answers.into_iter().map(told).collect::<Vec<_>>()})))
 }
 
 async fn alone(realm: &InRealm, resource_server: &ResourceServer, body: Value) -> Result<Json<Value>, HttpError> {
     let question = questions::question(body)?;
-    Ok(Json(told(realm, answer(realm.context(), resource_server, &question).await?)?))
+    Ok(Json(told(answer(realm.context(), resource_server, &question).await?)))
 }
 
 /// The resource server that asks, and its document.
@@ -78,11 +76,13 @@ pub async fn with_request_id(request: Request, next: Next) -> Response {
     response
 }
 
-fn told(realm: &InRealm, answer: Answer) -> Result<Value, FlowError> {
-    Ok(match answer {
+fn told(answer: Answer) -> Value {
+    match answer {
         Answer::Charged(Evaluated::Permit(permit)) => permitted(&permit),
-        Answer::Charged(Evaluated::Refused(refusal, intent_id)) => {
-            with_context(refused(&refusal, intent_id), request_of(realm, &refusal)?)
+        Answer::Charged(Evaluated::Refused(refusal, intent_id)) => refused(&refusal, intent_id),
+        Answer::Charged(Evaluated::Beyond(refusal, intent_id, request)) => {
+            let how = [("evaluation_id", json!(request.evaluation_id)), ("access_request", request.access_request)];
+            with_context(refused(&refusal, Some(intent_id.to_string())), how)
         }
         Answer::Charged(Evaluated::StepUp(needed)) => step_up(&needed),
         Answer::Advised(Advised::Permit { intent_id, step }) => json!({"decision": true, "context": {
@@ -90,19 +90,12 @@ fn told(realm: &InRealm, answer: Answer) -> Result<Value, FlowError> {
         }}),
         Answer::Advised(Advised::Refused(refusal, intent_id)) => {
             let answer = refused(&refusal, intent_id.map(|id| id.to_string()));
-            let more = request_of(realm, &refusal)?.into_iter().chain([("resolved_by", json!("subject"))]);
-            with_context(answer, more)
+            with_context(answer, [("resolved_by", json!("subject"))])
         }
         Answer::Malformed(refusal) => json!({"decision": false, "context": {
             "error": refusal.error.code(), "error_description": refusal.description,
         }}),
-    })
-}
-
-/// How to ask for it, where a plan would mend the denial.
-fn request_of(realm: &InRealm, refusal: &decide::Refusal) -> Result<Option<(&'static str, Value)>, FlowError> {
-    let request = access_request::for_denial(realm.context(), refusal.reason)?;
-    Ok(request.map(|request| ("access_request", request)))
+    }
 }
 
 /// An answer with further members of its context.

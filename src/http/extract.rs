@@ -78,6 +78,17 @@ impl FromRequestParts<Arc<App>> for IntentId {
     }
 }
 
+/// The id of an access request in the path, as it came.
+pub struct RequestId(pub String);
+
+impl FromRequestParts<Arc<App>> for RequestId {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
+        Ok(Self(path_text(parts, app, "request_id").await))
+    }
+}
+
 /// The step-up id of the path, as it came.
 pub struct StepUpId(pub String);
 

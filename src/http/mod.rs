@@ -1,6 +1,7 @@
 //! HTTP: bytes to typed commands and back. The only room that knows axum.
 
 mod access;
+mod access_requests;
 mod approve;
 mod backchannel;
 mod catalogs;
@@ -10,6 +11,7 @@ mod extract;
 mod health;
 mod internal;
 mod introspect;
+mod ledgers;
 mod metadata;
 mod nonces;
 pub mod openapi;

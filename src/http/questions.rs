@@ -4,6 +4,7 @@ use crate::flows::evaluate_access::{Evaluation, PresentedToken};
 use crate::flows::evaluate_batch::{self, Question, Semantic};
 use crate::flows::properties::Properties;
 use crate::flows::prove_call::Possession;
+use crate::flows::request_access::Requested;
 use crate::flows::resolve_by_subject::Named;
 use crate::flows::search_access::{AGENT, Search, Target};
 use crate::flows::{OAuthError, Refusal};
@@ -74,6 +75,8 @@ struct Proven {
     #[serde(default, rename = "x5t#S256", deserialize_with = "stated")]
     certificate: Option<String>,
     call_id: String,
+    /// The ledger of the resource server's that hands the call over.
+    ledger: Option<String>,
     environment: Option<String>,
     #[serde(default)]
     #[schemars(with = "Map<String, Value>")]
@@ -126,6 +129,34 @@ pub(super) struct ForActions {
     context: Stated,
 }
 
+/// A request for what was denied (AuthZEN Access Request and Approval Profile): the question again, and what came with the denial.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct AccessRequest {
+    subject: Entity,
+    action: Action,
+    resource: Entity,
+    context: Bound,
+    #[serde(default)]
+    denial: Denial,
+}
+
+/// The members of the context that the decision depended on.
+#[derive(Deserialize, JsonSchema)]
+struct Bound {
+    location: String,
+    environment: Option<String>,
+    #[serde(default)]
+    #[schemars(with = "Map<String, Value>")]
+    records: Records,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+struct Denial {
+    binding_token: Option<String>,
+    expires_at: Option<String>,
+    evaluation_id: Option<String>,
+}
+
 fn refused(refused: &json::Refused) -> Refusal {
     Refusal::new(OAuthError::InvalidRequest, refused.to_string())
 }
@@ -154,7 +185,7 @@ fn presented(body: Presented) -> Result<Question, Refusal> {
         return Err(Refusal::new(OAuthError::InvalidRequest, text));
     }
     let possession = possession(&body.context)?;
-    let Proven { location, txn_token, access_token, call_id, environment, records, .. } = body.context;
+    let Proven { location, txn_token, access_token, call_id, ledger, environment, records, .. } = body.context;
     let token = match (txn_token, access_token) {
         (Some(token), None) => PresentedToken::Transaction(token),
         (None, Some(token)) => PresentedToken::Access(token),
@@ -165,7 +196,7 @@ fn presented(body: Presented) -> Result<Question, Refusal> {
     };
     let client_id = body.subject.id;
     let call = call(location, body.subject.properties, body.action, body.resource, environment, records);
-    Ok(Question::Presented(Box::new(Evaluation { client_id, call, token, possession, call_id })))
+    Ok(Question::Presented(Box::new(Evaluation { client_id, call, token, possession, call_id, ledger })))
 }
 
 /// What proves that the caller holds the token: exactly one of the two. Method and URL are what a proof is for.
@@ -184,6 +215,24 @@ fn possession(context: &Proven) -> Result<Possession, Refusal> {
             "$.context: needs either dpop with method and url, or x5t#S256, whichever the call came with beside its token",
         ),
     }
+}
+
+/// Reads a request for what was denied.
+pub fn access_request(value: Value, idempotency_key: Option<String>) -> Result<Requested, Refusal> {
+    if value.get("items").is_some() {
+        let text = "$.items: one request is for one call; send several requests";
+        return Err(Refusal::new(OAuthError::InvalidRequest, text));
+    }
+    let digest = Digest::of_canonical(&value);
+    let AccessRequest { subject, action, resource, context, denial } = typed(value)?;
+    if subject.kind != AGENT {
+        return Err(Refusal::new(OAuthError::InvalidRequest, "$.subject.type: must be agent, whose call was denied"));
+    }
+    let Bound { location, environment, records } = context;
+    let agent = subject.id;
+    let call = call(location, subject.properties, action, resource, environment, records);
+    let Denial { binding_token, expires_at, evaluation_id } = denial;
+    Ok(Requested { agent, call, binding_token, expires_at, evaluation_id, idempotency_key, digest })
 }
 
 fn named(body: Plain) -> Result<Question, Refusal> {

@@ -2,8 +2,9 @@
 
 use self::Caller::{Administrator, Anyone, Browser, Client, Extension, Holder, HolderOrResourceServer, ResourceServer};
 use super::{
-    access, approve, backchannel, catalogs, envelopes, error, health, internal, introspect, metadata, nonces, openapi,
-    plans, receipt, results, revocations, revoke, search, status, token, transaction_authorization,
+    access, access_requests, approve, backchannel, catalogs, envelopes, error, health, internal, introspect, ledgers,
+    metadata, nonces, openapi, plans, receipt, results, revocations, revoke, search, status, token,
+    transaction_authorization,
 };
 use crate::app::App;
 use axum::Router;
@@ -88,6 +89,9 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/access/v1/search/subject", ResourceServer, || post(search::subjects)),
     route("POST", "/access/v1/search/resource", ResourceServer, || post(search::resources)),
     route("POST", "/access/v1/search/action", ResourceServer, || post(search::actions)),
+    route("POST", "/access/v1/requests", ResourceServer, || post(access_requests::submit)),
+    route("GET", "/access/v1/requests/{request_id}", ResourceServer, || get(access_requests::show)),
+    route("POST", "/ledgers", ResourceServer, || post(ledgers::count)),
     route("POST", "/results", ResourceServer, || post(results::settle)),
     route("GET", "/results", ResourceServer, || get(results::list)),
     route("GET", "/envelopes/{digest}", ResourceServer, || get(envelopes::show)),

@@ -36,11 +36,13 @@ pub enum Purpose {
     DomainGrant,
     /// Grants for foreign issuers, for an intent.
     IntentGrant,
+    /// What binds a request for access to the denial before it.
+    AccessRequest,
 }
 
 impl Purpose {
     /// All purposes.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::IntentToken,
         Self::TxnToken,
         Self::AccessToken,
@@ -56,6 +58,7 @@ impl Purpose {
         Self::StatusList,
         Self::DomainGrant,
         Self::IntentGrant,
+        Self::AccessRequest,
     ];
 
     /// The JWS `typ` it signs, which is published with the key.
@@ -76,6 +79,7 @@ impl Purpose {
             Self::StatusList => names::TYP_STATUS_LIST,
             Self::DomainGrant => names::TYP_DOMAIN_GRANT,
             Self::IntentGrant => names::TYP_INTENT_GRANT,
+            Self::AccessRequest => names::TYP_ACCESS_REQUEST,
         }
     }
 
@@ -95,7 +99,8 @@ impl Purpose {
             | Self::ClientAssertion
             | Self::StatusList
             | Self::DomainGrant
-            | Self::IntentGrant => Some(Duration::minutes(5)),
+            | Self::IntentGrant
+            | Self::AccessRequest => Some(Duration::minutes(5)),
         }
     }
 }

@@ -1,11 +1,12 @@
 //! The database as flows have it: ways to look, to write one thing, and to begin a transaction.
 
-use super::{StoreError, revocations};
+use super::{ACQUIRE, Compared, History, StoreError, revocations};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgListener, PgTransactionManager};
 use sqlx::{PgConnection, PgPool, Postgres, SqlSafeStr};
 use sqlx_core::transaction::TransactionManager;
 use std::ops::{Deref, DerefMut};
+use std::time::Instant;
 
 /// The database. Clones share their connections.
 ///
@@ -15,16 +16,18 @@ use std::ops::{Deref, DerefMut};
 #[derive(Clone)]
 pub struct Database {
     pool: PgPool,
-    /// For what needs a session: notifications, migrations, work that takes long.
+    /// For what needs a session: notifications, migrations, work that takes long; and for what must not wait for requests.
     sessions: PgPool,
     /// Whether `pool` leads to a pooler in transaction mode.
     is_shared: bool,
+    /// What requests may use.
+    compared: Compared,
 }
 
 impl From<PgPool> for Database {
-    /// A database whose connections are sessions of their own.
+    /// A database whose connections are sessions of their own, and which nobody compares.
     fn from(pool: PgPool) -> Self {
-        Self { sessions: pool.clone(), pool, is_shared: false }
+        Self { sessions: pool.clone(), pool, is_shared: false, compared: Compared::default() }
     }
 }
 
@@ -72,9 +75,13 @@ impl Database {
     /// When it is not there; when a pooler is between that hands each transaction to another session, and `direct` is not
     /// given, or leads to such a pooler, or to another database.
     pub async fn connect(url: &str, direct: Option<&str>) -> Result<Self, StoreError> {
-        let Some(direct) = direct else { return super::connect(url).await.map(Self::from) };
-        let (pool, sessions) = (super::connect_shared(url).await?, super::connect_direct(direct).await?);
-        let db = Self { pool, sessions, is_shared: true };
+        let compared = Compared::default();
+        let Some(direct) = direct else {
+            let sessions = super::connect_by_sessions(url, super::SESSIONS, super::NEEDS_DIRECT).await?;
+            return Ok(Self { pool: super::connect_compared(url, &compared)?, sessions, is_shared: false, compared });
+        };
+        let sessions = super::connect_by_sessions(direct, super::SESSIONS, super::IS_NOT_DIRECT).await?;
+        let db = Self { pool: super::connect_shared(url)?, sessions, is_shared: true, compared };
         let by_pooler = super::identity(&mut *db.look().await?).await?;
         if by_pooler != super::identity(&mut *db.sessions.acquire().await?).await? {
             let what = "DATABASE_URL and DATABASE_DIRECT_URL lead to different databases";
@@ -88,7 +95,23 @@ impl Database {
     /// # Errors
     /// When a migration fails or the tables are newer than this program.
     pub async fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError> {
-        super::migrate(&self.sessions).await
+        super::migrate(&self.sessions).await?;
+        let history = super::history(&mut *self.sessions.acquire().await?).await?;
+        self.compared.begin_with(history);
+        Ok(())
+    }
+
+    /// A session to compare the database with the mark.
+    ///
+    /// # Errors
+    /// When the database is not there.
+    pub async fn session(&self) -> Result<PoolConnection<Postgres>, StoreError> {
+        self.sessions.acquire().await
+    }
+
+    /// Requests may use this now, and for some seconds: it was compared.
+    pub fn note_compared(&self, history: History) {
+        self.compared.note(history);
     }
 
     /// For statements that only read. Nothing else may be said to it: where sessions are shared it is refused.
@@ -97,7 +120,7 @@ impl Database {
     /// When the database is not there.
     pub async fn look(&self) -> Result<Look, StoreError> {
         match self.is_shared {
-            false => self.pool.acquire().await.map(Look::Session),
+            false => self.acquire().await.map(Look::Session),
             true => self.begin_for(Purpose::Look).await.map(Look::Transaction),
         }
     }
@@ -112,7 +135,7 @@ impl Database {
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
     ) -> Result<T, E> {
         if !self.is_shared {
-            return work(&mut *self.pool.acquire().await?).await;
+            return work(&mut *self.acquire().await?).await;
         }
         let mut tx = self.begin().await?;
         let done = work(&mut tx).await?;
@@ -128,8 +151,23 @@ impl Database {
         self.begin_for(Purpose::Write).await
     }
 
+    async fn acquire(&self) -> Result<PoolConnection<Postgres>, StoreError> {
+        self.compared.expect_good(ACQUIRE).await?;
+        self.pool.acquire().await
+    }
+
     async fn begin_for(&self, purpose: Purpose) -> Result<Transaction, StoreError> {
-        Transaction::begin(&self.pool, purpose.begun_with(self.is_shared)).await
+        let begun = Instant::now();
+        loop {
+            let mut tx = Transaction::begin(self.acquire().await?, purpose.begun_with(self.is_shared)).await?;
+            // A session of one's own was asked when it began.
+            if !self.is_shared || self.compared.is_of(&mut tx).await? {
+                return Ok(tx);
+            }
+            drop(tx);
+            tracing::warn!("{}", super::NOT_COMPARED);
+            self.compared.changed(ACQUIRE.saturating_sub(begun.elapsed())).await?;
+        }
     }
 
     /// A transaction that may take long.
@@ -138,11 +176,7 @@ impl Database {
     /// When the database is not there.
     pub async fn begin_patient(&self) -> Result<Transaction, StoreError> {
         let mut tx = self.begin().await?;
-        sqlx::query!(
-            "select set_config('lock_timeout', '0', true) as lock, set_config('statement_timeout', '0', true) as statement"
-        )
-        .fetch_one(&mut *tx)
-        .await?;
+        super::be_patient(&mut tx).await?;
         Ok(tx)
     }
 
@@ -227,8 +261,8 @@ impl Drop for Beginning {
 
 impl Transaction {
     /// A request that ends while its transaction begins would leave a connection in a transaction that nobody knows of.
-    async fn begin(pool: &PgPool, statement: Option<&'static str>) -> Result<Self, StoreError> {
-        let mut beginning = Beginning(Some(pool.acquire().await?));
+    async fn begin(conn: PoolConnection<Postgres>, statement: Option<&'static str>) -> Result<Self, StoreError> {
+        let mut beginning = Beginning(Some(conn));
         if let Some(conn) = &mut beginning.0 {
             PgTransactionManager::begin(conn, statement.map(SqlSafeStr::into_sql_str)).await?;
         }

@@ -158,42 +158,27 @@ pub async fn resume(conn: &mut PgConnection, realm: &str) -> Result<u64, StoreEr
     Ok(done.rows_affected())
 }
 
-/// Begins an epoch in which what came before is suspended. Commits may be missing from the last number on that any server has
-/// here.
-pub async fn begin_suspended(
+/// Begins an epoch in which what came before is suspended since an instant, or nothing is. What is suspended may miss commits
+/// from the last number on that any server has here.
+pub async fn begin(
     conn: &mut PgConnection,
     realm: &str,
-    epoch: Uuid,
+    (epoch, suspended_at): (Uuid, Option<OffsetDateTime>),
     cause: &str,
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
     end_epoch(&mut *conn, realm, cause, now).await?;
     sqlx::query!(
-        "update feeds set epoch = $2, suspended_at = $3,
-             lost_from = least(lost_from, (select max(beat_at) from server_beats b where b.realm = $1))
+        "update feeds set epoch = $2, suspended_at = $3, lost_from = case when $3::timestamptz is not null then
+             least(lost_from, (select max(beat_at) from server_beats b where b.realm = $1)) end
          where realm = $1",
         realm,
         epoch,
-        now
+        suspended_at
     )
     .execute(conn)
     .await
     .map(drop)
-}
-
-/// Begins an epoch in which nothing is suspended.
-pub async fn begin_confirmed(
-    conn: &mut PgConnection,
-    realm: &str,
-    epoch: Uuid,
-    cause: &str,
-    now: OffsetDateTime,
-) -> Result<(), StoreError> {
-    end_epoch(&mut *conn, realm, cause, now).await?;
-    sqlx::query!("update feeds set epoch = $2, suspended_at = null, lost_from = null where realm = $1", realm, epoch)
-        .execute(conn)
-        .await
-        .map(drop)
 }
 
 async fn end_epoch(conn: &mut PgConnection, realm: &str, cause: &str, now: OffsetDateTime) -> Result<(), StoreError> {

@@ -3,13 +3,16 @@
 //! Nothing here decides: a row can end, count or forbid, and what may be done is always computed
 //! from something signed. A query that finds nothing is a refusal for its caller.
 
+pub mod access_requests;
 pub mod approvals;
 pub mod auth_requests;
 pub mod catalogs;
+mod compared;
 mod database;
 pub mod envelopes;
 pub mod epochs;
 pub mod intents;
+pub mod location_ledgers;
 pub mod logins;
 pub mod permits;
 pub mod receipt_sessions;
@@ -24,7 +27,10 @@ pub mod tokens;
 pub mod waiting_catalogs;
 pub mod workload_tokens;
 
+pub use compared::{History, history};
 pub use database::{Database, Look, Transaction};
+
+use compared::Compared;
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -38,7 +44,7 @@ pub type StoreError = sqlx::Error;
 
 /// Connections that one server holds at most.
 const CONNECTIONS: u32 = 16;
-/// Sessions that it holds beside them where these are none: for notifications, for housekeeping, and one more.
+/// Sessions that it holds beside them at most: for notifications, for housekeeping, and to compare the database with its mark.
 const SESSIONS: u32 = 3;
 /// How long a request waits for a connection before it is refused.
 const ACQUIRE: Duration = Duration::from_secs(5);
@@ -68,11 +74,6 @@ const NEEDS_DIRECT: &str = "the pooler at DATABASE_URL hands each transaction to
 const IS_NOT_DIRECT: &str =
     "DATABASE_DIRECT_URL must lead to the database itself, not to a pooler that shares sessions";
 
-/// Connects by `DATABASE_DIRECT_URL`, for what needs sessions where requests have none.
-async fn connect_direct(url: &str) -> Result<PgPool, StoreError> {
-    connect_by_sessions(url, SESSIONS, IS_NOT_DIRECT).await
-}
-
 async fn connect_by_sessions(url: &str, connections: u32, is_shared: &'static str) -> Result<PgPool, StoreError> {
     let options = options(url)?;
     let pool = pool_of(connections).after_connect(|conn, _| Box::pin(prepare_session(conn)));
@@ -88,9 +89,27 @@ async fn connect_by_sessions(url: &str, connections: u32, is_shared: &'static st
     }
 }
 
+/// Connections for requests, by sessions. Those that lead to something that was not compared are closed, and tried again.
+fn connect_compared(url: &str, compared: &Compared) -> Result<PgPool, StoreError> {
+    let compared = compared.clone();
+    let pool = pool_of(CONNECTIONS).after_connect(move |conn, _| {
+        let compared = compared.clone();
+        Box::pin(async move {
+            prepare_session(&mut *conn).await?;
+            match compared.is_of(conn).await? {
+                true => Ok(()),
+                false => Err(StoreError::Configuration(NOT_COMPARED.into())),
+            }
+        })
+    });
+    Ok(pool.connect_lazy_with(options(url)?))
+}
+
+const NOT_COMPARED: &str = "the database was started anew or exchanged, and has not been compared with the mark yet";
+
 /// Connects to a pooler in transaction mode. No statement outlives its transaction, so none is remembered.
-async fn connect_shared(url: &str) -> Result<PgPool, StoreError> {
-    pool_of(CONNECTIONS).connect_with(options(url)?.statement_cache_capacity(0)).await
+fn connect_shared(url: &str) -> Result<PgPool, StoreError> {
+    Ok(pool_of(CONNECTIONS).connect_lazy_with(options(url)?.statement_cache_capacity(0)))
 }
 
 fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
@@ -179,6 +198,26 @@ async fn patient(pool: &PgPool) -> Result<PoolConnection<Postgres>, StoreError> 
     .fetch_one(&mut *conn)
     .await?;
     Ok(conn)
+}
+
+/// A transaction of a session that may take long.
+///
+/// # Errors
+/// When the database is not there.
+pub async fn begin_patient(session: &mut PgConnection) -> Result<sqlx::PgTransaction<'_>, StoreError> {
+    let mut tx = session.begin().await?;
+    be_patient(&mut tx).await?;
+    Ok(tx)
+}
+
+/// Has the transaction take the time that it needs.
+async fn be_patient(tx: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::query!(
+        "select set_config('lock_timeout', '0', true) as lock, set_config('statement_timeout', '0', true) as statement"
+    )
+    .fetch_one(tx)
+    .await
+    .map(drop)
 }
 
 /// The earlier one of two clocks: the caller's, and the database's.

@@ -154,10 +154,10 @@ async fn a_denial_that_a_plan_would_mend_says_how_to_ask() {
     let reply = stack.post_json("outside", EVALUATION, &request(&stack, &agent, &token, &other, &fresh())).await;
     refused(&reply, "resource_not_in_plan");
     let asked = &reply.body["context"]["access_request"];
-    assert_eq!(asked["endpoint"], format!("{}/plans", stack.issuer()));
+    assert_eq!(asked["endpoint"], format!("{}/access/v1/requests", stack.issuer()));
     assert_eq!(asked["template"], "agent_intent_plan");
     let ends = marque_core::timestamp::parse(asked["expires_at"].as_str().unwrap()).unwrap();
-    assert!((500..=600).contains(&(ends - crate::support::keys::now())), "{asked}");
+    assert!((150..=240).contains(&(ends - crate::support::keys::now())), "{asked}");
     let mut wrong = request(&stack, &agent, &token, &other, &fresh());
     wrong["context"]["txn_token"] = "x".into();
     let reply = stack.post_json("no plan mends it", EVALUATION, &wrong).await;

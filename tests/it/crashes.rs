@@ -10,7 +10,6 @@ use crate::support::{person, until};
 use marque_core::names::TOKEN_TYPE_INTENT;
 use serde_json::json;
 use std::sync::atomic::Ordering::SeqCst;
-use std::time::Duration;
 
 /// Something to do: a redeemed plan with a counted step, and approvals that wait.
 async fn work(stack: &Stack) -> Work {
@@ -36,7 +35,7 @@ async fn under_load<S>(
     (exchanges, faults): (usize, usize),
     mut fault: impl AsyncFnMut(&mut S, usize),
 ) -> std::sync::Arc<Load> {
-    let (load, mut loops) = Load::start(stack, work, exchanges);
+    let (load, mut loops) = Load::start(stack, work, exchanges).await;
     for index in 0..faults {
         load.until_exchanged(exchanges * (index + 1) / (faults + 1)).await;
         fault(server, index).await;
@@ -95,6 +94,7 @@ async fn a_database_that_restarts_and_crashes_under_load_loses_nothing_and_doubl
 /// SIGTERM: whatever was accepted is answered, and the server ends well.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_told_to_stop_answers_what_it_has_accepted() {
+    const ACCEPTED: i64 = 20;
     let main = Stack::open().await;
     let (agent, granted) = (main.agent(), crate::support::plans::shared(&main).await);
     let copy = Copy::beside(&main).await;
@@ -103,22 +103,22 @@ async fn a_server_that_is_told_to_stop_answers_what_it_has_accepted() {
     let mut lock = stack.db.begin().await.unwrap();
     sqlx::query("lock table tokens in access exclusive mode").execute(&mut *lock).await.unwrap();
     let form = stack.exchange_form(&granted.token, TOKEN_TYPE_INTENT);
-    let accepted: Vec<_> = (0..20)
+    let before: i64 = sqlx::query_scalar("select count(*) from replays").fetch_one(&stack.db).await.unwrap();
+    let address = reqwest::Url::parse(&stack.url("/")).unwrap();
+    let authority = format!("{}:{}", address.host_str().unwrap(), address.port().unwrap());
+    let accepted: Vec<_> = (0..ACCEPTED)
         .map(|_| {
             let request = stack.signed(&agent, "/token", &form);
             tokio::spawn(async move { crate::support::reply::Reply::to("an accepted request", request).await })
         })
         .collect();
-    let waiting =
-        "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
-    until("requests are under way", || async {
-        sqlx::query_scalar::<_, i64>(waiting).fetch_one(&stack.db).await.unwrap() > 0
-    })
-    .await;
-    // All have been read from their connections by now.
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // Each has used up its assertion and its proof, and waits to be kept.
+    let used = async || {
+        sqlx::query_scalar::<_, i64>("select count(*) from replays").fetch_one(&stack.db).await.unwrap() - before
+    };
+    until("all requests are under way", async || used().await >= 2 * ACCEPTED).await;
     server.signal("TERM");
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    until("it takes no more connections", async || tokio::net::TcpStream::connect(&authority).await.is_err()).await;
     lock.rollback().await.unwrap();
     for reply in accepted {
         let token = token_of(&reply.await.unwrap());

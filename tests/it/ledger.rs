@@ -21,11 +21,11 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// An approved plan and a token of its agent for all of it.
-struct Work {
-    stack: Stack,
-    agent: Client,
-    granted: Granted,
-    token: String,
+pub struct Work {
+    pub stack: Stack,
+    pub agent: Client,
+    pub granted: Granted,
+    pub token: String,
 }
 
 impl Work {
@@ -35,7 +35,7 @@ impl Work {
         Self::granted(stack, plan).await
     }
 
-    async fn granted(stack: Stack, plan: Value) -> Self {
+    pub async fn granted(stack: Stack, plan: Value) -> Self {
         let agent = stack.agent();
         let granted = grant(&stack, &agent, &plan).await;
         let token = token_of(&exchange_all(&stack, &agent, &granted.token, TOKEN_TYPE_INTENT).await);
@@ -43,7 +43,7 @@ impl Work {
     }
 
     /// One rotation that may be done once.
-    async fn once() -> (Self, Call) {
+    pub async fn once() -> (Self, Call) {
         let work = Self::of(|stack| vec![with(step(stack, "once", "rotate_key", "once"), json!({"uses": 1}))]).await;
         let call = rotation(&work.stack, "once");
         (work, call)
@@ -53,7 +53,7 @@ impl Work {
         ask(&self.agent, &self.token, call, &fresh())
     }
 
-    async fn evaluate(&self, call: &Call) -> Reply {
+    pub async fn evaluate(&self, call: &Call) -> Reply {
         at(&self.stack, &self.ask(call)).await
     }
 
@@ -67,7 +67,7 @@ impl Work {
 }
 
 /// A right request about a call, with a proof of its own.
-fn ask(client: &Client, token: &str, call: &Call, call_id: &str) -> Value {
+pub fn ask(client: &Client, token: &str, call: &Call, call_id: &str) -> Value {
     let url = format!("{}/act", call.location);
     let proof = client.dpop.prove_call(token, call, "POST", &url);
     json!({
@@ -81,11 +81,11 @@ fn ask(client: &Client, token: &str, call: &Call, call_id: &str) -> Value {
     })
 }
 
-async fn at(stack: &Stack, body: &Value) -> Reply {
+pub async fn at(stack: &Stack, body: &Value) -> Reply {
     stack.post_json("an evaluation", EVALUATION, body).await
 }
 
-async fn settle(stack: &Stack, context: &Value, outcome: &str) -> Reply {
+pub async fn settle(stack: &Stack, context: &Value, outcome: &str) -> Reply {
     let body = json!({"permit_id": context["permit"]["id"], "intent_id": context["intent_id"], "outcome": outcome});
     stack.post_json("a result", "/results", &body).await
 }
@@ -120,14 +120,14 @@ async fn a_thousand_concurrent_calls_against_one_use_give_exactly_one_permit() {
 const BANK: &str = "https://bank.example";
 const PAYEES: [&str; 2] = ["AT611904300234573201", "DE89370400440532013000"];
 
-fn payment(payee: usize, sum: i64) -> Call {
+pub fn payment(payee: usize, sum: i64) -> Call {
     let args = json!({"to": PAYEES[payee], "amount": {"currency": "EUR", "value": sum.to_string()}});
     let resource = CallResource { kind: "account".into(), id: "main".into() };
     Call::new(BANK, "payment.create", resource, args.as_object().unwrap().clone())
 }
 
 /// A plan of two payments that share a budget, for the agent and those it hands its token on to.
-async fn payments(stack: &Stack, delegates: &[&Client]) -> Value {
+pub async fn payments(stack: &Stack, delegates: &[&Client]) -> Value {
     crate::scenarios::publish(stack, &Key::read(&stack.env.clients.rs.key)).await;
     let pay = |id: &str, payee: &str| {
         let amount = json!({"amount": {"max": "900", "currency": "EUR"}});

@@ -5,11 +5,14 @@ use crate::support::plans::{reading, shared};
 use crate::support::reply::Reply;
 use crate::support::server::Copy;
 use crate::support::stack::Stack;
+use crate::support::until;
 use futures_util::future::join_all;
 use marque::flows::forget_expired::keep_forgetting;
 use marque_core::claims::token_hash;
 use marque_core::names::TOKEN_TYPE_INTENT;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
+use uuid::Uuid;
 
 /// Requests at once: several times as many as a server has connections.
 const FLOOD: usize = 100;
@@ -24,7 +27,6 @@ async fn who_finds_the_connection_pool_full_is_told_to_come_back() {
     let intent = stack.submitted(&agent, &reading(&stack)).await;
     let mut lock = stack.db.begin().await.unwrap();
     sqlx::query("lock table intents in access exclusive mode").execute(&mut *lock).await.unwrap();
-    let begun = Instant::now();
     let polls = join_all((0..FLOOD).map(|_| stack.poll(&agent, &intent)));
     let (replies, keys) = tokio::join!(polls, Reply::to("keys", stack.http.get(stack.url("/jwks"))));
     assert_eq!(keys.status, 200, "what needs no database goes on");
@@ -32,8 +34,7 @@ async fn who_finds_the_connection_pool_full_is_told_to_come_back() {
         reply.because(503, "temporarily_unavailable", "state_unavailable");
         assert_eq!(reply.header("retry-after"), "1");
     }
-    println!("{FLOOD} refused after {:?}", begun.elapsed());
-    assert!(begun.elapsed() < Duration::from_secs(20), "they waited for long");
+    // They were answered while nobody had let go of the lock.
     lock.rollback().await.unwrap();
     stack.poll(&agent, &intent).await.refused(400, "authorization_pending");
     assert!(server.is_up(), "{}", server.log());
@@ -43,6 +44,7 @@ async fn who_finds_the_connection_pool_full_is_told_to_come_back() {
 /// that it offers by itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_disk_makes_answers_late_and_no_fewer() {
+    const AT_ONCE: usize = 32;
     const DELAY: Duration = Duration::from_millis(100);
     let main = Stack::open().await;
     let (agent, granted) = (main.agent(), shared(&main).await);
@@ -61,14 +63,16 @@ async fn a_slow_disk_makes_answers_late_and_no_fewer() {
     token_of(&one);
     assert!(alone > DELAY, "it was answered before it was on the disk: {alone:?}");
     let begun = Instant::now();
-    let all = join_all((0..32).map(|_| exchange_all(stack, &agent, &granted.token, TOKEN_TYPE_INTENT))).await;
-    println!("one exchange took {alone:?}, 32 at once {:?}", begun.elapsed());
+    let all = join_all((0..AT_ONCE).map(|_| exchange_all(stack, &agent, &granted.token, TOKEN_TYPE_INTENT))).await;
+    println!("one exchange took {alone:?}, {AT_ONCE} at once {:?}", begun.elapsed());
+    let mut transactions = BTreeSet::new();
     for reply in &all {
         let hash = token_hash(&token_of(reply));
-        let kept = sqlx::query("select from tokens where token_sha256 = $1").bind(hash.as_bytes().as_slice());
-        assert!(kept.fetch_optional(&stack.db).await.unwrap().is_some(), "an answered token has no row");
+        let kept = sqlx::query_scalar("select xmin::text from tokens where token_sha256 = $1");
+        let kept: Option<String> = kept.bind(hash.as_bytes().as_slice()).fetch_optional(&stack.db).await.unwrap();
+        transactions.insert(kept.expect("an answered token has its row"));
     }
-    assert!(begun.elapsed() < alone * 16, "they waited for each other");
+    assert!(transactions.len() < AT_ONCE / 2, "each waited for a commit of its own: {}", transactions.len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -93,8 +97,14 @@ async fn a_clock_that_jumps_refuses_and_forgets_nothing() {
     }
     // What is kept for single use would be over by then.
     let (stop, stopped) = tokio::sync::watch::channel(false);
+    let over = Uuid::new_v4();
+    let id_that_is_over = "insert into replays (id, expires_at) values ($1, now() - interval '1 day')";
+    sqlx::query(id_that_is_over).bind(over).execute(&stack.db).await.unwrap();
     let forgetting = tokio::spawn(keep_forgetting(here.app.clone(), stopped));
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    until("what is over is forgotten", async || {
+        sqlx::query("select from replays where id = $1").bind(over).fetch_optional(&stack.db).await.unwrap().is_none()
+    })
+    .await;
     stop.send(true).unwrap();
     forgetting.await.unwrap();
 

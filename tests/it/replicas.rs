@@ -51,9 +51,12 @@ async fn a_replica_that_was_paused_answers_nothing_stale_and_closes_its_gates_me
     paused.signal("STOP");
     let begun = Instant::now();
     revoke(&other.stack, &granted.intent_id).await;
+    // What was on its way when it was paused.
+    let mut late = 0;
     while let Some(event) = feed.next_within(LIMIT + Duration::from_secs(2)).await {
         hear(&revocations, &event);
-        assert!(begun.elapsed() < Duration::from_secs(10), "a paused replica goes on to say that all is well");
+        late += 1;
+        assert!(late < 5, "a paused replica goes on to say that all is well");
     }
     assert_eq!(view(), Err(Reason::RevocationStateStale), "the gate is open while nothing is heard");
     let (meanwhile, back) = (ask_for("asked while it is paused"), async {

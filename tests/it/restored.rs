@@ -15,7 +15,7 @@ use marque_core::names::TOKEN_TYPE_INTENT;
 use marque_gate::Revocations;
 use marque_gate::revocations::FeedMessage;
 use serde_json::json;
-use std::time::Duration;
+use sqlx::PgPool;
 
 /// What is there when the backup is made.
 struct Before {
@@ -44,8 +44,10 @@ impl Before {
         server.stack.post_json("the single use", EVALUATION, &body).await
     }
 
+    /// Until it is, nothing is given either: what a restored database says is not known to be true.
     async fn is_suspended_at(&self, server: &Server) -> bool {
         let reply = exchange_all(&server.stack, &self.agent, &self.untouched.token, TOKEN_TYPE_INTENT).await;
+        assert_ne!(reply.status, 200, "a token between the restore and the suspension");
         reply.status == 400 && reply.text.contains("intent_suspended")
     }
 
@@ -63,6 +65,19 @@ impl Before {
         let body = request(stack, &self.agent, read, &look, &fresh());
         refused(&stack.post_json("an uncounted read", EVALUATION, &body).await, "intent_suspended");
     }
+}
+
+/// Waits until each of so many servers has moved its own number on, twice.
+async fn beats_go_on(db: &PgPool, servers: i64) {
+    let sql = "select count(*), coalesce(min(beat), 0) from server_beats where beat_at > now() - interval '5 s'";
+    let beats = async || sqlx::query_as::<_, (i64, i64)>(sql).fetch_one(db).await.unwrap();
+    until("the servers look", || async { beats().await.0 == servers }).await;
+    let (_, least) = beats().await;
+    until("each server's number goes on", || async {
+        let (looking, now) = beats().await;
+        looking == servers && now > least + 1
+    })
+    .await;
 }
 
 /// A gate that has heard the snapshot of a server.
@@ -92,13 +107,14 @@ async fn what_was_live_before_a_restore_is_suspended_until_it_is_confirmed() {
     let backup = postgres.save();
     postgres.restart();
 
-    until("the server is back", || async { stack.poll(agent, &before.revoked.intent_id).await.status != 503 }).await;
+    let probe = async || exchange_all(stack, agent, &before.untouched.token, TOKEN_TYPE_INTENT).await.status;
+    until("the server is back", || async { probe().await == 200 }).await;
     crate::feed::revoke(stack, &before.revoked.intent_id).await;
     permit(&before.use_up(&server, &use_token).await);
     refused(&before.use_up(&server, &use_token).await, "uses_exhausted");
     stack.poll(agent, &before.approved).await.success(200);
-    // Long enough for both servers' own numbers to be ahead of the backup's.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    // So that both servers' own numbers are ahead of the backup's.
+    beats_go_on(&copy.stack.db, 2).await;
     postgres.stop();
     postgres.put_back(&backup);
     postgres.restart();
@@ -107,7 +123,7 @@ async fn what_was_live_before_a_restore_is_suspended_until_it_is_confirmed() {
         until("what was live is suspended", || before.is_suspended_at(server)).await;
         before.expect_suspended(server, &use_token, &read_token).await;
     }
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    beats_go_on(&copy.stack.db, 2).await;
     let (known, event) = gate(&server).await;
     assert_ne!(event.payload["epoch"], first.payload["epoch"], "a new epoch");
     assert_eq!(gate(&twin).await.1.payload["epoch"], event.payload["epoch"], "one for both");
@@ -121,8 +137,10 @@ async fn what_was_live_before_a_restore_is_suspended_until_it_is_confirmed() {
         server.command(&["restore", "revoke", intent]).unwrap();
     }
     server.command(&["restore", "revoke", &before.revoked.intent_id]).unwrap_err();
-    server.command(&["restore", "confirm"]).unwrap();
-    server.command(&["restore", "confirm"]).unwrap_err();
+    let early = server.command(&["restore", "confirm"]).unwrap_err();
+    assert!(early.contains("may be used until"), "{early}");
+    server.command(&["restore", "confirm", "--now"]).unwrap();
+    server.command(&["restore", "confirm", "--now"]).unwrap_err();
     for server in [&server, &twin] {
         token_of(&exchange_all(&server.stack, agent, &before.untouched.token, TOKEN_TYPE_INTENT).await);
         for ended in [&before.revoked, &before.used] {
@@ -148,7 +166,7 @@ async fn a_server_that_was_away_during_the_restore_notices_it_before_it_serves()
     postgres.restart();
     let server = copy.serve().await;
     let epoch = gate(&server).await.1.payload["epoch"].clone();
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    beats_go_on(&copy.stack.db, 1).await;
     drop(server);
     let server = copy.serve().await;
     assert_eq!(gate(&server).await.1.payload["epoch"], epoch, "a restart is no restore");
@@ -160,14 +178,35 @@ async fn a_server_that_was_away_during_the_restore_notices_it_before_it_serves()
     // One that has no mark of its own notices nothing, and hides nothing from the one that has.
     copy.mark = None;
     let stranger = copy.serve().await;
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    beats_go_on(&copy.stack.db, 1).await;
     assert_eq!(gate(&stranger).await.1.payload["epoch"], epoch);
     copy.mark = postgres.mark("one");
     let server = copy.serve().await;
     assert!(before.is_suspended_at(&server).await && before.is_suspended_at(&stranger).await, "{}", server.log());
     assert_ne!(gate(&server).await.1.payload["epoch"], epoch);
     server.command(&["restore", "revoke", "--all"]).unwrap();
-    server.command(&["restore", "confirm"]).unwrap();
+    server.command(&["restore", "confirm", "--now"]).unwrap();
     let reply = exchange_all(&server.stack, &before.agent, &before.untouched.token, TOKEN_TYPE_INTENT).await;
     reply.because(400, "invalid_request", "intent_revoked");
+}
+
+#[tokio::test]
+async fn who_cannot_compare_its_database_any_more_gives_nothing() {
+    let main = Stack::open().await;
+    let agent = main.agent();
+    let granted = grant(&main, &agent, &reading(&main)).await;
+    let postgres = Postgres::start(&main);
+    let mut copy = Copy::within(&main, &postgres).await;
+    let folder = postgres.mark("folder").unwrap();
+    std::fs::create_dir(&folder).unwrap();
+    copy.mark = Some(folder.join("mark.json"));
+    let server = copy.serve().await;
+    let status = async || exchange_all(&server.stack, &agent, &granted.token, TOKEN_TYPE_INTENT).await.status;
+    assert_eq!(status().await, 200);
+    assert!(copy.refused_start().await.contains("another server uses it"));
+    std::fs::remove_dir_all(&folder).unwrap();
+    until("nothing is given", || async { status().await == 503 }).await;
+    assert!(server.log().contains("database.not_compared"), "{}", server.log());
+    std::fs::create_dir(&folder).unwrap();
+    until("the mark is kept again", || async { status().await == 200 }).await;
 }

@@ -37,6 +37,9 @@ const GOLDEN: &[(&str, &str, Caller)] = &[
     ("/access/v1/search/subject", "POST", Caller::ResourceServer),
     ("/access/v1/search/resource", "POST", Caller::ResourceServer),
     ("/access/v1/search/action", "POST", Caller::ResourceServer),
+    ("/access/v1/requests", "POST", Caller::ResourceServer),
+    ("/access/v1/requests/{request_id}", "GET", Caller::ResourceServer),
+    ("/ledgers", "POST", Caller::ResourceServer),
     ("/results", "POST", Caller::ResourceServer),
     ("/results", "GET", Caller::ResourceServer),
     ("/envelopes/{digest}", "GET", Caller::ResourceServer),
@@ -73,7 +76,7 @@ fn paths(caller: Caller, intent_id: &str) -> Vec<(&'static str, String)> {
     let of_caller = ROUTES.iter().filter(is_of);
     let about = |path: &str| {
         let path = path.replace("{intent_id}", intent_id).replace("{step_up_id}", intent_id);
-        let path = path.replace("{list}", "0");
+        let path = path.replace("{list}", "0").replace("{request_id}", &Uuid::nil().to_string());
         path.replace("{digest}", &Digest::of(b"no envelope").to_base64())
     };
     of_caller.map(|route| (route.method, about(route.path))).collect()

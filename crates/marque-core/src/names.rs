@@ -74,6 +74,8 @@ pub const ERROR_TRANSACTION_AUTHORIZATION: &str = "transaction_authorization_req
 pub const TYP_REVOCATION: &str = "marque-revocation+jwt";
 /// JWS `typ` of the signed metadata of the decision point (AuthZEN Authorization API 1.0 §9).
 pub const TYP_PDP_METADATA: &str = "marque-pdp-metadata+jwt";
+/// JWS `typ` of what binds a request for access to the denial before it (AuthZEN Access Request and Approval Profile).
+pub const TYP_ACCESS_REQUEST: &str = "marque-access-request+jwt";
 /// Collection of the record that AuthZEN's `subject.properties` and `resource.properties` make, for `attr` constraints.
 pub const RECORDS_AUTHZEN: &str = "authzen";
 /// JWS `typ` that a client assertion should carry (rfc7523bis).

@@ -19,6 +19,8 @@ pub struct Reservation<'a> {
     pub call_id: String,
     /// When the gate decides; seconds since the Unix epoch.
     pub now: i64,
+    /// The ledger that counts at the location and hands this call over, if it is another one.
+    pub handed_over_by: Option<String>,
 }
 
 /// A use that the ledger holds for this call.
@@ -69,6 +71,16 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// [`Reason::PermitNotOpen`], [`Reason::ReceiptInvalid`] or [`Reason::LedgerUnavailable`].
     fn settle<'a>(&'a self, reserved: &'a Reserved, settlement: Settlement) -> Pending<'a, Result<(), Refusal>>;
+
+    /// Whether another ledger, named by its id, may count at a location. This one then counts there no call but what that one
+    /// hands over. A ledger that cannot tell leaves it to the operator.
+    ///
+    /// # Errors
+    /// [`Reason::LedgerUnavailable`] if it may not, or there was no answer.
+    fn yields<'a>(&'a self, location: &'a str, ledger: &'a str) -> Pending<'a, Result<(), Refusal>> {
+        let _ = (location, ledger);
+        Box::pin(std::future::ready(Ok(())))
+    }
 
     /// Told when a permitted call was broken off, so that nobody waits for its end: the effect may
     /// have happened. Does not wait; what cannot be done is left to the reservation's own end.

@@ -37,11 +37,11 @@ pub(super) fn uuid(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "format": "uuid"})
 }
 
-fn uri(_: &mut SchemaGenerator) -> Schema {
+pub(super) fn uri(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "format": "uri"})
 }
 
-fn timestamp(_: &mut SchemaGenerator) -> Schema {
+pub(super) fn timestamp(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "format": "date-time"})
 }
 

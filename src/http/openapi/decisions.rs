@@ -2,7 +2,7 @@
 
 #![expect(dead_code, reason = "the schemas are all that is read of these types")]
 
-use super::answers::{NearestStep, codes, digest, reasons, uuid};
+use super::answers::{NearestStep, codes, digest, reasons, timestamp, uri, uuid};
 use crate::http::questions::{Plain, Presented};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value};
@@ -65,8 +65,99 @@ struct DecisionContext {
     error_description: Option<String>,
     nearest: Option<NearestStep>,
     step_up: Option<StepUp>,
-    /// How to ask for it, where a plan would mend the denial.
-    access_request: Option<Map<String, Value>>,
+    #[schemars(schema_with = "uuid", default)]
+    evaluation_id: Option<String>,
+    /// How to ask for it, where the person can be asked.
+    access_request: Option<Requestable>,
+}
+
+/// How to ask for what was denied (AuthZEN Access Request and Approval Profile).
+#[derive(JsonSchema)]
+struct Requestable {
+    #[schemars(schema_with = "uri", required)]
+    endpoint: String,
+    template: String,
+    #[schemars(schema_with = "timestamp", required)]
+    expires_at: String,
+    /// What binds the request to the denial; given back as it is.
+    binding_token: String,
+    display: Display,
+}
+
+/// What a person can be shown.
+#[derive(JsonSchema)]
+struct Display {
+    title: String,
+    description: String,
+}
+
+fn task_states(_: &mut SchemaGenerator) -> Schema {
+    codes(&["pending", "approved", "denied", "expired", "cancelled"])
+}
+
+/// Where a request stands, and once it is approved, how its approval is named.
+#[derive(JsonSchema)]
+pub(super) struct AccessTask {
+    task: TaskHandle,
+    result: Option<TaskResult>,
+}
+
+/// A request that was taken in.
+#[derive(JsonSchema)]
+struct TaskHandle {
+    #[schemars(schema_with = "uuid", required)]
+    id: String,
+    #[schemars(schema_with = "task_states", required)]
+    status: String,
+    #[schemars(schema_with = "uri", required)]
+    status_endpoint: String,
+    #[schemars(schema_with = "timestamp", required)]
+    expires_at: String,
+    links: Links,
+    display: Display,
+    /// The plan that the agent redeems once it is approved.
+    #[schemars(schema_with = "uuid", required)]
+    intent_id: String,
+    #[schemars(schema_with = "digest", required)]
+    plan_digest: String,
+    digest_words: String,
+    /// Seconds between two polls of the agent.
+    interval: i64,
+}
+
+/// Where else to look.
+#[derive(JsonSchema)]
+struct Links {
+    /// Where the person decides.
+    #[schemars(schema_with = "uri", required)]
+    ticket: String,
+}
+
+/// What an approval comes to.
+#[derive(JsonSchema)]
+struct TaskResult {
+    /// `reevaluate`: the next call is decided as every other.
+    mode: String,
+    approval: Approval,
+}
+
+/// An approval.
+#[derive(JsonSchema)]
+struct Approval {
+    #[schemars(schema_with = "uuid", required)]
+    id: String,
+    #[schemars(schema_with = "timestamp", required)]
+    approved_until: String,
+}
+
+/// Why a request was not taken (RFC 9457).
+#[derive(JsonSchema)]
+pub(super) struct Problem {
+    #[schemars(rename = "type")]
+    kind: String,
+    title: String,
+    status: u16,
+    detail: String,
 }
 
 fn number_or_null(_: &mut SchemaGenerator) -> Schema {

@@ -215,6 +215,7 @@ fn in_path(path: &str) -> Vec<Parameter> {
     let described = |name: &str| {
         let text = match name {
             "intent_id" => "The intent.",
+            "request_id" => "The request.",
             "step_up_id" => "The call that a person has to approve first.",
             "list" => "The list's number.",
             "digest" => "SHA-256 of the content, in base64url without padding.",

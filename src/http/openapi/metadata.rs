@@ -56,6 +56,7 @@ pub(super) struct ServerMetadata {
     marque_access_evaluation_endpoint: Url,
     marque_decision_point_metadata: Url,
     marque_results_endpoint: Url,
+    marque_ledgers_endpoint: Url,
     marque_envelopes_endpoint: Url,
     marque_catalog_endpoint: Url,
     marque_revocation_feed: Url,
@@ -86,6 +87,7 @@ pub(super) struct DecisionPointMetadata {
     search_subject_endpoint: Url,
     search_resource_endpoint: Url,
     search_action_endpoint: Url,
+    access_request_endpoint: Url,
     jwks_uri: Url,
     capabilities: Vec<String>,
     /// The same, signed.

@@ -1,16 +1,18 @@
 //! What each route is sent and answers.
 
 use super::answers::{
-    ApprovedCall, CatalogReference, DecidedCatalog, Envelope, Introspection, OpenPermits, OwnPlan, RequestedApproval,
-    Settled, StatusLists, SubmittedByBackchannel, SubmittedPlan, Token, WaitingCatalog, WaitingCatalogs,
+    ApprovedCall, CatalogReference, DecidedCatalog, Envelope, Error, Introspection, OpenPermits, OwnPlan,
+    RequestedApproval, Settled, StatusLists, SubmittedByBackchannel, SubmittedPlan, Token, WaitingCatalog,
+    WaitingCatalogs,
 };
-use super::decisions::{Decision, DecisionOrDecisions, Found, Question, Questions};
+use super::decisions::{AccessTask, Decision, DecisionOrDecisions, Found, Problem, Question, Questions};
 use super::describe::{Description, HTML, JSON, Schemas, pattern, string, told};
 use super::forms::{BackchannelForm, OneTokenForm, ReceiptForm, SubmissionForm, TokenForm, TransactionForm};
 use super::metadata::{DecisionPointMetadata, Document, KeySet, ServerMetadata};
 use crate::flows::list_open_permits::PAGE;
-use crate::http::questions::{ForActions, ForResources, ForSubjects};
-use crate::http::{catalogs, results};
+use crate::http::access_requests::PROBLEM;
+use crate::http::questions::{AccessRequest, ForActions, ForResources, ForSubjects};
+use crate::http::{catalogs, ledgers, results};
 use marque_core::schema;
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
@@ -23,6 +25,7 @@ pub(super) fn describe(schemas: &mut Schemas, method: &str, path: &str) -> Optio
         .or_else(|| token(schemas, method, path))
         .or_else(|| resource_server(schemas, method, path))
         .or_else(|| decision_point(schemas, method, path))
+        .or_else(|| access_request(schemas, method, path))
         .or_else(|| catalog(schemas, method, path))
         .or_else(|| extension(method, path))
         .or_else(|| browser(schemas, method, path))
@@ -122,6 +125,13 @@ fn number(most: u32) -> Object {
 
 fn resource_server(to: &mut Schemas, method: &str, path: &str) -> Option<Description> {
     Some(match (method, path) {
+        ("POST", "/ledgers") => {
+            let id = "countHere";
+            Description::new(id, "Asks whether a ledger of the resource server's own counts at a location.")
+                .json::<ledgers::Body>(to)
+                .answers::<ledgers::Body>(200, "It does, and no other.", to)
+                .refuses(&[409])
+        }
         ("POST", "/results") => Description::new("settlePermit", "Says what became of a permitted call.")
             .json::<results::Body>(to)
             .answers::<Settled>(200, "It is settled.", to)
@@ -173,6 +183,41 @@ fn decision_point(to: &mut Schemas, method: &str, path: &str) -> Option<Descript
         _ => return None,
     };
     Some(asked(description).refuses(&[409]))
+}
+
+fn access_request(to: &mut Schemas, method: &str, path: &str) -> Option<Description> {
+    let description = match (method, path) {
+        ("POST", "/access/v1/requests") => {
+            let text = "One request under one key: sent again, the same is answered.";
+            let place = "Where the request's standing is shown.";
+            let handle = Content::new(Some(to.of::<AccessTask>()));
+            let accepted = ResponseBuilder::new().description("The person is asked.").content(JSON, handle);
+            Description::new("requestAccess", "Asks the person for a call that was denied, beyond the plan.")
+                .json::<AccessRequest>(to)
+                .header("Idempotency-Key", text, string())
+                .answer(202, accepted.header("Location", told(place)))
+                .refuses(&[429])
+        }
+        ("GET", "/access/v1/requests/{request_id}") => {
+            Description::new("readAccessRequest", "Where a request of the resource server's own stands.")
+                .answers::<AccessTask>(200, "The task.", to)
+        }
+        _ => return None,
+    };
+    let with_problems =
+        [(400, "No such request, or not one that can be made."), (404, "No such request for this caller.")]
+            .into_iter()
+            .chain([(409, "The key was used for another request."), (410, "The denial or the request is over.")])
+            .filter(|(status, _)| method == "POST" || [404, 410].contains(status))
+            .fold(description, |description, (status, text)| {
+                let problem = Content::new(Some(to.of::<Problem>()));
+                let error = Content::new(Some(to.of::<Error>()));
+                description.answer(
+                    status,
+                    ResponseBuilder::new().description(text).content(PROBLEM, problem).content(JSON, error),
+                )
+            });
+    Some(asked(with_problems))
 }
 
 fn catalog(to: &mut Schemas, method: &str, path: &str) -> Option<Description> {

@@ -233,7 +233,7 @@ impl World {
         print!("{}", server.command(&["restore", "show"])?.lines().next().unwrap_or_default());
         println!();
         server.command(&["restore", "revoke", &intent])?;
-        server.command(&["restore", "confirm"])?;
+        server.command(&["restore", "confirm", "--now"])?;
         self.until("confirmed", unaffected, |answer| answer.status == 200).await?;
         self.until("revoked again", &token, |answer| answer.is_because("intent_revoked")).await
     }
@@ -267,8 +267,6 @@ async fn check_rows(cluster: &Cluster, answered: &Answered) -> Result<(), Failur
     let doubled = "select count(*) from (select from permits where state <> 'released' group by intent_id, step_id
                    having count(*) > 1) as doubled";
     ensure(cluster.ask(doubled).await?.trim() == "0", "a single use was counted twice")?;
-    let redeemed = "select count(*) from (select from tokens where kind = 'intent' group by intent_id having count(*) > 1) as doubled";
-    ensure(cluster.ask(redeemed).await?.trim() == "0", "an approval was redeemed twice")?;
     let orphans = "select count(*) from tokens t where parent_sha256 is not null and not exists
                    (select from tokens p where p.intent_id = t.intent_id and p.token_sha256 = t.parent_sha256)";
     ensure(cluster.ask(orphans).await?.trim() == "0", "a chain has a gap")

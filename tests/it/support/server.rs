@@ -266,7 +266,8 @@ impl Server {
     /// What it says where it fails.
     pub fn command(&self, args: &[&str]) -> Result<String, String> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_marque"));
-        command.args(args).arg("--config").arg(self.dir.join("marque.toml")).env("DATABASE_URL", &self.url);
+        command.args(args).arg("--config").arg(self.dir.join("marque.toml"));
+        tell_database(&mut command, &self.url);
         let output = command.stdin(Stdio::null()).output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
@@ -326,8 +327,20 @@ impl Drop for Server {
 fn spawn(dir: &Path, url: &str) -> Child {
     let log = fs::File::options().create(true).append(true).open(dir.join("log")).unwrap();
     let mut serve = Command::new(env!("CARGO_BIN_EXE_marque"));
-    serve.args(["serve", "--config"]).arg(dir.join("marque.toml")).env("DATABASE_URL", url).env("NO_COLOR", "1");
+    serve.args(["serve", "--config"]).arg(dir.join("marque.toml")).env("NO_COLOR", "1");
+    tell_database(&mut serve, url);
     serve.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap()
+}
+
+/// How a server gets to its database: straight; or, where `MARQUE_POOLER=FROM=TO` says that a pooler in transaction mode
+/// listens at TO for the Postgres at FROM (both HOST:PORT), by that.
+fn tell_database(command: &mut Command, url: &str) {
+    let pooler = std::env::var("MARQUE_POOLER").ok();
+    let by_pooler = pooler.as_deref().and_then(|pooler| pooler.split_once('=')).filter(|(from, _)| url.contains(from));
+    match by_pooler {
+        Some((from, to)) => command.env("DATABASE_URL", url.replace(from, to)).env("DATABASE_DIRECT_URL", url),
+        None => command.env("DATABASE_URL", url).env_remove("DATABASE_DIRECT_URL"),
+    };
 }
 
 /// A loopback port that nobody listens at.

@@ -157,9 +157,11 @@ impl Stack {
     }
 }
 
-/// All tables but `replays`, whose ids are used up by refused requests too, and Marque's own keys and feed.
+/// All tables but `replays`, whose ids are used up by refused requests too, Marque's own keys and feed, and which ledger counts
+/// where, which is settled by the first question about it.
 const LASTING: &[&str] = &[
     "intents",
+    "access_requests",
     "submissions",
     "auth_requests",
     "catalogs",

@@ -19,7 +19,7 @@ use marque_core::{json, limits};
 use serde_json::{Map, Value};
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -36,6 +36,8 @@ pub struct PgLedger {
     fallback: Arc<dyn Ledger>,
     lasts: Duration,
     blocked: Arc<[Blocked]>,
+    /// Locations at which this ledger counts, as Marque said: it is said once and for all.
+    own: Arc<RwLock<BTreeSet<String>>>,
 }
 
 impl std::fmt::Debug for PgLedger {
@@ -80,13 +82,13 @@ pub(super) fn is_local(permit_id: &str) -> bool {
 
 impl PgLedger {
     pub(super) fn new(database: GateDatabase) -> Self {
-        Self { database, fallback: Arc::new(NoLedger), lasts: RESERVATION, blocked: Arc::new([]) }
+        Self { database, fallback: Arc::new(NoLedger), lasts: RESERVATION, blocked: Arc::new([]), own: Arc::default() }
     }
 
     /// The ledger with another one, Marque's, for what it cannot decide alone.
     #[must_use]
     pub fn with_fallback(mut self, ledger: impl Ledger + 'static) -> Self {
-        self.fallback = Arc::new(ledger);
+        (self.fallback, self.own) = (Arc::new(ledger), Arc::default());
         self
     }
 
@@ -102,6 +104,16 @@ impl PgLedger {
     pub fn with_blocked(mut self, blocked: Vec<Blocked>) -> Self {
         self.blocked = blocked.into();
         self
+    }
+
+    /// Whether no other ledger counts at the location: asked once, before the first call there.
+    async fn expect_own(&self, location: &str) -> Result<(), Refusal> {
+        if self.own.read().unwrap_or_else(PoisonError::into_inner).contains(location) {
+            return Ok(());
+        }
+        self.fallback.yields(location, &self.database.0.ledger).await?;
+        self.own.write().unwrap_or_else(PoisonError::into_inner).insert(location.to_owned());
+        Ok(())
     }
 
     /// Decides, once more if the connection broke: a call id is given one permit.
@@ -195,7 +207,12 @@ impl PgLedger {
     }
 
     /// Asks the other ledger. Whatever it permits must be a step that is counted there: it knows nothing of the others.
-    async fn ask_marque(&self, reservation: Reservation<'_>, steps: &BTreeSet<String>) -> Result<Reserved, Refusal> {
+    async fn ask_marque(
+        &self,
+        mut reservation: Reservation<'_>,
+        steps: &BTreeSet<String>,
+    ) -> Result<Reserved, Refusal> {
+        reservation.handed_over_by = Some(self.database.0.ledger.clone());
         let reserved = self.fallback.reserve(reservation).await?;
         if steps.contains(&reserved.step) && !is_local(&reserved.permit_id) {
             return Ok(reserved);
@@ -260,6 +277,7 @@ impl From<Failure> for Refusal {
 impl Ledger for PgLedger {
     fn reserve<'a>(&'a self, reservation: Reservation<'a>) -> Pending<'a, Result<Reserved, Refusal>> {
         Box::pin(async move {
+            self.expect_own(&reservation.call.location).await?;
             let decided = timeout(ANSWER, self.decide(&reservation)).await;
             match decided.map_err(|_| unavailable("no answer in time"))?? {
                 Decided::Here(reserved) => Ok(reserved),

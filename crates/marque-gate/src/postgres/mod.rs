@@ -34,8 +34,10 @@
 //! Where a step is counted is written down before its first use and never changes.
 //!
 //! # What the operator answers for
-//! - **All gates of a location use one ledger in one schema, or none does.** A gate with another ledger counts the same
-//!   steps again: what was approved once can then be done once with each. Nothing at Marque prevents this.
+//! - **All gates of a location use one ledger in one schema, or none does.** With [`PgLedger::with_fallback`] and Marque's ledger this is
+//!   seen to: the first ledger that counts at a location is the only one, and gates with another one are refused with
+//!   [`Reason::LedgerUnavailable`](crate::Reason::LedgerUnavailable). A ledger without a fallback asks nobody: with others beside it,
+//!   what was approved once can be done once with each.
 //! - A location is changed over, in either direction, when no plan is live that was used there.
 //! - A database that is restored from a backup has forgotten uses: revoke the live plans first.
 //! - A gate learns of revocations from its feed: a step counted here may be used for `max_staleness` after its plan was
@@ -99,6 +101,8 @@ struct Inner {
     pool: PgPool,
     schema: String,
     issuer: String,
+    /// Names the ledger: drawn when the schema was made.
+    ledger: String,
 }
 
 /// Says which schema, never how to reach it.
@@ -135,12 +139,12 @@ impl GateDatabase {
         let pool = pool.acquire_timeout(ANSWER).connect_with(options).await?;
         let mut conn = pool.acquire().await?;
         store::migrate(&mut conn, schema).await?;
-        let issuer = store::owner(&mut conn, config.issuer()).await?;
+        let (issuer, ledger) = store::owner(&mut conn, config.issuer()).await?;
         drop(conn);
         if issuer != config.issuer() {
             return Err(DatabaseError::Owner(issuer));
         }
-        Ok(Self(Arc::new(Inner { pool, schema: schema.into(), issuer })))
+        Ok(Self(Arc::new(Inner { pool, schema: schema.into(), issuer, ledger })))
     }
 
     /// The ledger of uses.

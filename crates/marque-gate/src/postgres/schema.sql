@@ -1,9 +1,10 @@
 -- The ledger of a resource server, in a schema of its own. Rows can only deny: what is allowed follows from signed tokens.
 
--- Whose plans are counted here: one Marque issuer, for ever.
+-- Whose plans are counted here: one Marque issuer, for ever; and what this ledger is called.
 create table owner (
     is_set  boolean primary key default true check (is_set),
-    issuer  text    not null
+    issuer  text    not null,
+    ledger  uuid    not null default gen_random_uuid()
 );
 
 -- One row per intent; it is locked while a decision about the intent is made.

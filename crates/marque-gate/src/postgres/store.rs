@@ -11,7 +11,7 @@ use std::time::Duration;
 type Result<T> = std::result::Result<T, sqlx::Error>;
 
 /// The version of `schema.sql`.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 
 /// Creates the schema and its tables, unless they are there. Several gates may do it at once.
 pub(super) async fn migrate(conn: &mut PgConnection, schema: &str) -> Result<()> {
@@ -35,6 +35,10 @@ pub(super) async fn migrate(conn: &mut PgConnection, schema: &str) -> Result<()>
             fixed(&mut tx, include_str!("schema.sql")).await?;
             sqlx::query("insert into version (version) values ($1)").bind(VERSION).execute(&mut *tx).await?;
         }
+        Some(1) => {
+            fixed(&mut tx, "alter table owner add column ledger uuid not null default gen_random_uuid()").await?;
+            sqlx::query("insert into version (version) values ($1)").bind(VERSION).execute(&mut *tx).await?;
+        }
         Some(VERSION) => {}
         Some(_) => return Err(sqlx::Error::Protocol("the schema belongs to another version of this crate".into())),
     }
@@ -46,13 +50,13 @@ async fn fixed(tx: &mut Transaction<'_, Postgres>, sql: &'static str) -> Result<
     sqlx::raw_sql(sql).execute(&mut **tx).await.map(drop)
 }
 
-/// Whose plans are counted: the given issuer's, if nobody's were counted before.
-pub(super) async fn owner(conn: &mut PgConnection, issuer: &str) -> Result<String> {
+/// Whose plans are counted, which are the given issuer's if nobody's were counted before; and the ledger's id.
+pub(super) async fn owner(conn: &mut PgConnection, issuer: &str) -> Result<(String, String)> {
     sqlx::query("insert into owner (issuer) values ($1) on conflict do nothing")
         .bind(issuer)
         .execute(&mut *conn)
         .await?;
-    sqlx::query_scalar("select issuer from owner").fetch_one(conn).await
+    sqlx::query_as("select issuer, ledger::text from owner").fetch_one(conn).await
 }
 
 /// Makes the ledger's schema the search path until the transaction ends, or until [`leave`]. Returns the one before. The

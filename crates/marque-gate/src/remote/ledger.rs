@@ -155,7 +155,7 @@ fn evaluation_request(reservation: &Reservation<'_>) -> Value {
         "context": {
             "location": call.location, token: caller.token(), held: possession,
             "method": caller.method(), "url": caller.url(), "call_id": call_id, "environment": call.environment,
-            "records": call.records,
+            "records": call.records, "ledger": reservation.handed_over_by,
         },
     })
 }
@@ -189,6 +189,18 @@ impl Ledger for RemoteLedger {
 
     fn settle<'a>(&'a self, reserved: &'a Reserved, settlement: Settlement) -> Pending<'a, Result<(), Refusal>> {
         Box::pin(async move { self.report(reserved, &settlement).await })
+    }
+
+    fn yields<'a>(&'a self, location: &'a str, ledger: &'a str) -> Pending<'a, Result<(), Refusal>> {
+        Box::pin(async move {
+            let body = json!({"location": location, "ledger": ledger});
+            match self.ask("/ledgers", Some(&body)).await.map_err(unavailable)? {
+                (200, _) => Ok(()),
+                (409, _) => Err(Refusal::new(Reason::LedgerUnavailable)
+                    .because("another ledger counts at this location: all gates of a location use one")),
+                (status, _) => Err(unavailable(format!("Marque answered {status}"))),
+            }
+        })
     }
 
     fn broken_off(&self, reserved: Reserved) {

@@ -5,6 +5,7 @@ mod alone;
 mod common;
 mod effects;
 mod faults;
+mod one_ledger;
 #[path = "../player/mod.rs"]
 mod player;
 mod stories;
