@@ -35,7 +35,7 @@ async fn hostile_text_is_shown_as_text() {
         case.open(&intent, &alice).await?.expect_page();
         let quoted = Value::from(HOSTILE).to_string();
         let page = expect_only_text(case, &quoted).await?;
-        assert_eq!(page.get(1), Some(&format!("The agent says (not checked): {quoted}")));
+        assert_eq!(page.get(2), Some(&format!("The agent says (not checked): {quoted}")));
         case.press(&alice).await?.expect_receipt("approved");
         assert_eq!(expect_only_text(case, &quoted).await?, page);
         Ok(())

@@ -1,6 +1,7 @@
 """An authorization server of another domain: Authlib's own, on Flask. It takes JWT grants (RFC 7523) of one issuer that it knows by
 its address alone, each once, and gives bearer tokens for them."""
 
+import logging
 import threading
 import time
 
@@ -12,6 +13,9 @@ from authlib.oauth2.rfc7523 import JWTBearerGrant
 from flask import Flask
 from joserfc.jwk import KeySet
 from werkzeug.serving import make_server
+
+# Each refused grant would be a line of the test run.
+logging.getLogger("werkzeug").setLevel(logging.ERROR)
 
 TYPES = {"authorization-grant+jwt", "txn-chain+jwt"}
 
