@@ -1,7 +1,7 @@
 //! Redemptions of approvals that come at once share a transaction, and are answered after its commit.
 //!
 //! 1. Each intent is had alone. What somebody else has, or shares, is left for who waits by himself.
-//! 2. One statement moves those that are still approved to active; a second keeps their tokens.
+//! 2. One statement moves those that are still approved to active, and keeps their tokens.
 //!
 //! A token that is not kept is refused, or kept by itself, by `grant_intent`, which then asks why.
 
@@ -31,17 +31,9 @@ async fn redeem(tx: &mut PgConnection, tokens: &[NewToken]) -> Result<Vec<bool>,
     let mut seen = BTreeSet::new();
     let firsts: Vec<&NewToken> = tokens.iter().filter(|token| seen.insert(token.intent_id)).collect();
     let taken = try_take(tx, seen.into_iter().collect()).await?;
-    let asked: Vec<_> = firsts
-        .iter()
-        .filter(|token| taken.contains(&token.intent_id))
-        .map(|token| (token.realm.as_str(), token.intent_id, token.issued_at))
-        .collect();
-    let moved = store::intents::redeem(tx, &asked).await?;
-    let redeemed: Vec<NewToken> =
-        firsts.into_iter().filter(|token| moved.contains(&token.intent_id)).cloned().collect();
-    if store::tokens::insert_active(tx, &redeemed).await?.contains(&false) {
-        return Err(store::StoreError::Protocol("a redeemed approval kept no token".into()));
-    }
-    let kept: BTreeSet<_> = redeemed.iter().map(|token| token.jti).collect();
+    let asked: Vec<NewToken> = firsts.into_iter().filter(|token| taken.contains(&token.intent_id)).cloned().collect();
+    let redeemed = store::tokens::redeem(tx, &asked).await?;
+    let kept: BTreeSet<_> =
+        asked.iter().zip(redeemed).filter(|(_, is_redeemed)| *is_redeemed).map(|(token, _)| token.jti).collect();
     Ok(tokens.iter().map(|token| kept.contains(&token.jti)).collect())
 }

@@ -368,43 +368,6 @@ pub async fn set_state(
     .map(drop)
 }
 
-/// Moves approved intents that the caller has alone to active, each at its instant: those that are not over, were never
-/// revoked, and of which no intent token was ever answered, whatever their own rows say. Which were moved.
-pub async fn redeem(
-    conn: &mut PgConnection,
-    asked: &[(&str, Uuid, OffsetDateTime)],
-) -> Result<BTreeSet<Uuid>, StoreError> {
-    let realms: Vec<String> = asked.iter().map(|(realm, ..)| (*realm).to_owned()).collect();
-    let intents: Vec<Uuid> = asked.iter().map(|(_, intent_id, _)| *intent_id).collect();
-    let instants: Vec<OffsetDateTime> = asked.iter().map(|(.., now)| *now).collect();
-    let moved = sqlx::query_scalar!(
-        "with asked as (
-             select * from unnest($1::text[], $2::uuid[], $3::timestamptz[]) as a(realm, intent_id, redeemed_at)
-         ), approved as materialized (
-             select i.intent_id, i.realm, i.expires_at from intents i
-             where i.intent_id = any($2) and i.state = 'approved'
-                 and not exists (select from revocations r where r.intent_id = i.intent_id)
-             order by i.intent_id for update of i
-         ), due as (
-             select a.intent_id, a.redeemed_at from asked a
-             join approved on approved.intent_id = a.intent_id and approved.realm = a.realm
-                 and approved.expires_at > a.redeemed_at
-             left join lateral (
-                 select true as is_redeemed from tokens t where t.intent_id = a.intent_id and t.kind = 'intent' limit 1
-             ) token on true
-             where token.is_redeemed is null
-         )
-         update intents i set state = 'active', denial_reason = null, redeemed_at = due.redeemed_at from due
-         where i.intent_id = due.intent_id returning i.intent_id",
-        &realms,
-        &intents,
-        &instants
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(moved.into_iter().collect())
-}
-
 /// Notes a poll of a locked intent, and how long the agent must now wait.
 pub async fn note_poll(
     conn: &mut PgConnection,

@@ -35,22 +35,45 @@ pub struct NewToken {
     pub expires_at: OffsetDateTime,
 }
 
+/// The columns of tokens, one value for each token.
+struct Columns<'t> {
+    realms: Vec<String>,
+    intents: Vec<Uuid>,
+    jtis: Vec<Uuid>,
+    kinds: Vec<String>,
+    hashes: Vec<&'t [u8]>,
+    clients: Vec<String>,
+    keys: Vec<String>,
+    issued: Vec<OffsetDateTime>,
+    ends: Vec<OffsetDateTime>,
+}
+
+impl<'t> Columns<'t> {
+    fn of(tokens: &'t [NewToken]) -> Self {
+        let texts = |of: fn(&NewToken) -> &str| tokens.iter().map(|one| of(one).to_owned()).collect::<Vec<_>>();
+        Self {
+            realms: texts(|one| &one.realm),
+            intents: tokens.iter().map(|one| one.intent_id).collect(),
+            jtis: tokens.iter().map(|one| one.jti).collect(),
+            kinds: texts(|one| one.kind),
+            hashes: tokens.iter().map(|one| &one.token_sha256.as_bytes()[..]).collect(),
+            clients: texts(|one| &one.client_id),
+            keys: texts(|one| &one.jkt),
+            issued: tokens.iter().map(|one| one.issued_at).collect(),
+            ends: tokens.iter().map(|one| one.expires_at).collect(),
+        }
+    }
+}
+
 /// Keeps tokens, each if its intent is still active and its parent was answered by this server and not revoked: one
 /// statement, which holds the intents against their revocation. Which were kept, by their place: one that was not is
 /// refused, and thrown away.
 pub async fn insert_active(conn: &mut PgConnection, tokens: &[NewToken]) -> Result<Vec<bool>, StoreError> {
-    let texts = |of: fn(&NewToken) -> &str| tokens.iter().map(|one| of(one).to_owned()).collect::<Vec<_>>();
-    let ids = |of: fn(&NewToken) -> Uuid| tokens.iter().map(of).collect::<Vec<_>>();
-    let instants = |of: fn(&NewToken) -> OffsetDateTime| tokens.iter().map(of).collect::<Vec<_>>();
-    let (realms, kinds) = (texts(|one| &one.realm), texts(|one| one.kind));
-    let (clients, keys) = (texts(|one| &one.client_id), texts(|one| &one.jkt));
-    let (intents, jtis) = (ids(|one| one.intent_id), ids(|one| one.jti));
-    let hashes: Vec<&[u8]> = tokens.iter().map(|one| &one.token_sha256.as_bytes()[..]).collect();
+    let columns = Columns::of(tokens);
     let parents: Vec<Option<&[u8]>> =
         tokens.iter().map(|one| one.parent_sha256.as_ref().map(|hash| &hash.as_bytes()[..])).collect();
     let chains: Vec<Option<Uuid>> = tokens.iter().map(|one| one.txn).collect();
     let hops: Vec<i32> = tokens.iter().map(|one| one.hops).collect();
-    let (issued, ends) = (instants(|one| one.issued_at), instants(|one| one.expires_at));
     let places = sqlx::query_scalar!(
         r#"with asked as (
              select * from unnest($1::text[], $2::uuid[], $3::uuid[], $4::text[], $5::bytea[], $6::bytea[], $7::text[],
@@ -81,18 +104,64 @@ pub async fn insert_active(conn: &mut PgConnection, tokens: &[NewToken]) -> Resu
              returning intent_id, token_sha256
          )
          select a.place as "place!" from asked a join kept using (intent_id, token_sha256)"#,
-        &realms,
-        &intents,
-        &jtis,
-        &kinds,
-        &hashes as &[&[u8]],
+        &columns.realms,
+        &columns.intents,
+        &columns.jtis,
+        &columns.kinds,
+        &columns.hashes as &[&[u8]],
         &parents as &[Option<&[u8]>],
-        &clients,
-        &keys,
+        &columns.clients,
+        &columns.keys,
         &chains as &[Option<Uuid>],
         &hops,
-        &issued,
-        &ends
+        &columns.issued,
+        &columns.ends
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(in_order(tokens.len(), places.into_iter().map(|place| (place, true))))
+}
+
+/// Redeems approvals for tokens, one for each intent that the caller has alone: moves the intent to active and keeps its token,
+/// if it is approved, not over, was never revoked, and no intent token of it was ever answered, whatever its own row says.
+/// Which were redeemed, by their place.
+pub async fn redeem(conn: &mut PgConnection, tokens: &[NewToken]) -> Result<Vec<bool>, StoreError> {
+    let columns = Columns::of(tokens);
+    let places = sqlx::query_scalar!(
+        r#"with asked as (
+             select * from unnest($1::text[], $2::uuid[], $3::uuid[], $4::text[], $5::bytea[], $6::text[], $7::text[],
+                 $8::timestamptz[], $9::timestamptz[])
+                 with ordinality as a(realm, intent_id, jti, kind, token_sha256, client_id, jkt, issued_at, expires_at, place)
+         ), due as (
+             select a.intent_id, a.realm, a.issued_at from asked a
+             left join lateral (
+                 select true as is_redeemed from tokens t where t.intent_id = a.intent_id and t.kind = 'intent' limit 1
+             ) token on true
+             left join lateral (
+                 select true as is_revoked from revocations r where r.intent_id = a.intent_id limit 1
+             ) revocation on true
+             where token.is_redeemed is null and revocation.is_revoked is null
+         ), redeemed as (
+             update intents i set state = 'active', denial_reason = null, redeemed_at = due.issued_at from due
+             where i.intent_id = due.intent_id and i.realm = due.realm and i.state = 'approved'
+                 and i.expires_at > due.issued_at
+             returning i.intent_id
+         ), kept as (
+             insert into tokens (intent_id, jti, kind, token_sha256, client_id, jkt, hops, issued_at, expires_at)
+             select a.intent_id, a.jti, a.kind, a.token_sha256, a.client_id, a.jkt, 0, a.issued_at, a.expires_at
+             from asked a join redeemed using (intent_id)
+             returning intent_id
+         )
+         select a.place as "place!" from asked a join kept using (intent_id)"#,
+        &columns.realms,
+        &columns.intents,
+        &columns.jtis,
+        &columns.kinds,
+        &columns.hashes as &[&[u8]],
+        &columns.clients,
+        &columns.keys,
+        &columns.issued,
+        &columns.ends
     )
     .fetch_all(conn)
     .await?;
