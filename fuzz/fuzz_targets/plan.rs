@@ -49,6 +49,7 @@ fn check_resolved(plan: SubmittedPlan) {
         blocked: &[],
         unknown_actions: UnknownActions::Refuse,
         now: 1_795_316_400,
+        started_by: None,
     };
     let Ok(resolved) = resolve(plan, &completion) else { return };
     assert_eq!(ResolvedPlan::from_canonical(&resolved.canonical()).as_ref(), Ok(&resolved));
