@@ -33,7 +33,8 @@ insert into passkey_counters select distinct credential_id, sign_count from appr
 select create_reference_table(name) from unnest(array[
     'feeds', 'ended_epochs', 'server_beats', 'revocations', 'token_revocations', 'key_withdrawals', 'signing_keys', 'catalogs',
     'waiting_catalogs', 'catalog_decisions', 'passkeys', 'passkey_counters', 'submissions', 'logins', 'displays',
-    'receipt_sessions', 'auth_requests', 'step_up_uses', 'status_places', 'workload_tokens', 'envelopes'
+    'receipt_sessions', 'auth_requests', 'step_up_uses', 'status_places', 'workload_tokens', 'envelopes',
+    'access_requests', 'location_ledgers'
 ]) as name;
 
 -- 5. What grows with intents: all rows of one intent on one node. Triggers that keep rows from being changed are needed there too.

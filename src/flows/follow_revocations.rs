@@ -27,6 +27,8 @@ use uuid::Uuid;
 
 /// Silence longer than this says that something is wrong.
 const HEARTBEAT: Duration = Duration::from_secs(1);
+/// How long a comparison with the mark may take: half of what requests wait for one.
+const COMPARISON: Duration = Duration::from_secs(5);
 
 /// Revoked intents, and revoked tokens, on one page of a snapshot: a page is then at most some 400 KiB, below what a gate
 /// reads as one message.
@@ -132,12 +134,20 @@ pub async fn follow(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     }
 }
 
+/// A session that answers nothing any more is given up before requests have to wait for a comparison.
+async fn in_time<T>(work: impl Future<Output = Result<T, FlowError>>) -> Result<T, FlowError> {
+    let silent = |_| FlowError::Unavailable("the database does not answer the comparison".into());
+    tokio::time::timeout(COMPARISON, work).await.map_err(silent)?
+}
+
 async fn follow_once(app: &App) -> Result<(), FlowError> {
     let mut listener = app.db.listen_for_revocations().await?;
     let mut tick = tokio::time::interval(HEARTBEAT);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let mut session = app.db.session().await?;
-    let mut positions: Vec<_> = app.realms.values().zip(compare_all(app, &mut session).await?).collect();
+    // Whatever it was left in the middle of: the next round has another one.
+    session.close_on_drop();
+    let mut positions: Vec<_> = app.realms.values().zip(in_time(compare_all(app, &mut session)).await?).collect();
     for (realm, _) in &positions {
         // What was withdrawn up to here is told to no one any more, this server included.
         reopen_keyring(Context { app, realm }).await?;
@@ -148,7 +158,7 @@ async fn follow_once(app: &App) -> Result<(), FlowError> {
             _ = tick.tick() => true,
         };
         if is_heartbeat {
-            let found = compare_all(app, &mut session).await?;
+            let found = in_time(compare_all(app, &mut session)).await?;
             for ((realm, position), now) in positions.iter_mut().zip(found) {
                 *position = kept_up(Context { app, realm }, *position, now).await?;
             }

@@ -20,6 +20,7 @@ use super::exchange_token::{
     Exchange, Exchanged, malformed, next_actor, refuse, requests, signed_plan, verify_subject,
 };
 use super::ledger::Sought;
+use super::location_ledger::may_count;
 use super::own_tokens::OwnToken;
 use super::reserve_together::Use;
 use super::{Context, FlowError, OAuthError, Refusal};
@@ -222,6 +223,9 @@ async fn keep(
 ) -> Result<(), FlowError> {
     let (intent_id, now) = (leaving.intent_id, cx.app.clock.now());
     let refused = |reason| FlowError::from(refuse(reason, &intent_id.to_string()));
+    if !may_count(cx, client.client_id(), &leaving.call.location, None).await? {
+        return Err(refused(Reason::LedgerUnavailable));
+    }
     let _turn = cx.realm.queues.wait(intent_id).await?;
     let mut tx = cx.app.db.begin().await?;
     if leaving.parent.txn.is_none() && leaving.held.bounds.turns.is_some() {

@@ -39,7 +39,7 @@ pub async fn count_here(
         let text = "location: the client does not answer for it (attribute marque.locations)";
         return Err(Refusal::new(OAuthError::InvalidTarget, text).into());
     }
-    if !limits::is_single_use_id(ledger) || ledger == MARQUE {
+    if !is_name(ledger) {
         let text =
             "ledger: must be 1 to 512 printable ASCII characters that name a ledger of the resource server's own";
         return Err(Refusal::new(OAuthError::InvalidRequest, text).into());
@@ -49,6 +49,11 @@ pub async fn count_here(
     }
     let text = "another ledger counts at this location: all gates of a location use one";
     Err(Refusal::new(OAuthError::Conflict, text).because(Reason::LedgerUnavailable).into())
+}
+
+/// Whether a text can name a ledger of a resource server's own: 1 to 512 printable ASCII characters, and not Marque's name.
+pub fn is_name(ledger: &str) -> bool {
+    limits::is_single_use_id(ledger) && ledger != MARQUE
 }
 
 /// Whether Marque's ledger may count a call at a location: it counts there, or the ledger that does hands the call over.

@@ -29,6 +29,9 @@ pub enum Hint<'a> {
     LoginToken(&'a str),
 }
 
+/// The parameter of an ID token (OIDC Core §3.1.2.1).
+const ID_TOKEN_HINT: &str = "id_token_hint";
+
 /// A proof of a user that holds and that nobody used, as far as was looked.
 #[derive(Clone, Debug)]
 pub(super) struct UserProof {
@@ -45,6 +48,12 @@ pub(super) struct UserProof {
 }
 
 impl UserProof {
+    /// Whether it shows that she was there a moment ago. An ID token of a sign-in does; an identity assertion may have been made for
+    /// the agent while she was away.
+    pub fn shows_presence(&self) -> bool {
+        self.parameter == ID_TOKEN_HINT
+    }
+
     /// Uses the proof, if the caller's transaction stands.
     ///
     /// # Errors
@@ -123,7 +132,7 @@ fn expect_paired(client: &AuthenticatedClient, user: &UserRef) -> Result<(), Ref
 
 /// An ID token that the realm issued to this very client, of a sign-in within the last minutes.
 async fn by_id_token(cx: Context<'_>, client: &AuthenticatedClient, raw: &str) -> Result<UserProof, FlowError> {
-    let refuse = |what: &str| refuse("id_token_hint", what);
+    let refuse = |what: &str| refuse(ID_TOKEN_HINT, what);
     let keys = cx.realm.realm_keys.with(&cx.realm.keycloak, jws::unverified_kid(raw).as_deref()).await?;
     let now = cx.now_secs();
     let token = IdToken::verify(raw, &keys, now).map_err(|problem| refuse(&format!("is not acceptable: {problem}")))?;
@@ -138,6 +147,6 @@ async fn by_id_token(cx: Context<'_>, client: &AuthenticatedClient, raw: &str) -
         return Err(refuse("is of a sign-in more than five minutes ago: have the user sign in again").into());
     }
     let jti = token.id().filter(|jti| limits::is_single_use_id(jti)).ok_or_else(|| refuse("has no usable jti"))?;
-    let (parameter, jti) = ("id_token_hint", jti.to_owned());
+    let (parameter, jti) = (ID_TOKEN_HINT, jti.to_owned());
     Ok(UserProof { parameter, jti, over_at, sub: token.sub, issuer: token.issuer })
 }

@@ -357,7 +357,13 @@ async fn keep(
         poll_interval_secs: POLL_INTERVAL_SECS,
     };
     store::intents::insert(&mut tx, realm, &intent, now).await?;
-    store::access_requests::insert(&mut tx, realm, &request, now).await?;
+    store::access_requests::insert(&mut tx, realm, &request, now).await.map_err(|error| {
+        // Another agent's request came with the same key at the same moment.
+        if !store::violates(&error, "access_requests_key") {
+            return RequestError::from(FlowError::from(error));
+        }
+        problem(ProblemKind::DuplicateRequest, "Idempotency-Key was used for another request: use a new key")
+    })?;
     let task = task(cx, &mut tx, &request).await?;
     tx.commit().await?;
     tracing::info!(intent = %request.parent_id, beyond = %request.intent_id, "access.requested");

@@ -114,7 +114,10 @@ async fn place_all(conn: &mut PgConnection, tokens: &[PlacedToken]) -> Result<Ve
 pub(super) async fn place(cx: Context<'_>, intent_id: Uuid, jti: Uuid, exp: i64) -> Result<StatusClaim, FlowError> {
     let expires_at = OffsetDateTime::from_unix_timestamp(exp).map_err(FlowError::internal)?;
     let token = PlacedToken { realm: cx.realm_name().into(), intent_id, jti, expires_at };
-    let place = cx.app.status_places.ask(jti, token).await?;
+    let place = match cx.app.status_places.ask_with_others(jti, token.clone()).await? {
+        Some(place) => place,
+        None => cx.app.db.write(async |conn| place_all(conn, &[token]).await).await?.into_iter().flatten().next(),
+    };
     let place = place.ok_or_else(|| FlowError::Unavailable("no place in a status list is free".into()))?;
     let idx = u32::try_from(place.idx).map_err(FlowError::internal)?;
     Ok(StatusClaim { status_list: StatusPlace { idx, uri: uri(cx, place.list) } })

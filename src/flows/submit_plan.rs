@@ -115,7 +115,7 @@ pub async fn submit_plan(
         intent_id: &intent_id.to_string(),
         client_id: client.client_id(),
         cnf: client.cnf.clone(),
-        started_by: Some(if proof.is_some() { StartedBy::User } else { StartedBy::Agent }),
+        started_by: Some(started_by(proof.as_ref())),
         catalogs: &catalogs,
         blocked: &cx.realm.config.blocked,
         unknown_actions: cx.realm.config.unknown_actions,
@@ -383,6 +383,11 @@ async fn find_submission(
         interval: i64::from(intent.poll_interval_secs),
         auth_req_id: store::auth_requests::find(conn, intent_id).await?,
     }))
+}
+
+/// Who began a plan, as far as it was shown.
+fn started_by(proof: Option<&UserProof>) -> StartedBy {
+    if proof.is_some_and(UserProof::shows_presence) { StartedBy::User } else { StartedBy::Agent }
 }
 
 /// Where the person decides on an intent.

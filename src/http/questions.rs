@@ -7,7 +7,7 @@ use crate::flows::prove_call::Possession;
 use crate::flows::request_access::Requested;
 use crate::flows::resolve_by_subject::Named;
 use crate::flows::search_access::{AGENT, Search, Target};
-use crate::flows::{OAuthError, Refusal};
+use crate::flows::{OAuthError, Refusal, location_ledger};
 use marque_core::call::{Call, CallResource};
 use marque_core::canonical::Digest;
 use marque_core::facts::Records;
@@ -186,6 +186,11 @@ fn presented(body: Presented) -> Result<Question, Refusal> {
     }
     let possession = possession(&body.context)?;
     let Proven { location, txn_token, access_token, call_id, ledger, environment, records, .. } = body.context;
+    if ledger.as_deref().is_some_and(|ledger| !location_ledger::is_name(ledger)) {
+        let text =
+            "$.context.ledger: must be the id of a ledger of the resource server's own, as POST /ledgers takes it";
+        return Err(Refusal::new(OAuthError::InvalidRequest, text));
+    }
     let token = match (txn_token, access_token) {
         (Some(token), None) => PresentedToken::Transaction(token),
         (None, Some(token)) => PresentedToken::Access(token),

@@ -172,7 +172,8 @@ pub async fn find_with_evidence(
              from intents o where o.intent_id = a.intent_id and o.realm = a.realm limit 1
          ) i
          left join lateral (
-             select evidence from approvals p where p.intent_id = a.intent_id and p.step_up_id is null limit 1
+             select evidence from approvals p
+             where p.intent_id = a.intent_id and p.step_up_id is null and i.state in ('approved', 'active') limit 1
          ) e on true"#,
         &realms,
         &intents

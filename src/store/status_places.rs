@@ -67,6 +67,8 @@ pub async fn take(
                  where p.is_taken is null
                  order by c.place limit 1
              ) free
+             -- In one order: two servers that place at once do not wait for each other in a circle.
+             order by a.realm, a.list, free.idx
              on conflict on constraint status_places_pkey do nothing returning jti, list, idx
          )
          select a.place as "place!", t.list as "list!", t.idx as "idx!" from asked a join taken t using (jti)"#,

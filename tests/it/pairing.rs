@@ -242,9 +242,8 @@ async fn every_wrong_identity_assertion_is_refused() {
     ciba.because(400, "expired_login_hint_token", "not_paired");
 }
 
-/// A user name that is spelled like somebody's subject identifier pairs with nobody else, and the other way round.
-/// What is signed says who began, so that the page can: the user where a proof of hers came with it, the agent where it is
-/// merely paired, whatever it says of itself.
+/// What is signed says who began, so that the page can: the user where an ID token of hers came with it, the agent where it is
+/// merely paired or another issuer speaks for it, whatever it says of itself.
 #[tokio::test]
 async fn the_plan_says_who_began_as_marque_saw_it() {
     let main = Stack::open().await;
@@ -264,7 +263,7 @@ async fn the_plan_says_who_began_as_marque_saw_it() {
         ("pairing", vec![], "agent"),
         ("pairing and her name", vec![("login_hint", "bea".to_owned())], "agent"),
         ("her ID token", vec![("id_token_hint", id_token)], "user"),
-        ("an identity assertion", vec![("login_hint_token", assertion)], "user"),
+        ("an identity assertion", vec![("login_hint_token", assertion)], "agent"),
     ] {
         assert_eq!(began(what, form).await, by, "{what}");
     }
@@ -278,6 +277,7 @@ async fn the_plan_says_who_began_as_marque_saw_it() {
     }
 }
 
+/// A user name that is spelled like somebody's subject identifier pairs with nobody else, and the other way round.
 #[tokio::test]
 async fn user_names_and_subject_identifiers_are_paired_apart() {
     let main = Stack::open().await;

@@ -49,9 +49,10 @@ pub struct ResolvedPlan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StartedBy {
-    /// The user: the submission came with a fresh proof of hers, made for this very agent.
+    /// The user: the submission came with an ID token of a sign-in of hers a moment ago, made for this very agent.
     User,
-    /// The agent, which may ask this user because the realm pairs them. The person is told that she did not start it.
+    /// The agent, which may ask this user because the realm pairs them or another issuer says so. The person is told that she did not
+    /// start it.
     Agent,
 }
 
