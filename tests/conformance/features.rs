@@ -467,6 +467,7 @@ pub const LINES: &[Line] = &[
         "A token of one domain is exchanged for a grant that another domain's server takes once; nothing comes back",
         "identity-chaining §2",
         &[
+            "identity_chaining",
             "an_intent_token_gives_a_grant_without_a_chain_and_that_is_a_turn",
             "test_the_metadata_says_what_may_be_asked_for",
             "test_an_intent_token_gives_a_grant_that_the_other_server_takes_once",

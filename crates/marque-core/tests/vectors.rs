@@ -6,6 +6,8 @@ use marque_core::challenge::{Approval, StepUpApproval};
 use marque_core::display::{DisplayRecord, lines, lines_digest};
 use marque_core::dpop::{Expected, verify};
 use marque_core::json::{parse_call, parse_plan};
+use marque_core::jws::{self, KeySet};
+use marque_core::names;
 use marque_core::plan::ResolvedPlan;
 use marque_core::step_up::{self, Document};
 use serde::Deserialize;
@@ -199,4 +201,35 @@ fn dpop() {
         }
     }
     assert!(refusals > 0, "no vector shows a refusal");
+}
+
+/// The answer to an exchange for a grant, and what the grant says.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Chained {
+    #[serde(rename = "what")]
+    _what: String,
+    resource: String,
+    token_type: String,
+    issued_token_type: String,
+    expires_in: i64,
+    grant: String,
+    claims: Value,
+}
+
+/// The published grant is read as it was written, is of the form that Marque's grants have, and is none of Marque's.
+#[test]
+fn identity_chaining() {
+    for (name, case) in cases::<Chained>("identity-chaining") {
+        let claims = Value::Object(jws::unverified_claims(&case.grant).unwrap());
+        assert_eq!(claims, case.claims, "{name}");
+        assert_eq!(claims["aud"], case.resource, "{name}: a grant is for the one server that was named");
+        assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), case.expires_in, "{name}");
+        assert_eq!(
+            (case.token_type.as_str(), case.issued_token_type.as_str()),
+            ("N_A", names::TOKEN_TYPE_JWT),
+            "{name}"
+        );
+        assert!(jws::verify(&case.grant, names::TYP_JWT, &KeySet::default()).is_err(), "{name}");
+    }
 }
