@@ -31,7 +31,7 @@ async fn no_token_is_ever_answered_without_its_row() {
         "create trigger fail after insert on tokens for each statement execute function fail()",
     ] {
         stack.db.execute(trigger).await.unwrap();
-        let before = stack.row_counts().await;
+        let before = lasting(stack).await;
         for reply in [
             exchange_all(stack, &agent, &granted.token, TOKEN_TYPE_INTENT).await,
             stack.poll(&agent, &granted.intent_id).await,
@@ -39,13 +39,19 @@ async fn no_token_is_ever_answered_without_its_row() {
             reply.refused(500, "server_error");
             assert!(!reply.text.contains("ey"), "{trigger}: {}", reply.text);
         }
-        assert_eq!(stack.row_counts().await, before, "{trigger}");
+        assert_eq!(lasting(stack).await, before, "{trigger}");
         stack.db.execute("drop trigger fail on tokens").await.unwrap();
     }
     exchange_all(stack, &agent, &granted.token, TOKEN_TYPE_INTENT).await.success(200);
     stack.poll(&agent, &granted.intent_id).await.success(200);
     let log = server.log();
     assert!(!log.contains(&granted.token), "a token in the log");
+}
+
+/// What lasts, but for places in status lists: one that was given to a token which was not kept is free again when that would have ended.
+async fn lasting(stack: &Stack) -> Vec<(String, i64)> {
+    let counts = stack.row_counts().await;
+    counts.into_iter().filter(|(table, _)| table != "status_places").collect()
 }
 
 /// Whether the management port answers a path with a status.

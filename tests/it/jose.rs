@@ -5,6 +5,7 @@ use crate::access_tokens::access_token;
 use crate::evaluation::{EVALUATION, fresh, permit, refused, request};
 use crate::exchange::{exchange_all, token_of};
 use crate::exchange_policy::self_claims;
+use crate::gates::Process;
 use crate::introspection::{ask, ask_as, inactive};
 use crate::pairing;
 use crate::routes::extension_request;
@@ -20,6 +21,7 @@ use marque_core::names::{
     ASSERTION_TYPE_JWT, GRANT_INTENT, TOKEN_TYPE_INTENT, TOKEN_TYPE_SELF_SIGNED, TOKEN_TYPE_TXN, TYP_JWT,
     TYP_PLAN_REQUEST, TYP_STEP_UP_REQUEST,
 };
+use marque_gate::{Presented, Reason};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -267,4 +269,31 @@ async fn a_request_of_the_realms_extension() {
         }
         assert_eq!(ask("a right one", &right()).await.status, 200, "{path}");
     }
+}
+
+/// A resource server's own gate, which verifies by itself.
+#[tokio::test]
+async fn a_token_and_its_proof_at_a_gate() {
+    let stack = Stack::open().await;
+    let (agent, granted) = (stack.agent(), shared(&stack).await);
+    let gate = Process::start(&stack, stack.issuer()).await.gate;
+    let txn = token_of(&exchange_all(&stack, &agent, &granted.token, TOKEN_TYPE_INTENT).await);
+    let access = token_of(&access_token(&stack, &agent, &granted.token, TOKEN_TYPE_INTENT).await);
+    for (what, token) in attacks(&txn, None, false) {
+        assert_eq!(gate.verify_token(&token, now()).await.unwrap_err().reason(), Reason::TokenInvalid, "{what}");
+    }
+    for (what, token) in attacks(&access, None, false) {
+        assert_eq!(gate.verify_access_token(&token, now()).await.unwrap_err().reason(), Reason::TokenInvalid, "{what}");
+    }
+    let read = call(&stack, "list_service_accounts", "environment", "production", json!({}));
+    let url = format!("{}/call", read.location);
+    let proof = agent.dpop.prove_call(&txn, &read, "POST", &url);
+    let presented =
+        |proof: &str| Presented::new("POST", &url).with_header("Txn-Token", &txn).with_header("DPoP", proof);
+    for (what, proof) in attacks(&proof, Some(&agent.dpop), true) {
+        let refused = gate.verify_caller(&presented(&proof), now()).await.unwrap_err();
+        assert_eq!(refused.reason(), Reason::ProofInvalid, "{what}");
+    }
+    gate.verify_caller(&presented(&proof), now()).await.unwrap();
+    gate.verify_access_token(&access, now()).await.unwrap();
 }

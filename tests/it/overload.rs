@@ -128,13 +128,16 @@ async fn a_request_that_goes_away_while_its_transaction_begins_leaves_none_behin
     let one = PgPoolOptions::new().max_connections(1).test_before_acquire(false);
     let pool = one.connect(Copy::original(&main).url()).await.unwrap();
     let db = Database::from(pool.clone());
-    for _ in 0..20 {
+    let mut given_up = 0;
+    for _ in 0..50 {
         drop(db.look().await.unwrap());
         until("the connection is free", || async { pool.num_idle() == 1 }).await;
-        assert!(db.begin().now_or_never().is_none(), "it was there at once: nothing is proven");
+        // Now and then the answer is there at once.
+        given_up += usize::from(db.begin().now_or_never().is_none());
         let asked = "select transaction_timestamp() = statement_timestamp()";
         // In one message, whose instant both are if nothing was begun before.
         let row = db.look().await.unwrap().fetch_one(asked).await.unwrap();
         assert!(row.get::<bool, _>(0), "a transaction of nobody's");
     }
+    assert!(given_up > 0, "each was there at once: nothing is proven");
 }

@@ -112,9 +112,15 @@ class Administrator:
         return self.http.get(self.clients, params={"clientId": client_id}, timeout=30).json()
 
     def add_word(self, client_id, attribute, word):
+        self.change_words(client_id, attribute, lambda words: {*words, word})
+
+    def remove_word(self, client_id, attribute, word):
+        self.change_words(client_id, attribute, lambda words: {*words} - {word})
+
+    def change_words(self, client_id, attribute, change):
         client = self.find(client_id)[0]
         words = client["attributes"].get(attribute, "").split()
-        client["attributes"][attribute] = " ".join(sorted({*words, word}))
+        client["attributes"][attribute] = " ".join(sorted(change(words)))
         self.expect(204, self.http.put(f"{self.clients}/{client['id']}", json=client, timeout=30))
 
     def replace(self, client):
@@ -128,7 +134,7 @@ class Administrator:
 
 
 def describe(catalog):
-    """The stack's resource server publishes a catalog for a further location."""
+    """The stack's resource server publishes a catalog for a further location; the answer ends that it answers for it."""
     server = Party(ENV["clients"]["rs"])
     Administrator().add_word(server.id, "marque.locations", catalog["location"])
     header = {"alg": "ES256", "typ": "marque-catalog+jwt", "kid": server.key.kid}
@@ -145,3 +151,4 @@ def describe(catalog):
         return requests.post(f"{ISSUER}/catalogs", data=signed, headers=headers, timeout=30).status_code == 201
 
     until("the realm's answer for the location is known", publish)
+    return lambda: Administrator().remove_word(server.id, "marque.locations", catalog["location"])

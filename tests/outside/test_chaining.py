@@ -41,7 +41,8 @@ class Chaining(unittest.IsolatedAsyncioTestCase):
             "class": "grant", "reversible": False, "resource": "scope", "args": {},
             "display": {"en": "Leave for another domain, to act there for you with {resource}"},
         }
-        describe({"version": 1, "location": cls.foreign.issuer, "actions": {"leave_domain": action}})
+        # Whoever comes after knows a resource server with one location.
+        cls.addClassCleanup(describe({"version": 1, "location": cls.foreign.issuer, "actions": {"leave_domain": action}}))
         party = agent()
         method = ShortLived(token_endpoint=ISSUER, alg="ES256")
         cls.session = OAuth2Session(party.id, party.key, token_endpoint_auth_method=method)
