@@ -1,6 +1,7 @@
 -- A database of Marque's for Citus: which tables are distributed, by what, and which are on every node. Run it once on the
 -- coordinator, as the owner of the tables, after `marque serve` has made them and before it serves anything.
--- It follows the rules of Citus's documentation. It was never run: see scaling.md, which also says what else is missing.
+-- It follows the rules of Citus's documentation. Citus itself has never run it: see scaling.md, which also
+-- says what else is missing.
 begin;
 
 -- 1. Foreign keys into intents and step_ups from tables that every node has: a reference table cannot refer to a distributed one.

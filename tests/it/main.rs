@@ -16,6 +16,7 @@ mod bad_input_of_resource_servers;
 mod catalogs;
 mod certificate_bound;
 mod ciba;
+mod citus;
 mod client_authentication;
 mod conformance;
 mod crashes;
