@@ -11,7 +11,7 @@ use crate::flows::single_use_ids::SingleUseIds;
 use crate::flows::status_list::Places;
 use crate::flows::uncounted_permits::UncountedPermits;
 use crate::flows::verified_tokens::VerifiedTokens;
-use crate::keycloak::{Directory, Keycloak, RealmKeys};
+use crate::keycloak::{Directory, Keycloak, KeycloakError, RealmKeys};
 use crate::keys::{Keyring, Nonces, RecordSeal, SealingKey};
 use crate::marks::Marks;
 use crate::store::Database;
@@ -101,6 +101,29 @@ pub struct Realm {
     pub feed: broadcast::Sender<flows::follow_revocations::Message>,
 }
 
+impl Realm {
+    /// A realm with its keys, which has heard of nothing yet.
+    fn new(config: &RealmConfig, keyring: Keyring, clock: &Clock) -> Result<Self, KeycloakError> {
+        let (config, keyring) = (Arc::new(config.clone()), Arc::new(keyring));
+        Ok(Self {
+            keycloak: Keycloak::new(config.clone(), keyring.clone(), clock.clone())?,
+            config,
+            keyring,
+            realm_keys: RealmKeys::default(),
+            directory: Directory::default(),
+            verified: flows::approved_plans::Verified::default(),
+            txn_tokens: VerifiedTokens::of(names::TYP_TXN),
+            access_tokens: VerifiedTokens::of(names::TYP_JWT),
+            own_tokens: flows::own_tokens::OwnTokens::default(),
+            status_lists: flows::status_list::RememberedLists::default(),
+            own_access_tokens: VerifiedTokens::of(names::TYP_ACCESS),
+            location_ledgers: flows::location_ledger::Known::default(),
+            queues: flows::ledger::Queues::default(),
+            feed: broadcast::channel(FEED_BACKLOG).0,
+        })
+    }
+}
+
 /// Why the server does not run. Printed once, at start.
 pub type StartError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -117,28 +140,8 @@ impl App {
         let sealing = sealing_key(config)?;
         let mut realms = BTreeMap::new();
         for realm in &config.realms {
-            let keyring = Arc::new(flows::open_keyring::open_keyring(&db, &clock, &realm.name, &sealing).await?);
-            let realm = Arc::new(realm.clone());
-            let keycloak = Keycloak::new(realm.clone(), keyring.clone(), clock.clone())?;
-            realms.insert(
-                realm.name.clone(),
-                Arc::new(Realm {
-                    config: realm,
-                    keyring,
-                    keycloak,
-                    realm_keys: RealmKeys::default(),
-                    directory: Directory::default(),
-                    verified: flows::approved_plans::Verified::default(),
-                    txn_tokens: VerifiedTokens::of(names::TYP_TXN),
-                    access_tokens: VerifiedTokens::of(names::TYP_JWT),
-                    own_tokens: flows::own_tokens::OwnTokens::default(),
-                    status_lists: flows::status_list::RememberedLists::default(),
-                    own_access_tokens: VerifiedTokens::of(names::TYP_ACCESS),
-                    location_ledgers: flows::location_ledger::Known::default(),
-                    queues: flows::ledger::Queues::default(),
-                    feed: broadcast::channel(FEED_BACKLOG).0,
-                }),
-            );
+            let keyring = flows::open_keyring::open_keyring(&db, &clock, &realm.name, &sealing).await?;
+            realms.insert(realm.name.clone(), Arc::new(Realm::new(realm, keyring, &clock)?));
         }
         let (records, nonces) = (sealing.records(), sealing.nonces());
         let uncounted_permits = flows::uncounted_permits::start(db.clone(), clock.clone());

@@ -118,32 +118,33 @@ impl Verified {
 /// # Errors
 /// `invalid_grant` if its evidence proves nothing.
 pub(super) async fn approved(cx: Context<'_>, intent_id: Uuid) -> Result<Arc<Approved>, FlowError> {
-    if let Some(approved) = cx.realm.verified.recall(cx, intent_id).await {
-        return Ok(approved);
+    match cx.realm.verified.recall(cx, intent_id).await {
+        Some(approved) => Ok(approved),
+        None => verify(cx, intent_id).await,
     }
-    let file = find(&mut *cx.app.db.look().await?, intent_id).await?;
-    verify(cx, intent_id, &file).await
 }
 
-/// [`approved`], by the evidence as it is kept now: what is remembered counts only for the very same octets.
+/// [`approved`], by the evidence as it is kept now, of which `kept` is the SHA-256: what is remembered counts only for the very same
+/// octets.
 ///
 /// # Errors
 /// As [`approved`].
 pub(super) async fn approved_as_kept(
     cx: Context<'_>,
     intent_id: Uuid,
-    evidence: Option<Vec<u8>>,
+    kept: Option<Digest>,
 ) -> Result<Arc<Approved>, FlowError> {
-    let file = evidence.ok_or_else(|| missing(intent_id))?;
-    match cx.realm.verified.recall(cx, intent_id).await.filter(|approved| approved.evidence == Digest::of(&file)) {
+    let kept = kept.ok_or_else(|| missing(intent_id))?;
+    match cx.realm.verified.recall(cx, intent_id).await.filter(|approved| approved.evidence == kept) {
         Some(approved) => Ok(approved),
-        None => verify(cx, intent_id, &file).await,
+        None => verify(cx, intent_id).await,
     }
 }
 
-async fn verify(cx: Context<'_>, intent_id: Uuid, file: &[u8]) -> Result<Arc<Approved>, FlowError> {
-    let (evidence, proven) = read(cx, intent_id, file)?;
-    let approved = Approved::of(intent_id, &evidence.payload, proven, file, evidence.signer.thumbprint())?;
+async fn verify(cx: Context<'_>, intent_id: Uuid) -> Result<Arc<Approved>, FlowError> {
+    let file = find(&mut *cx.app.db.look().await?, intent_id).await?;
+    let (evidence, proven) = read(cx, intent_id, &file)?;
+    let approved = Approved::of(intent_id, &evidence.payload, proven, &file, evidence.signer.thumbprint())?;
     Ok(cx.realm.verified.remember(approved).await)
 }
 

@@ -4,6 +4,7 @@ use crate::batch::BatchError;
 use crate::keycloak::KeycloakError;
 use crate::keys::KeyError;
 use crate::random::RandomError;
+use crate::store::{self, StoreError};
 use marque_core::decide::Nearest;
 use marque_core::json::Refused;
 use marque_core::reason::Reason;
@@ -177,21 +178,10 @@ impl From<BatchError> for FlowError {
     }
 }
 
-/// Whether no statement has a chance: no connection, or none to spare (SQLSTATE 08, 53, and 57P: shut down, or not up yet).
-fn is_away(error: &crate::store::StoreError) -> bool {
-    match error {
-        sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::PoolClosed => true,
-        sqlx::Error::Database(refused) => {
-            refused.code().is_some_and(|code| ["08", "53", "57P"].iter().any(|class| code.starts_with(class)))
-        }
-        _ => false,
-    }
-}
-
-impl From<crate::store::StoreError> for BatchError {
-    fn from(error: crate::store::StoreError) -> Self {
+impl From<StoreError> for BatchError {
+    fn from(error: StoreError) -> Self {
         let text = format!("the database: {error}");
-        if is_away(&error) { Self::Away(text) } else { Self::Failed(text) }
+        if store::is_away(&error) { Self::Away(text) } else { Self::Failed(text) }
     }
 }
 
@@ -219,25 +209,15 @@ impl From<Refusal> for FlowError {
     }
 }
 
-impl From<crate::store::StoreError> for FlowError {
-    fn from(error: crate::store::StoreError) -> Self {
-        match error {
-            sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::PoolClosed => {
-                Self::Unavailable(format!("the database: {error}"))
-            }
-            sqlx::Error::Database(ref refused) if refused.code().is_some_and(|code| passes(&code)) => {
-                Self::Unavailable(format!("the database: {error}"))
-            }
-            other => Self::Internal(format!("the database: {other}")),
+impl From<StoreError> for FlowError {
+    fn from(error: StoreError) -> Self {
+        let text = format!("the database: {error}");
+        if store::is_away(&error) || store::may_succeed_later(&error) {
+            Self::Unavailable(text)
+        } else {
+            Self::Internal(text)
         }
     }
-}
-
-/// Whether a SQLSTATE says that the same may succeed later: connection lost (08), rolled back for another's sake (40),
-/// out of something (53), cut off while idle (25P03), a lock that somebody else holds for too long (55P03), stopped by its operator or for having taken
-/// too long (57).
-fn passes(code: &str) -> bool {
-    ["08", "25P03", "40", "53", "55P03", "57"].iter().any(|class| code.starts_with(class))
 }
 
 impl From<KeycloakError> for FlowError {
@@ -261,4 +241,14 @@ impl From<RandomError> for FlowError {
 /// A refusal of bad input: the path and what would mend it.
 pub(super) fn bad_input(error: OAuthError, refused: &Refused) -> Refusal {
     Refusal::new(error, refused.to_string())
+}
+
+/// A refusal of a token request, or of one of its parameters.
+pub(super) fn malformed(text: impl Into<String>) -> Refusal {
+    Refusal::new(OAuthError::InvalidRequest, text)
+}
+
+/// A refusal of a token of an intent.
+pub(super) fn refuse(reason: Reason, intent_id: &str) -> Refusal {
+    malformed(reason.meaning()).because(reason).about(intent_id)
 }

@@ -16,17 +16,17 @@ use super::access_token::{self, expect_gate};
 use super::approved_plans::{Approved, approved};
 use super::authenticate_client::AuthenticatedClient;
 use super::envelopes;
-use super::error::bad_input;
+use super::error::{bad_input, malformed, refuse};
 use super::exchange_policy::{is_named, name_next, request_context, was_given};
+use super::keep_tokens::{Minted, keep};
 use super::leave_domain::{foreign_issuer, leave_domain};
 use super::own_tokens::{self, Kind, OwnToken};
 use super::start_workload::start_workload;
 use super::{Context, FlowError, OAuthError, Refusal};
 use crate::keys::Purpose;
-use crate::store::tokens::NewToken;
-use crate::{random, store};
+use crate::random;
 use marque_core::attenuate::{StepRequest, attenuate};
-use marque_core::claims::{Actor, Carried, IntentClaims, TxnClaims, TxnContext, token_hash};
+use marque_core::claims::{Actor, Carried, IntentClaims, TxnClaims, TxnContext};
 use marque_core::envelope::Envelope;
 use marque_core::plan::ResolvedPlan;
 use marque_core::reason::Reason;
@@ -34,7 +34,7 @@ use marque_core::{json, limits, names};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use time::{Duration, OffsetDateTime};
+use time::Duration;
 use uuid::Uuid;
 
 /// A transaction token lives so long at most (draft-ietf-oauth-transaction-tokens: minutes or less).
@@ -94,18 +94,6 @@ pub struct Exchanged {
     pub authorization_details: Vec<Value>,
 }
 
-/// A token that is signed and not yet answered.
-struct Minted<'a> {
-    kind: &'static str,
-    token: &'a str,
-    claims: &'a TxnClaims,
-    envelope: &'a Envelope,
-    /// Its own id, and its call chain's.
-    ids: (Uuid, Uuid),
-    /// The token that it was exchanged for.
-    parent: &'a OwnToken,
-}
-
 /// Exchanges a token.
 ///
 /// # Errors
@@ -145,8 +133,8 @@ pub async fn exchange_token(
         }
         Wanted::Grant => return Err(FlowError::internal("a grant is made elsewhere")),
     };
-    let minted = Minted { kind, token: &token, claims: &claims, envelope: &envelope, ids, parent: &parent };
-    keep(cx, client, subject, &minted).await?;
+    let minted = Minted { kind, token: &token, claims: &claims, envelope: &envelope, ids, parent: &parent, subject };
+    keep(cx, client, &minted).await?;
     Ok(Exchanged {
         token,
         issued_token_type: answered.identifier(),
@@ -155,14 +143,6 @@ pub async fn exchange_token(
         scope: claims.scope,
         authorization_details: IntentClaims::details(&envelope),
     })
-}
-
-pub(super) fn malformed(text: impl Into<String>) -> Refusal {
-    Refusal::new(OAuthError::InvalidRequest, text)
-}
-
-pub(super) fn refuse(reason: Reason, intent_id: &str) -> Refusal {
-    malformed(reason.meaning()).because(reason).about(intent_id)
 }
 
 fn wanted<'a>(cx: Context<'_>, exchange: &Exchange<'a>) -> Result<Wanted<'a>, Refusal> {
@@ -343,78 +323,4 @@ fn claims(
         return Err(refuse(Reason::IntentExpired, &parent.intent.id).into());
     }
     Ok(claims)
-}
-
-async fn keep(
-    cx: Context<'_>,
-    client: &AuthenticatedClient,
-    subject: &str,
-    minted: &Minted<'_>,
-) -> Result<(), FlowError> {
-    let row = custody(cx, client, subject, minted)?;
-    let is_kept = match may_share(minted) {
-        true => cx.app.custody.ask_with_others(row.intent_id, row.clone()).await?.unwrap_or(false),
-        false => false,
-    };
-    if !is_kept {
-        keep_alone(cx, &row, minted).await?;
-    }
-    let NewToken { intent_id, token_sha256: hash, .. } = row;
-    tracing::info!(intent = %intent_id, token = %hash, client = client.client_id(), "token.exchanged");
-    Ok(())
-}
-
-/// Whether nothing but the token's own row has to be kept or counted.
-fn may_share(minted: &Minted<'_>) -> bool {
-    minted.envelope.bounds.turns.is_none() && matches!(minted.claims.tctx.carried, Carried::Inline(_))
-}
-
-/// The row of a token.
-fn custody(
-    cx: Context<'_>,
-    client: &AuthenticatedClient,
-    subject: &str,
-    minted: &Minted<'_>,
-) -> Result<NewToken, FlowError> {
-    let Minted { kind, token, claims, ids: (jti, txn), parent, .. } = *minted;
-    let instant = |secs| OffsetDateTime::from_unix_timestamp(secs).map_err(FlowError::internal);
-    Ok(NewToken {
-        realm: cx.realm_name().to_owned(),
-        intent_id: parent.intent_id,
-        jti,
-        kind,
-        token_sha256: token_hash(token),
-        parent_sha256: Some(token_hash(subject)),
-        client_id: client.client_id().to_owned(),
-        jkt: client.jkt.clone(),
-        txn: Some(txn),
-        hops: i32::try_from(claims.act.hops()).unwrap_or(i32::MAX),
-        issued_at: instant(claims.iat)?,
-        expires_at: instant(claims.exp)?,
-    })
-}
-
-/// Keeps one token, with what goes with it, or says why not.
-async fn keep_alone(cx: Context<'_>, row: &NewToken, minted: &Minted<'_>) -> Result<(), FlowError> {
-    let Minted { claims, envelope, ids: (_, txn), parent, .. } = *minted;
-    let intent_id = row.intent_id;
-    let mut tx = cx.app.db.begin().await?;
-    if let Some(allowed) = envelope.bounds.turns {
-        store::tokens::lock_turns(&mut tx, intent_id).await?;
-        let turns = store::tokens::turns(&mut tx, intent_id, Some(txn)).await?;
-        if turns > allowed {
-            return Err(refuse(Reason::TurnsExhausted, &intent_id.to_string()).into());
-        }
-    }
-    // A revocation of the parent is before this, or waits for it and ends this token, too.
-    store::intents::share(&mut tx, intent_id).await?;
-    envelopes::keep(cx, &mut tx, (&claims.tctx.carried, envelope), row.expires_at).await?;
-    if store::tokens::insert_active(&mut tx, std::slice::from_ref(row)).await? == [true] {
-        return Ok(tx.commit().await?);
-    }
-    let reason = match cx.why_not_active(&mut tx, intent_id).await? {
-        None if store::tokens::is_revoked(&mut tx, intent_id, parent.jti).await? => Reason::TokenRevoked,
-        reason => reason.unwrap_or(Reason::TokenInvalid),
-    };
-    Err(refuse(reason, &intent_id.to_string()).into())
 }

@@ -90,20 +90,21 @@ pub async fn grant_intent(
     Ok(granted)
 }
 
-/// An intent that can be redeemed as far as a look without a lock tells, and its evidence; otherwise the answer to the poll.
+/// An intent that can be redeemed as far as a look without a lock tells, and the digest of its evidence; otherwise the answer to
+/// the poll.
 async fn look(
     cx: Context<'_>,
     client: &AuthenticatedClient,
     id: uuid::Uuid,
     now: OffsetDateTime,
-) -> Result<(Intent, Option<Vec<u8>>), FlowError> {
+) -> Result<(Intent, Option<Digest>), FlowError> {
     let asked = (cx.realm_name().to_owned(), id);
     match cx.app.looks.ask(id, asked).await?.filter(|found| seems_redeemable(&found.intent, client, now)) {
         Some(WithEvidence { intent, evidence }) => Ok((intent, evidence)),
         None => {
             let (mut tx, intent) = lock_redeemable(cx, client, id, now).await?;
             // It was approved a moment ago.
-            let evidence = store::approvals::find_evidence(&mut tx, id).await?;
+            let evidence = store::approvals::find_evidence_digest(&mut tx, id).await?;
             tx.rollback().await?;
             Ok((intent, evidence))
         }

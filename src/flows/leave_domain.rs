@@ -15,10 +15,9 @@
 
 use super::authenticate_client::AuthenticatedClient;
 use super::envelopes;
+use super::error::{malformed, refuse};
 use super::exchange_policy::was_given;
-use super::exchange_token::{
-    Exchange, Exchanged, malformed, next_actor, refuse, requests, signed_plan, verify_subject,
-};
+use super::exchange_token::{Exchange, Exchanged, next_actor, requests, signed_plan, verify_subject};
 use super::ledger::Sought;
 use super::location_ledger::may_count;
 use super::own_tokens::OwnToken;

@@ -7,7 +7,7 @@
 
 use super::keep_tokens::Custody;
 use crate::batch::Batch;
-use crate::store::intents::try_take;
+use crate::store::intents::{Hold, try_hold};
 use crate::store::tokens::NewToken;
 use crate::store::{self, Database};
 use sqlx::PgConnection;
@@ -17,12 +17,7 @@ use std::collections::BTreeSet;
 pub fn start(db: Database) -> Custody {
     Batch::start(1, move |tokens: Vec<NewToken>| {
         let db = db.clone();
-        async move {
-            let mut tx = db.begin().await?;
-            let kept = redeem(&mut tx, &tokens).await?;
-            tx.commit().await?;
-            Ok::<_, store::StoreError>(kept)
-        }
+        async move { db.write_together(async |tx| redeem(tx, &tokens).await).await }
     })
 }
 
@@ -30,7 +25,7 @@ pub fn start(db: Database) -> Custody {
 async fn redeem(tx: &mut PgConnection, tokens: &[NewToken]) -> Result<Vec<bool>, store::StoreError> {
     let mut seen = BTreeSet::new();
     let firsts: Vec<&NewToken> = tokens.iter().filter(|token| seen.insert(token.intent_id)).collect();
-    let taken = try_take(tx, seen.into_iter().collect()).await?;
+    let taken = try_hold(tx, seen.into_iter().collect(), Hold::Alone).await?;
     let asked: Vec<NewToken> = firsts.into_iter().filter(|token| taken.contains(&token.intent_id)).cloned().collect();
     let redeemed = store::tokens::redeem(tx, &asked).await?;
     let kept: BTreeSet<_> =

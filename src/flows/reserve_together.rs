@@ -68,12 +68,10 @@ pub fn start(db: Database, clock: Clock, records: RecordSeal) -> Reservations {
     Batch::start(2, move |calls: Vec<CountedCall>| {
         let (db, now, records) = (db.clone(), clock.now(), records.clone());
         async move {
-            let mut tx = db.begin().await?;
-            match reserve(&mut tx, &calls, &records, now).await {
-                Ok(permits) => tx.commit().await.map(|()| permits),
+            match db.write_together(async |tx| reserve(tx, &calls, &records, now).await).await {
                 // Counts that are older than their permits: each is told so by itself.
                 Err(error) if store::violates(&error, "permits_seq") => Ok(vec![None; calls.len()]),
-                Err(error) => Err(error),
+                reserved => reserved,
             }
         }
     })

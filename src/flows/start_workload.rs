@@ -6,8 +6,9 @@
 //!    everything.
 
 use super::authenticate_client::AuthenticatedClient;
+use super::error::malformed;
 use super::exchange_policy::request_context;
-use super::exchange_token::{Exchange, Exchanged, LIFETIME, malformed};
+use super::exchange_token::{Exchange, Exchanged, LIFETIME};
 use super::own_tokens::Kind;
 use super::{Context, FlowError, OAuthError, Refusal};
 use crate::keys::Purpose;

@@ -1,6 +1,7 @@
 //! Approvals, of plans and of calls: evidence files, and the passkeys that were first seen in them.
 
 use super::StoreError;
+use marque_core::canonical::Digest;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -46,6 +47,15 @@ pub async fn find_evidence(conn: &mut PgConnection, intent_id: Uuid) -> Result<O
     sqlx::query_scalar!("select evidence from approvals where intent_id = $1 and step_up_id is null", intent_id)
         .fetch_optional(conn)
         .await
+}
+
+/// SHA-256 of [`find_evidence`].
+pub async fn find_evidence_digest(conn: &mut PgConnection, intent_id: Uuid) -> Result<Option<Digest>, StoreError> {
+    let found = sqlx::query_scalar!(
+        "select evidence_sha256 from approvals where intent_id = $1 and step_up_id is null",
+        intent_id
+    );
+    Ok(found.fetch_optional(conn).await?.and_then(|digest| Digest::from_slice(&digest)))
 }
 
 /// The evidence file of a step-up's call.

@@ -134,9 +134,20 @@ impl Database {
         &self,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
     ) -> Result<T, E> {
-        if !self.is_shared {
-            return work(&mut *self.acquire().await?).await;
+        match self.is_shared {
+            false => work(&mut *self.acquire().await?).await,
+            true => self.write_together(work).await,
         }
+    }
+
+    /// For statements that stand together: what was written stays once this is answered, and nothing of it if `work` fails.
+    ///
+    /// # Errors
+    /// When the database is not there, or as `work` says.
+    pub async fn write_together<T, E: From<StoreError>>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+    ) -> Result<T, E> {
         let mut tx = self.begin().await?;
         let done = work(&mut tx).await?;
         tx.commit().await?;

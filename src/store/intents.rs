@@ -1,6 +1,7 @@
 //! Intents: submitted plans and where they stand.
 
 use super::{StoreError, in_order};
+use marque_core::canonical::Digest;
 use marque_core::lifecycle::IntentState;
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
@@ -146,16 +147,16 @@ pub async fn find(conn: &mut PgConnection, realm: &str, intent_id: Uuid) -> Resu
     .await
 }
 
-/// An intent, and the evidence of its approval if it has any.
+/// An intent, and which evidence it has of its approval.
 #[derive(Clone, Debug)]
 pub struct WithEvidence {
     /// The intent.
     pub intent: Intent,
-    /// The evidence file of its plan.
-    pub evidence: Option<Vec<u8>>,
+    /// SHA-256 of the evidence file of its plan.
+    pub evidence: Option<Digest>,
 }
 
-/// [`find`] for several intents of several realms, by their place, with their evidence.
+/// [`find`] for several intents of several realms, by their place, with the digests of their evidence.
 pub async fn find_with_evidence(
     conn: &mut PgConnection,
     asked: &[(String, Uuid)],
@@ -163,7 +164,7 @@ pub async fn find_with_evidence(
     let (realms, intents): (Vec<String>, Vec<Uuid>) = asked.iter().cloned().unzip();
     let rows = sqlx::query!(
         r#"select a.place as "place!", i.client_id, i.jkt, i.state as "state!", i.denial_reason, i.pending_until,
-             i.expires_at, i.polled_at, i.poll_interval_secs, i.redeemed_at, e.evidence as "evidence?"
+             i.expires_at, i.polled_at, i.poll_interval_secs, i.redeemed_at, e.evidence_sha256 as "evidence?"
          from unnest($1::text[], $2::uuid[]) with ordinality as a(realm, intent_id, place)
          cross join lateral (
              select client_id, jkt, denial_reason, pending_until, expires_at, polled_at, poll_interval_secs, redeemed_at,
@@ -172,7 +173,7 @@ pub async fn find_with_evidence(
              from intents o where o.intent_id = a.intent_id and o.realm = a.realm limit 1
          ) i
          left join lateral (
-             select evidence from approvals p
+             select evidence_sha256 from approvals p
              where p.intent_id = a.intent_id and p.step_up_id is null and i.state in ('approved', 'active') limit 1
          ) e on true"#,
         &realms,
@@ -194,7 +195,7 @@ pub async fn find_with_evidence(
             poll_interval_secs: row.poll_interval_secs,
             redeemed_at: row.redeemed_at,
         };
-        Some((row.place, Some(WithEvidence { intent, evidence: row.evidence })))
+        Some((row.place, Some(WithEvidence { intent, evidence: row.evidence.as_deref().and_then(Digest::from_slice) })))
     });
     Ok(in_order(asked.len(), found.collect::<Vec<_>>().into_iter()))
 }
@@ -232,29 +233,27 @@ pub async fn share(conn: &mut PgConnection, intent_id: Uuid) -> Result<(), Store
         .map(drop)
 }
 
-/// Holds intents against their revocation until the transaction ends: those that nobody is about to revoke; see
-/// [`share`].
-pub async fn try_share(conn: &mut PgConnection, intents: Vec<Uuid>) -> Result<BTreeSet<Uuid>, StoreError> {
-    let shared: Vec<bool> = sqlx::query_scalar!(
-        r#"select pg_try_advisory_xact_lock_shared(hashtextextended(a.id::text, 7)) as "shared!"
-         from unnest($1::uuid[]) with ordinality as a(id, place) order by a.place"#,
-        &intents
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(intents.into_iter().zip(shared).filter_map(|(intent_id, shared)| shared.then_some(intent_id)).collect())
+/// How an intent is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// With others, against its revocation.
+    Shared,
+    /// Alone.
+    Alone,
 }
 
-/// Has intents alone until the transaction ends: those that nobody else has or shares; see [`share`].
-pub async fn try_take(conn: &mut PgConnection, intents: Vec<Uuid>) -> Result<BTreeSet<Uuid>, StoreError> {
-    let taken: Vec<bool> = sqlx::query_scalar!(
-        r#"select pg_try_advisory_xact_lock(hashtextextended(a.id::text, 7)) as "taken!"
-         from unnest($1::uuid[]) with ordinality as a(id, place) order by a.place"#,
-        &intents
+/// Holds intents until the transaction ends: those for which nobody has to be waited for; see [`share`].
+pub async fn try_hold(conn: &mut PgConnection, intents: Vec<Uuid>, hold: Hold) -> Result<BTreeSet<Uuid>, StoreError> {
+    let held: Vec<bool> = sqlx::query_scalar!(
+        r#"select case when $2 then pg_try_advisory_xact_lock_shared(key) else pg_try_advisory_xact_lock(key) end as "held!"
+         from (select hashtextextended(a.id::text, 7) as key, a.place
+             from unnest($1::uuid[]) with ordinality as a(id, place)) keys order by place"#,
+        &intents,
+        hold == Hold::Shared
     )
     .fetch_all(conn)
     .await?;
-    Ok(intents.into_iter().zip(taken).filter_map(|(intent_id, taken)| taken.then_some(intent_id)).collect())
+    Ok(intents.into_iter().zip(held).filter_map(|(intent_id, held)| held.then_some(intent_id)).collect())
 }
 
 /// Has an intent alone until the transaction ends; see [`share`].

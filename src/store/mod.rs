@@ -131,8 +131,7 @@ fn pool_of(connections: u32) -> PgPoolOptions {
 
 /// Whether a connection may come about a little later (Postgres, appendix A: `cannot_connect_now`, `too_many_connections`).
 fn is_passing(error: &StoreError) -> bool {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    matches!(error, StoreError::Io(_)) || code.is_some_and(|code| ["57P03", "53300"].contains(&&*code))
+    matches!(error, StoreError::Io(_)) || has_class(error, &["57P03", "53300"])
 }
 
 /// Tells a new connection what each is told: poolers drop what is said while connecting. A standby is no place to write to,
@@ -231,6 +230,23 @@ pub async fn earlier_now(conn: &mut PgConnection, now: OffsetDateTime) -> Result
 /// Whether an insert failed because the named constraint or index already has such a row.
 pub fn violates(error: &StoreError, constraint: &str) -> bool {
     error.as_database_error().and_then(sqlx::error::DatabaseError::constraint) == Some(constraint)
+}
+
+/// Whether no statement has a chance: no connection, or none to spare (SQLSTATE 08, 53, and 57P: shut down, or not up yet).
+pub fn is_away(error: &StoreError) -> bool {
+    matches!(error, StoreError::PoolTimedOut | StoreError::Io(_) | StoreError::PoolClosed)
+        || has_class(error, &["08", "53", "57P"])
+}
+
+/// Whether a statement that failed may succeed later: rolled back for another's sake (SQLSTATE 40), cut off while idle (25P03), a lock
+/// that somebody else holds for too long (55P03), stopped for having taken too long (57).
+pub fn may_succeed_later(error: &StoreError) -> bool {
+    has_class(error, &["25P03", "40", "55P03", "57"])
+}
+
+fn has_class(error: &StoreError, classes: &[&str]) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| classes.iter().any(|class| code.starts_with(class)))
 }
 
 /// Answers by their place in the question, which begins with 1.

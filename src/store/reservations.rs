@@ -3,7 +3,7 @@
 //! What is looked up for each call stands in a lateral subquery with a limit: it is found by its index, call by call. Joins would
 //! be planned for as many rows as the tables had when they were last analyzed, and may read all of them.
 
-use super::intents::try_share;
+use super::intents::{Hold, try_hold};
 use super::replays::{self, SingleUse};
 use super::{StoreError, in_order};
 use sqlx::PgConnection;
@@ -160,7 +160,7 @@ pub async fn hold_active(
     intents: &[(String, Uuid)],
     now: OffsetDateTime,
 ) -> Result<BTreeSet<(String, Uuid)>, StoreError> {
-    let shared = try_share(conn, intents.iter().map(|(_, intent_id)| *intent_id).collect()).await?;
+    let shared = try_hold(conn, intents.iter().map(|(_, intent_id)| *intent_id).collect(), Hold::Shared).await?;
     let held = intents.iter().filter(|(_, intent_id)| shared.contains(intent_id)).cloned();
     let (realms, ids): (Vec<String>, Vec<Uuid>) = held.unzip();
     let rows = sqlx::query!(

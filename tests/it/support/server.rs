@@ -357,17 +357,20 @@ fn url_of(dir: &Path, database: &str) -> String {
 
 /// Copies every row, as of one instant.
 async fn copy_rows(from: &PgPool, to: &PgPool) {
-    let tables = "select relname::text from pg_class where relnamespace = 'public'::regnamespace
-                  and relkind in ('r', 'p') and not relispartition and relname not like '\\_%'";
+    // What Postgres makes of other columns is made anew.
+    let tables = "select relname::text, string_agg(attname::text, ', ') from pg_class
+                  join pg_attribute on attrelid = pg_class.oid and attnum > 0 and not attisdropped and attgenerated = ''
+                  where relnamespace = 'public'::regnamespace
+                  and relkind in ('r', 'p') and not relispartition and relname not like '\\_%' group by relname";
     let mut from = from.begin().await.unwrap();
     sqlx::query("set transaction isolation level repeatable read").execute(&mut *from).await.unwrap();
-    let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&mut *from).await.unwrap();
+    let tables: Vec<(String, String)> = sqlx::query_as(tables).fetch_all(&mut *from).await.unwrap();
     let mut to = to.acquire().await.unwrap();
     sqlx::query("set session_replication_role = replica").execute(&mut *to).await.unwrap();
-    for table in tables {
-        let out = from.copy_out_raw(&format!("copy (select * from {table}) to stdout")).await.unwrap();
+    for (table, columns) in tables {
+        let out = from.copy_out_raw(&format!("copy (select {columns} from {table}) to stdout")).await.unwrap();
         let rows: Vec<_> = out.try_collect().await.unwrap();
-        let mut into = to.copy_in_raw(&format!("copy {table} from stdin")).await.unwrap();
+        let mut into = to.copy_in_raw(&format!("copy {table} ({columns}) from stdin")).await.unwrap();
         for row in rows {
             into.send(row).await.unwrap();
         }
