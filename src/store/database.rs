@@ -1,6 +1,6 @@
 //! The database as flows have it: ways to look, to write one thing, and to begin a transaction.
 
-use super::{ACQUIRE, Compared, History, StoreError, revocations};
+use super::{ACQUIRE, Access, Compared, History, StoreError, revocations};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgListener, PgTransactionManager};
 use sqlx::{PgConnection, PgPool, Postgres, SqlSafeStr};
@@ -16,6 +16,8 @@ use std::time::Instant;
 #[derive(Clone)]
 pub struct Database {
     pool: PgPool,
+    /// For what only reads: sessions in which nothing is written, where sessions are one's own.
+    looks: PgPool,
     /// For what needs a session: notifications, migrations, work that takes long; and for what must not wait for requests.
     sessions: PgPool,
     /// Whether `pool` leads to a pooler in transaction mode.
@@ -27,7 +29,7 @@ pub struct Database {
 impl From<PgPool> for Database {
     /// A database whose connections are sessions of their own, and which nobody compares.
     fn from(pool: PgPool) -> Self {
-        Self { sessions: pool.clone(), pool, is_shared: false, compared: Compared::default() }
+        Self { sessions: pool.clone(), looks: pool.clone(), pool, is_shared: false, compared: Compared::default() }
     }
 }
 
@@ -78,10 +80,13 @@ impl Database {
         let compared = Compared::default();
         let Some(direct) = direct else {
             let sessions = super::connect_by_sessions(url, super::SESSIONS, super::NEEDS_DIRECT).await?;
-            return Ok(Self { pool: super::connect_compared(url, &compared)?, sessions, is_shared: false, compared });
+            let pool = super::connect_compared(url, &compared, Access::Write)?;
+            let looks = super::connect_compared(url, &compared, Access::Read)?;
+            return Ok(Self { pool, looks, sessions, is_shared: false, compared });
         };
         let sessions = super::connect_by_sessions(direct, super::SESSIONS, super::IS_NOT_DIRECT).await?;
-        let db = Self { pool: super::connect_shared(url)?, sessions, is_shared: true, compared };
+        let pool = super::connect_shared(url)?;
+        let db = Self { looks: pool.clone(), pool, sessions, is_shared: true, compared };
         let by_pooler = super::identity(&mut *db.look().await?).await?;
         if by_pooler != super::identity(&mut *db.sessions.acquire().await?).await? {
             let what = "DATABASE_URL and DATABASE_DIRECT_URL lead to different databases";
@@ -114,13 +119,13 @@ impl Database {
         self.compared.note(history);
     }
 
-    /// For statements that only read. Nothing else may be said to it: where sessions are shared it is refused.
+    /// For statements that only read. Postgres refuses every other one.
     ///
     /// # Errors
     /// When the database is not there.
     pub async fn look(&self) -> Result<Look, StoreError> {
         match self.is_shared {
-            false => self.acquire().await.map(Look::Session),
+            false => self.acquire(&self.looks).await.map(Look::Session),
             true => self.begin_for(Purpose::Look).await.map(Look::Transaction),
         }
     }
@@ -135,7 +140,7 @@ impl Database {
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
     ) -> Result<T, E> {
         match self.is_shared {
-            false => work(&mut *self.acquire().await?).await,
+            false => work(&mut *self.acquire(&self.pool).await?).await,
             true => self.write_together(work).await,
         }
     }
@@ -162,15 +167,16 @@ impl Database {
         self.begin_for(Purpose::Write).await
     }
 
-    async fn acquire(&self) -> Result<PoolConnection<Postgres>, StoreError> {
+    async fn acquire(&self, pool: &PgPool) -> Result<PoolConnection<Postgres>, StoreError> {
         self.compared.expect_good(ACQUIRE).await?;
-        self.pool.acquire().await
+        pool.acquire().await
     }
 
     async fn begin_for(&self, purpose: Purpose) -> Result<Transaction, StoreError> {
         let begun = Instant::now();
+        let pool = if matches!(purpose, Purpose::Write) { &self.pool } else { &self.looks };
         loop {
-            let mut tx = Transaction::begin(self.acquire().await?, purpose.begun_with(self.is_shared)).await?;
+            let mut tx = Transaction::begin(self.acquire(pool).await?, purpose.begun_with(self.is_shared)).await?;
             // A session of one's own was asked when it began.
             if !self.is_shared || self.compared.is_of(&mut tx).await? {
                 return Ok(tx);

@@ -42,8 +42,10 @@ use tracing::log::LevelFilter;
 /// A row of the database could not be read or written.
 pub type StoreError = sqlx::Error;
 
-/// Connections that one server holds at most.
+/// Connections that one server holds at most for what it writes.
 const CONNECTIONS: u32 = 16;
+/// Connections that it holds beside them at most for what it only reads.
+const LOOKS: u32 = 8;
 /// Sessions that it holds beside them at most: for notifications, for housekeeping, and to compare the database with its mark.
 const SESSIONS: u32 = 3;
 /// How long a request waits for a connection before it is refused.
@@ -89,13 +91,38 @@ async fn connect_by_sessions(url: &str, connections: u32, is_shared: &'static st
     }
 }
 
+/// What connections are for.
+#[derive(Clone, Copy)]
+enum Access {
+    Write,
+    Read,
+}
+
+impl Access {
+    const fn connections(self) -> u32 {
+        match self {
+            Self::Write => CONNECTIONS,
+            Self::Read => LOOKS,
+        }
+    }
+
+    /// As Postgres says it.
+    const fn is_read_only(self) -> &'static str {
+        match self {
+            Self::Write => "off",
+            Self::Read => "on",
+        }
+    }
+}
+
 /// Connections for requests, by sessions. Those that lead to something that was not compared are closed, and tried again.
-fn connect_compared(url: &str, compared: &Compared) -> Result<PgPool, StoreError> {
+fn connect_compared(url: &str, compared: &Compared, access: Access) -> Result<PgPool, StoreError> {
     let compared = compared.clone();
-    let pool = pool_of(CONNECTIONS).after_connect(move |conn, _| {
+    let pool = pool_of(access.connections()).after_connect(move |conn, _| {
         let compared = compared.clone();
         Box::pin(async move {
             prepare_session(&mut *conn).await?;
+            set(&mut *conn, ("default_transaction_read_only", access.is_read_only())).await?;
             match compared.is_of(conn).await? {
                 true => Ok(()),
                 false => Err(StoreError::Configuration(NOT_COMPARED.into())),
@@ -137,17 +164,19 @@ fn is_passing(error: &StoreError) -> bool {
 /// Tells a new connection what each is told: poolers drop what is said while connecting. A standby is no place to write to,
 /// and what it knows may be old.
 async fn prepare_session(conn: &mut PgConnection) -> Result<(), StoreError> {
-    for (name, value) in SETTINGS {
-        let set: String =
-            sqlx::query_scalar("select set_config($1, $2, false)").bind(name).bind(value).fetch_one(&mut *conn).await?;
-        if set != value {
-            return Err(StoreError::Configuration(format!("{name} stays {set}").into()));
-        }
+    for setting in SETTINGS {
+        set(&mut *conn, setting).await?;
     }
     match sqlx::query_scalar("select pg_is_in_recovery()").fetch_one(conn).await? {
         true => Err(StoreError::Configuration("this database is a standby".into())),
         false => Ok(()),
     }
+}
+
+async fn set(conn: &mut PgConnection, (name, value): (&str, &str)) -> Result<(), StoreError> {
+    let set: String =
+        sqlx::query_scalar("select set_config($1, $2, false)").bind(name).bind(value).fetch_one(conn).await?;
+    if set == value { Ok(()) } else { Err(StoreError::Configuration(format!("{name} stays {set}").into())) }
 }
 
 /// Two connections that speak to the same process of Postgres share a session: a pooler hands each transaction to whichever is
