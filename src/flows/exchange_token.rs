@@ -26,12 +26,12 @@ use super::{Context, FlowError, OAuthError, Refusal};
 use crate::keys::Purpose;
 use crate::random;
 use marque_core::attenuate::{StepRequest, attenuate};
-use marque_core::claims::{Actor, Carried, IntentClaims, TxnClaims, TxnContext};
-use marque_core::envelope::Envelope;
+use marque_core::claims::{Actor, Carried, TxnClaims, TxnContext};
+use marque_core::envelope::{Envelope, EnvelopeStep};
 use marque_core::plan::ResolvedPlan;
 use marque_core::reason::Reason;
 use marque_core::{json, limits, names};
-use serde_json::{Map, Value};
+use serde_json::Map;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use time::Duration;
@@ -91,7 +91,7 @@ pub struct Exchanged {
     /// Its distinct actions.
     pub scope: String,
     /// Its steps.
-    pub authorization_details: Vec<Value>,
+    pub steps: Vec<EnvelopeStep>,
 }
 
 /// Exchanges a token.
@@ -141,7 +141,7 @@ pub async fn exchange_token(
         token_type: answered.token_type(&client.cnf),
         expires_in: claims.exp - claims.iat,
         scope: claims.scope,
-        authorization_details: IntentClaims::details(&envelope),
+        steps: envelope.steps,
     })
 }
 

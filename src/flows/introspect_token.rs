@@ -17,9 +17,13 @@ use crate::clock::Clock;
 use crate::keys::Purpose;
 use crate::store::tokens::Asked;
 use crate::store::{self, Database};
-use marque_core::claims::{IntentClaims, token_hash};
-use marque_core::envelope::Envelope;
-use serde_json::{Map, Value, json};
+use marque_core::claims::{Actor, Confirmation, IntentRef, StepDetail, token_hash};
+use marque_core::envelope::{EnvelopeStep, scope_of};
+use serde::Serialize;
+use serde_json::json;
+use serde_json::value::{RawValue, to_raw_value};
+use std::sync::Arc;
+use uuid::Uuid;
 
 /// Who asks.
 pub enum Asking {
@@ -46,12 +50,12 @@ impl Asking {
         }
     }
 
-    /// The steps that concern the caller.
-    fn narrow(&self, mut envelope: Envelope) -> Envelope {
-        if let Self::ResourceServer(resource_server) = self {
-            envelope.steps.retain(|step| resource_server.answers_for(&step.location));
+    /// Whether a step concerns the caller.
+    fn is_concerned_with(&self, step: &EnvelopeStep) -> bool {
+        match self {
+            Self::Client(_) => true,
+            Self::ResourceServer(resource_server) => resource_server.answers_for(&step.location),
         }
-        envelope
     }
 }
 
@@ -66,63 +70,97 @@ pub fn start(db: Database, clock: Clock) -> LiveTokens {
     })
 }
 
-/// Answers what a token means for the caller.
+/// Answers what a token means for the caller, in JSON.
 ///
 /// # Errors
 /// When the database cannot be asked.
-pub async fn introspect_token(cx: Context<'_>, asking: &Asking, token: &str) -> Result<Value, FlowError> {
-    let active = look(cx, asking, token).await?;
-    Ok(active.unwrap_or_else(|| json!({"active": false})))
+pub async fn introspect_token(cx: Context<'_>, asking: &Asking, token: &str) -> Result<Box<RawValue>, FlowError> {
+    let Some(own) = find_live(cx, asking, token).await? else { return inactive() };
+    let Some(envelope) = envelopes::carried(cx, &own.carried).await? else { return inactive() };
+    let steps = envelope.steps.iter().filter(|step| asking.is_concerned_with(step));
+    let details: Vec<StepDetail<'_>> = steps.clone().map(StepDetail::of).collect();
+    if details.is_empty() {
+        return inactive();
+    }
+    let (acr, auth_time) = own.signed_in.as_ref().map(|(acr, auth_time)| (acr.as_str(), *auth_time)).unzip();
+    to_raw_value(&Active {
+        active: true,
+        iss: cx.issuer(),
+        aud: &own.aud,
+        sub: &own.sub,
+        client_id: own.client_id(),
+        iat: own.iat,
+        exp: own.exp,
+        jti: own.jti,
+        token_type: own.kind.token_type(&own.cnf),
+        issued_token_type: own.kind.identifier(),
+        scope: scope_of(steps),
+        intent: &own.intent,
+        authorization_details: details,
+        txn: own.txn,
+        acr,
+        auth_time,
+        act: &own.act,
+        cnf: &own.cnf,
+    })
+    .map_err(FlowError::internal)
 }
 
-async fn look(cx: Context<'_>, asking: &Asking, token: &str) -> Result<Option<Value>, FlowError> {
+/// One answer, whatever is not so.
+fn inactive() -> Result<Box<RawValue>, FlowError> {
+    to_raw_value(&json!({"active": false})).map_err(FlowError::internal)
+}
+
+/// A token that concerns the caller, is not over and not revoked, and whose intent is active.
+async fn find_live(cx: Context<'_>, asking: &Asking, token: &str) -> Result<Option<Arc<OwnToken>>, FlowError> {
     let Some(own) = read(cx, token).filter(|own| own.exp > cx.now_secs() && asking.is_concerned(own)) else {
         return Ok(None);
     };
     let asked = Asked { realm: cx.realm_name().to_owned(), intent_id: own.intent_id, token_sha256: token_hash(token) };
-    if !cx.app.live_tokens.ask(own.intent_id, asked).await? {
-        return Ok(None);
-    }
-    let Some(envelope) = envelopes::carried(cx, &own.carried).await? else { return Ok(None) };
-    let envelope = asking.narrow(envelope.into_owned());
-    Ok((!envelope.steps.is_empty()).then(|| describe(cx, &own, &envelope)))
+    Ok(cx.app.live_tokens.ask(own.intent_id, asked).await?.then_some(own))
 }
 
-fn describe(cx: Context<'_>, own: &OwnToken, envelope: &Envelope) -> Value {
-    let mut answer = json!({
-        "active": true,
-        "iss": cx.issuer(),
-        "aud": own.aud,
-        "sub": own.sub,
-        "client_id": own.client_id(),
-        "iat": own.iat,
-        "exp": own.exp,
-        "jti": own.jti,
-        "token_type": own.kind.token_type(&own.cnf),
-        "issued_token_type": own.kind.identifier(),
-        "scope": envelope.scope(),
-        "intent": own.intent,
-        "authorization_details": IntentClaims::details(envelope),
-    });
-    let mut more = Map::new();
-    more.extend(own.txn.map(|txn| ("txn".to_owned(), txn.to_string().into())));
-    if let Some((acr, auth_time)) = &own.signed_in {
-        more.extend([("acr".to_owned(), json!(acr)), ("auth_time".to_owned(), json!(auth_time))]);
-    }
-    more.extend([("act".to_owned(), json!(own.act)), ("cnf".to_owned(), json!(own.cnf))]);
-    if let Some(members) = answer.as_object_mut() {
-        members.extend(more);
-    }
-    answer
+/// What is answered of a token (RFC 7662 §2.2).
+#[derive(Serialize)]
+struct Active<'a> {
+    active: bool,
+    iss: &'a str,
+    aud: &'a str,
+    sub: &'a str,
+    client_id: &'a str,
+    iat: i64,
+    exp: i64,
+    jti: Uuid,
+    token_type: &'static str,
+    issued_token_type: &'static str,
+    scope: String,
+    intent: &'a IntentRef,
+    authorization_details: Vec<StepDetail<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    txn: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acr: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_time: Option<i64>,
+    act: &'a Actor,
+    cnf: &'a Confirmation,
 }
 
 /// An answer as a JWT for the caller (RFC 9701 §5).
 ///
 /// # Errors
 /// When the crypto library refuses.
-pub fn sign_answer(cx: Context<'_>, asking: &Asking, answer: &Value) -> Result<String, FlowError> {
-    let claims = json!({
-        "iss": cx.issuer(), "aud": asking.client_id(), "iat": cx.now_secs(), "token_introspection": answer,
-    });
+pub fn sign_answer(cx: Context<'_>, asking: &Asking, answer: &RawValue) -> Result<String, FlowError> {
+    let claims =
+        SignedAnswer { iss: cx.issuer(), aud: asking.client_id(), iat: cx.now_secs(), token_introspection: answer };
     Ok(cx.realm.keyring.sign(Purpose::Introspection, &claims)?)
+}
+
+/// The claims of a signed answer (RFC 9701 §5).
+#[derive(Serialize)]
+struct SignedAnswer<'a> {
+    iss: &'a str,
+    aud: &'a str,
+    iat: i64,
+    token_introspection: &'a RawValue,
 }

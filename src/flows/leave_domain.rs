@@ -128,7 +128,7 @@ pub(super) async fn leave_domain(
         token_type: "N_A",
         expires_in: LIFETIME.whole_seconds(),
         scope,
-        authorization_details: Vec::new(),
+        steps: Vec::new(),
     })
 }
 

@@ -83,7 +83,7 @@ pub(super) async fn start_workload(
         token_type: Kind::Txn.token_type(&client.cnf),
         expires_in,
         scope: String::new(),
-        authorization_details: Vec::new(),
+        steps: Vec::new(),
     })
 }
 

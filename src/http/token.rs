@@ -9,11 +9,13 @@ use crate::flows::grant_intent::{Handle, grant_intent};
 use crate::flows::{OAuthError, Refusal};
 use axum::Json;
 use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use marque_core::claims::StepDetail;
 use marque_core::names;
-use serde_json::{Value, json};
+use serde::Serialize;
 
 /// Answers a token request.
-pub async fn answer(realm: InRealm, headers: HeaderMap, form: Form) -> Result<Json<Value>, HttpError> {
+pub async fn answer(realm: InRealm, headers: HeaderMap, form: Form) -> Result<Response, HttpError> {
     let grant_type = form.require("grant_type")?;
     if !matches!(grant_type, names::GRANT_INTENT | names::GRANT_CIBA | names::GRANT_TOKEN_EXCHANGE) {
         return Err(Refusal::new(OAuthError::UnsupportedGrantType, "grant_type is none that is offered here").into());
@@ -26,20 +28,32 @@ pub async fn answer(realm: InRealm, headers: HeaderMap, form: Form) -> Result<Js
     }
 }
 
-async fn grant(realm: &InRealm, client: &AuthenticatedClient, handle: Handle<'_>) -> Result<Json<Value>, HttpError> {
-    let granted = grant_intent(realm.context(), client, handle).await?;
-    Ok(Json(json!({
-        "access_token": granted.token,
-        "issued_token_type": names::TOKEN_TYPE_INTENT,
-        // OAuth libraries take no other type than those of access tokens; the token is bound to what the client proved.
-        "token_type": client.cnf.token_type(),
-        "expires_in": granted.expires_in,
-        "scope": granted.scope,
-        "authorization_details": granted.authorization_details,
-    })))
+/// A token response (RFC 6749 §5.1, RFC 8693 §2.2.1, RFC 9396 §7).
+#[derive(Serialize)]
+struct TokenResponse<'a, D> {
+    access_token: &'a str,
+    issued_token_type: &'static str,
+    token_type: &'static str,
+    expires_in: i64,
+    scope: &'a str,
+    authorization_details: Vec<D>,
 }
 
-async fn exchange(realm: &InRealm, client: &AuthenticatedClient, form: &Form) -> Result<Json<Value>, HttpError> {
+async fn grant(realm: &InRealm, client: &AuthenticatedClient, handle: Handle<'_>) -> Result<Response, HttpError> {
+    let granted = grant_intent(realm.context(), client, handle).await?;
+    Ok(Json(TokenResponse {
+        access_token: &granted.token,
+        issued_token_type: names::TOKEN_TYPE_INTENT,
+        // OAuth libraries take no other type than those of access tokens; the token is bound to what the client proved.
+        token_type: client.cnf.token_type(),
+        expires_in: granted.expires_in,
+        scope: &granted.scope,
+        authorization_details: granted.authorization_details,
+    })
+    .into_response())
+}
+
+async fn exchange(realm: &InRealm, client: &AuthenticatedClient, form: &Form) -> Result<Response, HttpError> {
     let exchange = Exchange {
         subject_token: form.get("subject_token"),
         subject_token_type: form.get("subject_token_type"),
@@ -54,12 +68,13 @@ async fn exchange(realm: &InRealm, client: &AuthenticatedClient, form: &Form) ->
         may_act: form.get("may_act"),
     };
     let exchanged = exchange_token(realm.context(), client, &exchange).await?;
-    Ok(Json(json!({
-        "access_token": exchanged.token,
-        "issued_token_type": exchanged.issued_token_type,
-        "token_type": exchanged.token_type,
-        "expires_in": exchanged.expires_in,
-        "scope": exchanged.scope,
-        "authorization_details": exchanged.authorization_details,
-    })))
+    Ok(Json(TokenResponse {
+        access_token: &exchanged.token,
+        issued_token_type: exchanged.issued_token_type,
+        token_type: exchanged.token_type,
+        expires_in: exchanged.expires_in,
+        scope: &exchanged.scope,
+        authorization_details: exchanged.steps.iter().map(StepDetail::of).collect(),
+    })
+    .into_response())
 }

@@ -299,14 +299,7 @@ impl IntentClaims {
 
     /// The steps as `authorization_details` (RFC 9396).
     pub fn details(envelope: &Envelope) -> Vec<Value> {
-        let detail = |step| {
-            let mut detail = serde_json::to_value(step).unwrap_or_default();
-            if let Some(members) = detail.as_object_mut() {
-                members.insert("type".into(), DETAIL_STEP.into());
-            }
-            detail
-        };
-        envelope.steps.iter().map(detail).collect()
+        envelope.steps.iter().map(|step| serde_json::to_value(StepDetail::of(step)).unwrap_or_default()).collect()
     }
 
     /// The envelope that the `authorization_details` carry.
@@ -315,6 +308,22 @@ impl IntentClaims {
     /// When an entry is not an `agent_intent_step`.
     pub fn envelope(&self) -> Result<Envelope, Refused> {
         envelope_of(&self.authorization_details, &self.bounds)
+    }
+}
+
+/// A step as an entry of `authorization_details` (RFC 9396).
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct StepDetail<'e> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(flatten)]
+    step: &'e EnvelopeStep,
+}
+
+impl<'e> StepDetail<'e> {
+    /// The entry of a step.
+    pub const fn of(step: &'e EnvelopeStep) -> Self {
+        Self { kind: DETAIL_STEP, step }
     }
 }
 

@@ -213,10 +213,9 @@ impl Envelope {
         Self { steps, bounds }
     }
 
-    /// The OAuth scope that goes with it: its distinct actions, sorted, separated by spaces.
+    /// The OAuth scope that goes with it; see [`scope_of`].
     pub fn scope(&self) -> String {
-        let actions: BTreeSet<&str> = self.steps.iter().map(|step| step.action.as_str()).collect();
-        actions.into_iter().collect::<Vec<_>>().join(" ")
+        scope_of(&self.steps)
     }
 
     /// The canonical form: what is kept where the envelope does not travel in the token.
@@ -252,4 +251,10 @@ impl Envelope {
     pub fn step(&self, id: &str) -> Option<&EnvelopeStep> {
         self.steps.iter().find(|step| step.id == id)
     }
+}
+
+/// The OAuth scope of steps: their distinct actions, sorted, separated by spaces.
+pub fn scope_of<'e>(steps: impl IntoIterator<Item = &'e EnvelopeStep>) -> String {
+    let actions: BTreeSet<&str> = steps.into_iter().map(|step| step.action.as_str()).collect();
+    actions.into_iter().collect::<Vec<_>>().join(" ")
 }
