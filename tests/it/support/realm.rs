@@ -284,12 +284,21 @@ impl Admin {
 
     /// Adds words to a client's attribute.
     pub async fn add_words(&self, client_id: &str, attribute: &str, words: &BTreeSet<&str>) {
-        let list = self.http.get(format!("{}?clientId={client_id}", self.clients)).bearer_auth(&self.token);
-        let mut found: Vec<Value> = list.send().await.unwrap().json().await.unwrap();
-        let mut client = found.remove(0);
-        let given = client["attributes"][attribute].as_str().unwrap_or_default().to_owned();
-        let all: BTreeSet<&str> = given.split_whitespace().chain(words.iter().copied()).collect();
-        client["attributes"][attribute] = all.into_iter().collect::<Vec<_>>().join(" ").into();
+        self.change_words(client_id, attribute, |given| given.extend(words.iter().map(|word| (*word).to_owned())))
+            .await;
+    }
+
+    /// Takes words from a client's attribute.
+    pub async fn remove_words(&self, client_id: &str, attribute: &str, words: &BTreeSet<&str>) {
+        self.change_words(client_id, attribute, |given| given.retain(|word| !words.contains(word.as_str()))).await;
+    }
+
+    async fn change_words(&self, client_id: &str, attribute: &str, change: impl FnOnce(&mut BTreeSet<String>)) {
+        let mut client = self.get(format!("{}?clientId={client_id}", self.clients)).await[0].take();
+        let given = client["attributes"][attribute].as_str().unwrap_or_default();
+        let mut words = given.split_whitespace().map(str::to_owned).collect();
+        change(&mut words);
+        client["attributes"][attribute] = words.into_iter().collect::<Vec<_>>().join(" ").into();
         let url = format!("{}/{}", self.clients, client["id"].as_str().unwrap());
         let answer = self.http.put(url).bearer_auth(&self.token).json(&client).send().await.unwrap();
         assert_eq!(answer.status(), 204, "Keycloak changes a client: {}", answer.text().await.unwrap());
