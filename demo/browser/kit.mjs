@@ -26,21 +26,21 @@ export async function openBrowser() {
 
 /**
  * A tab whose virtual authenticator answers each gesture, with no passkey in it yet.
- * With verified: false it cannot verify the user. tab.status() is the HTTP status of the page last opened.
+ * With verified: false it cannot verify the user. tab.status() is the HTTP status of the page last opened, tab.headers() its headers.
  */
 export async function openTab(context, { verified = true } = {}) {
   const page = await context.newPage();
   page.setDefaultTimeout(STEP_LIMIT_MS);
-  let status = 0;
+  let last;
   page.on("response", (response) => {
-    if (response.request().isNavigationRequest() && response.frame() === page.mainFrame()) status = response.status();
+    if (response.request().isNavigationRequest() && response.frame() === page.mainFrame()) last = response;
   });
   const cdp = await context.newCDPSession(page);
   await cdp.send("WebAuthn.enable", { enableUI: false });
   const { authenticatorId } = await cdp.send("WebAuthn.addVirtualAuthenticator", { options: {
     protocol: "ctap2", transport: "internal", hasResidentKey: true, hasUserVerification: true,
     isUserVerified: verified, automaticPresenceSimulation: true } });
-  return { page, cdp, authenticatorId, status: () => status };
+  return { page, cdp, authenticatorId, status: () => last?.status() ?? 0, headers: () => last.headersArray() };
 }
 
 export const addPasskey = (tab, credential) =>

@@ -512,11 +512,14 @@ pub const LINES: &[Line] = &[
         "RFC 9207 §2.4",
         &["an_answer_of_another_issuer_or_of_none_is_refused"],
     ),
-    partly(
+    shown(
         "Pages are not shown within another",
         "OAuth 2.1 §7.11",
-        &["no_page_of_marque_is_shown_within_another", "an_assertion_made_in_a_frame_is_refused"],
-        "the header of the page at Keycloak.",
+        &[
+            "no_page_of_marque_is_shown_within_another",
+            "the_approval_page_is_not_shown_within_another",
+            "an_assertion_made_in_a_frame_is_refused",
+        ],
     ),
     partly(
         "Plans of others and plans that are none are answered alike",

@@ -44,6 +44,20 @@ async fn hostile_text_is_shown_as_text() {
 }
 
 #[tokio::test]
+async fn the_approval_page_is_not_shown_within_another() {
+    case(async |case| {
+        let (intent, alice) = (case.submit().await?, case.alice.clone());
+        case.open(&intent, &alice).await?.expect_page();
+        let answer = case.browser.act("header", json!({"tab": "tab", "name": "content-security-policy"})).await?;
+        let policies: Vec<String> = serde_json::from_value(answer["values"].clone())?;
+        // A browser keeps each of several policies (CSP Level 3 §3.1).
+        assert!(policies.iter().any(|policy| policy.contains("frame-ancestors 'none'")), "{policies:?}");
+        case.expect_undecided(&intent).await
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_hostile_denial_is_shown_as_text() {
     case(async |case| {
         let (intent, alice) = (case.submit().await?, case.alice.clone());

@@ -70,6 +70,85 @@ async fn a_bad_evaluation_or_result_is_refused_with_its_path_and_leaves_nothing(
     assert_eq!(stack.row_counts().await, before);
 }
 
+#[tokio::test]
+async fn a_bad_claim_to_count_is_refused_with_its_path_and_leaves_nothing() {
+    let main = Stack::open().await;
+    let copy = Copy::beside(&main).await;
+    let server = copy.serve().await;
+    let stack = &server.stack;
+    let before = stack.row_counts().await;
+    let right = || json!({"location": stack.location(), "ledger": Uuid::new_v4()});
+    expect_json(stack, "/ledgers").await;
+    for (pointer, value, place) in [
+        ("/location", json!(5), "$.location"),
+        ("/location", Value::Null, "$.location"),
+        ("/ledger", json!(["own"]), "$.ledger"),
+        ("/ledger", json!(""), "ledger"),
+        ("/ledger", json!("a\u{0}b"), "ledger"),
+        ("/ledger", json!("l".repeat(10_000)), "ledger"),
+        ("/surprise", json!(1), "$"),
+    ] {
+        let reply = stack.post_json(pointer, "/ledgers", &changed(right(), pointer, value)).await;
+        reply.refused(400, "invalid_request").naming(place);
+    }
+    for name in ["location", "ledger"] {
+        let mut without = right();
+        without.as_object_mut().unwrap().remove(name);
+        stack.post_json(name, "/ledgers", &without).await.refused(400, "invalid_request").naming(name);
+    }
+    for location in ["", "nowhere", "a\u{0}b", &"l".repeat(10_000)] {
+        let elsewhere = changed(right(), "/location", json!(location));
+        stack.post_json("a location", "/ledgers", &elsewhere).await.refused(400, "invalid_target").naming("location");
+    }
+    assert_eq!(stack.row_counts().await, before);
+}
+
+#[tokio::test]
+async fn a_bad_access_request_is_refused_with_its_path_and_leaves_nothing() {
+    const REQUESTS: &str = "/access/v1/requests";
+    let main = Stack::open().await;
+    let copy = Copy::beside(&main).await;
+    let server = copy.serve().await;
+    let stack = &server.stack;
+    let before = stack.row_counts().await;
+    let right = json!({
+        "subject": {"type": "agent", "id": main.agent().id}, "action": {"name": "rotate_key"},
+        "resource": {"type": "service_account", "id": "beyond"}, "context": {"location": stack.location()},
+        "denial": {"binding_token": "x", "expires_at": "2099-01-01T00:00:00Z"},
+    });
+    expect_json(stack, REQUESTS).await;
+    for (pointer, value, place) in [
+        ("/subject", Value::Null, "$.subject"),
+        ("/subject/type", json!("user"), "$.subject.type"),
+        ("/subject/id", json!(5), "$.subject.id"),
+        ("/action", json!("rotate_key"), "$.action"),
+        ("/action/properties", json!([]), "$.action.properties"),
+        ("/resource", json!({"type": "service_account"}), "$.resource"),
+        ("/context", json!({}), "$.context"),
+        ("/context/location", json!(5), "$.context.location"),
+        ("/denial", json!("x"), "$.denial"),
+        ("/denial/binding_token", json!(5), "$.denial.binding_token"),
+        ("/denial/expires_at", json!(5), "$.denial.expires_at"),
+    ] {
+        let reply = stack.post_json(pointer, REQUESTS, &changed(right.clone(), pointer, value)).await;
+        reply.refused(400, "invalid_request").naming(place);
+    }
+    let keyed = async |key: &str| {
+        let request = stack.http.post(stack.url(REQUESTS)).bearer_auth(stack.access_token().await).json(&right);
+        Reply::to("an Idempotency-Key", request.header("idempotency-key", key)).await
+    };
+    for (key, place) in [("", "Idempotency-Key"), ("k\u{e4}", "idempotency-key"), (&"k".repeat(513), "Idempotency-Key")]
+    {
+        keyed(key).await.refused(400, "invalid_request").naming(place);
+    }
+    for id in ["x", "%00", "..", &"a".repeat(4_000), "00000000-0000-0000-0000-000000000000"] {
+        let request = stack.http.get(stack.url(&format!("{REQUESTS}/{id}"))).bearer_auth(stack.access_token().await);
+        let reply = Reply::to(id, request).await;
+        assert_eq!((reply.status, reply.header("cache-control")), (404, "no-store"), "{id}: {}", reply.text);
+    }
+    assert_eq!(stack.row_counts().await, before);
+}
+
 /// An endpoint takes strict JSON of a bounded length and nothing else.
 async fn expect_json(stack: &Stack, path: &str) {
     for (what, status, text) in [
@@ -85,6 +164,11 @@ async fn expect_json(stack: &Stack, path: &str) {
         let request = stack.http.post(stack.url(path)).bearer_auth(stack.access_token().await);
         let request = request.header("content-type", "application/json").body(text);
         Reply::to(&format!("{what} at {path}"), request).await.refused(status, "invalid_request");
+    }
+    for kind in ["", "text/plain", "application/x-www-form-urlencoded", "application/jose"] {
+        let request = stack.http.post(stack.url(path)).bearer_auth(stack.access_token().await);
+        let reply = Reply::to(&format!("{kind:?} at {path}"), request.header("content-type", kind).body("{}")).await;
+        reply.refused(400, "invalid_request").naming("Content-Type");
     }
 }
 

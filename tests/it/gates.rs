@@ -32,7 +32,7 @@ impl Process {
     /// One that reaches Marque at an address. It is open.
     pub async fn start(stack: &Stack, address: &str) -> Self {
         let config = GateConfig::new(stack.location(), stack.issuer(), &stack.env.marque.trust_domain).unwrap();
-        let config = config.with_max_staleness(STALENESS);
+        let config = config.with_max_staleness(STALENESS).with_workloads();
         let tokens = KeycloakTokens::new(&stack.env, &stack.env.clients.rs).unwrap();
         let marque = Marque::new(&config, tokens).unwrap().reached_at(address);
         let (gate, following) = marque.gate(config);

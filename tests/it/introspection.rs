@@ -2,15 +2,14 @@
 
 use crate::feed::revoke;
 use crate::support::keys::{Client, Key, now};
+use crate::support::places::Places;
 use crate::support::plans::{grant, plan, reading, rotating, shared, step, with};
 use crate::support::realm::Admin;
 use crate::support::reply::Reply;
 use crate::support::stack::Stack;
-use crate::support::until;
 use marque_core::jws::{self, KeySet};
-use marque_core::names::{TOKEN_TYPE_INTENT, TOKEN_TYPE_TXN, TYP_CATALOG, TYP_INTROSPECTION};
+use marque_core::names::{TOKEN_TYPE_INTENT, TOKEN_TYPE_TXN, TYP_INTROSPECTION};
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
 
 /// A location beside the stack's own.
 const SECOND: &str = "http://second.example";
@@ -37,36 +36,19 @@ fn claims(token: &str) -> Value {
 
 /// The access token of a resource server that answers for [`SECOND`] alone.
 async fn second(stack: &Stack) -> String {
-    static TOKEN: OnceCell<String> = OnceCell::const_new();
-    let make = || async {
-        let admin = Admin::sign_in(stack).await;
-        let token = admin.token_of_service("it-second", stack.issuer(), None).await;
-        admin.add_words("it-second", "marque.kind", &["resource-server"].into()).await;
-        admin.add_words("it-second", "marque.locations", &[SECOND].into()).await;
-        token
-    };
-    TOKEN.get_or_init(make).await.clone()
+    let admin = Admin::sign_in(stack).await;
+    let token = admin.token_of_service("it-second", stack.issuer(), None).await;
+    admin.add_words("it-second", "marque.kind", &["resource-server"].into()).await;
+    admin.add_words("it-second", "marque.locations", &[SECOND].into()).await;
+    token
 }
 
 /// The stack's resource server describes [`SECOND`] too, so that plans may have steps there.
-async fn describe_second(stack: &Stack) {
-    static ONCE: OnceCell<()> = OnceCell::const_new();
-    let make = || async {
-        let rs = stack.env.clients.rs.client_id.as_str();
-        Admin::sign_in(stack).await.add_words(rs, "marque.locations", &[SECOND].into()).await;
-        let key = Client::of(&stack.env.clients.rs).signing;
-        let action = json!({
-            "class": "read", "reversible": true, "resource": "environment", "args": {}, "display": {"en": "Look at {resource}"},
-        });
-        let document = json!({"iss": rs, "version": now(), "location": SECOND, "actions": {"look": action}});
-        until("the catalog of the second location", || async {
-            let request = stack.http.post(stack.url("/catalogs")).bearer_auth(stack.access_token().await);
-            let request = request.header("content-type", "application/jose").body(key.sign(TYP_CATALOG, &document));
-            Reply::to("a catalog", request).await.status == 201
-        })
-        .await;
-    };
-    ONCE.get_or_init(make).await;
+async fn describe_second(stack: &Stack) -> Places {
+    let action = json!({
+        "class": "read", "reversible": true, "resource": "environment", "args": {}, "display": {"en": "Look at {resource}"},
+    });
+    Places::described(stack, &[SECOND], ("look", action)).await
 }
 
 #[tokio::test]
@@ -128,7 +110,7 @@ async fn to_anybody_but_its_holder_and_for_what_is_no_token_the_answer_is_inacti
 async fn a_resource_server_sees_only_the_steps_at_its_own_locations() {
     let stack = Stack::open().await;
     let (agent, rs, second) = (stack.agent(), stack.access_token().await, second(&stack).await);
-    describe_second(&stack).await;
+    let _place = describe_second(&stack).await;
     let elsewhere = with(step(&stack, "look", "look", "production"), json!({"location": SECOND, "uses": "any"}));
     let elsewhere = with(elsewhere, json!({"resource": {"type": "environment", "id": "production"}}));
     let granted =

@@ -3,20 +3,18 @@
 use crate::evaluation::{EVALUATION, fresh, request};
 use crate::exchange::{exchange_all, token_of};
 use crate::introspection::{ask, inactive};
-use crate::support::keys::{Client, now};
+use crate::support::keys::Client;
+use crate::support::places::Places;
 use crate::support::plans::{Granted, call, grant, plan, reading, step, with};
-use crate::support::realm::Admin;
 use crate::support::reply::Reply;
 use crate::support::server::Copy;
 use crate::support::stack::{Form, Stack};
-use crate::support::until;
 use marque_core::jws::{self, KeySet};
 use marque_core::names::{
     ACTION_LEAVE, ASSERTION_TYPE_JWT, TOKEN_TYPE_ACCESS, TOKEN_TYPE_INTENT, TOKEN_TYPE_JWT, TOKEN_TYPE_TXN,
-    TYP_CATALOG, TYP_DOMAIN_GRANT, TYP_INTENT_GRANT, TYP_TXN,
+    TYP_DOMAIN_GRANT, TYP_INTENT_GRANT, TYP_TXN,
 };
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
 
 const FOREIGN: &str = "https://as.foreign.example";
 
@@ -29,34 +27,17 @@ fn leaving(id: &str, issuer: &str, scope: &str) -> Value {
 }
 
 /// The stack's resource server describes how chains leave for two issuers: one of nobody's, and the realm itself.
-async fn described(stack: &Stack) {
-    static ONCE: OnceCell<()> = OnceCell::const_new();
-    let make = || async {
-        let rs = stack.env.clients.rs.client_id.as_str();
-        let key = Client::of(&stack.env.clients.rs).signing;
-        let own = stack.env.keycloak.issuer.as_str();
-        Admin::sign_in(stack).await.add_words(rs, "marque.locations", &[FOREIGN, own].into()).await;
-        for location in [FOREIGN, own] {
-            let action = json!({
-                "class": "grant", "reversible": false, "resource": "scope", "args": {},
-                "display": {"en": "Leave for another domain, to act there for you with {resource}"},
-            });
-            let document =
-                json!({"iss": rs, "version": now(), "location": location, "actions": {ACTION_LEAVE: action}});
-            until("the catalog of the way out", || async {
-                let request = stack.http.post(stack.url("/catalogs")).bearer_auth(stack.access_token().await);
-                let request = request.header("content-type", "application/jose").body(key.sign(TYP_CATALOG, &document));
-                Reply::to("a catalog", request).await.status == 201
-            })
-            .await;
-        }
-    };
-    ONCE.get_or_init(make).await;
+async fn described(stack: &Stack) -> Places {
+    let action = json!({
+        "class": "grant", "reversible": false, "resource": "scope", "args": {},
+        "display": {"en": "Leave for another domain, to act there for you with {resource}"},
+    });
+    Places::described(stack, &[FOREIGN, &stack.env.keycloak.issuer], (ACTION_LEAVE, action)).await
 }
 
-async fn granted(stack: &Stack, steps: Vec<Value>) -> Granted {
-    described(stack).await;
-    grant(stack, &stack.agent(), &plan(stack, steps)).await
+async fn granted(stack: &Stack, steps: Vec<Value>) -> (Places, Granted) {
+    let places = described(stack).await;
+    (places, grant(stack, &stack.agent(), &plan(stack, steps)).await)
 }
 
 /// The lines of configuration that let chains leave for an issuer.
@@ -91,7 +72,7 @@ async fn a_signed_step_gives_one_grant_for_one_issuer_without_anything_from_with
         with(leaving("leave", FOREIGN, "calendar.read contacts.read"), json!({"uses": 2})),
         step(&main, "rotate", "rotate_key", "svc-api"),
     ];
-    let granted = granted(&main, steps).await;
+    let (_places, granted) = granted(&main, steps).await;
     let copy = Copy::beside(&main).await;
     let server = copy.serve_as(&main.env.keycloak.issuer, &lets_leave(FOREIGN)).await;
     let stack = &server.stack;
@@ -145,7 +126,7 @@ async fn a_signed_step_gives_one_grant_for_one_issuer_without_anything_from_with
 async fn an_intent_token_gives_a_grant_without_a_chain_and_that_is_a_turn() {
     let main = Stack::open().await;
     let agent = main.agent();
-    described(&main).await;
+    let _places = described(&main).await;
     let steps = vec![with(leaving("leave", FOREIGN, "calendar.read"), json!({"uses": 9}))];
     let limits = json!({"limits": {"lifetime_secs": 3600, "max_hops": 2, "turns": 3}});
     let granted = grant(&main, &agent, &with(plan(&main, steps), limits)).await;
@@ -210,7 +191,7 @@ async fn ask_for(stack: &Stack, client: &Client, what: &str, form: Form<'static>
 #[tokio::test]
 async fn a_step_that_promises_what_nobody_keeps_beyond_is_not_admitted() {
     let stack = Stack::open().await;
-    described(&stack).await;
+    let _places = described(&stack).await;
     let agent = stack.agent();
     let right = leaving("leave", FOREIGN, "calendar.read");
     for (member, change) in [
@@ -236,7 +217,7 @@ async fn no_chain_leaves_without_a_step_that_was_shown_as_what_it_is() {
         leaving("mail", FOREIGN, "mail.read"),
         step(&main, "rotate", "rotate_key", "svc-api"),
     ];
-    let granted = granted(&main, steps).await;
+    let (_places, granted) = granted(&main, steps).await;
     let copy = Copy::beside(&main).await;
     let server = copy.serve_as(&main.env.keycloak.issuer, &lets_leave(FOREIGN)).await;
     let stack = &server.stack;
@@ -283,7 +264,8 @@ async fn the_real_keycloak_gives_a_plain_token_for_a_grant() {
     let main = Stack::open().await;
     let agent = main.agent();
     let realm = main.env.keycloak.issuer.clone();
-    let granted = granted(&main, vec![with(leaving("bridge", &realm, "openid profile"), json!({"uses": 2}))]).await;
+    let (_places, granted) =
+        granted(&main, vec![with(leaving("bridge", &realm, "openid profile"), json!({"uses": 2}))]).await;
     let copy = Copy::beside(&main).await;
     let settings = format!("{}subject = \"username\"\n", lets_leave(&realm));
     let server = copy.serve_as(&realm, &settings).await;

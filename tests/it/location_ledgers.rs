@@ -3,15 +3,14 @@
 use crate::evaluation::{fresh, permit, refused};
 use crate::exchange::{exchange_all, token_of};
 use crate::ledger::{Work, ask, at};
-use crate::support::keys::{Client, now};
+use crate::support::keys::Client;
+use crate::support::places::Places;
 use crate::support::plans::{grant, plan};
-use crate::support::realm::Admin;
 use crate::support::reply::Reply;
 use crate::support::server::Copy;
 use crate::support::stack::Stack;
-use crate::support::until;
 use marque_core::call::{Call, CallResource};
-use marque_core::names::{TOKEN_TYPE_INTENT, TYP_CATALOG};
+use marque_core::names::TOKEN_TYPE_INTENT;
 use serde_json::{Value, json};
 
 async fn count(stack: &Stack, what: &str, location: &str, ledger: &str) -> Reply {
@@ -19,20 +18,11 @@ async fn count(stack: &Stack, what: &str, location: &str, ledger: &str) -> Reply
 }
 
 /// The stack's resource server describes a location where nobody has counted yet.
-async fn describe(stack: &Stack, location: &str) {
-    let rs = stack.env.clients.rs.client_id.as_str();
-    Admin::sign_in(stack).await.add_words(rs, "marque.locations", &[location].into()).await;
-    let key = Client::of(&stack.env.clients.rs).signing;
+async fn describe(stack: &Stack, location: &str) -> Places {
     let action = json!({
         "class": "change", "reversible": true, "resource": "thing", "args": {}, "display": {"en": "Change {resource}"},
     });
-    let document = json!({"iss": rs, "version": now(), "location": location, "actions": {"change": action}});
-    until("the catalog of the new location", || async {
-        let request = stack.http.post(stack.url("/catalogs")).bearer_auth(stack.access_token().await);
-        let request = request.header("content-type", "application/jose").body(key.sign(TYP_CATALOG, &document));
-        Reply::to("a catalog", request).await.status == 201
-    })
-    .await;
+    Places::described(stack, &[location], ("change", action)).await
 }
 
 fn handed_over(client: &Client, token: &str, call: &Call, ledger: &str) -> Value {
@@ -60,7 +50,7 @@ async fn where_marque_counted_no_other_ledger_does() {
 async fn where_a_ledger_of_the_resource_servers_counts_marque_counts_what_that_one_hands_over() {
     let stack = Stack::open().await;
     let location = format!("https://{}.example", fresh());
-    describe(&stack, &location).await;
+    let _place = describe(&stack, &location).await;
     let resource = json!({"type": "thing", "id": "one"});
     let step = json!({"id": "one", "location": location, "action": "change", "resource": resource, "uses": 2});
     let agent = stack.agent();

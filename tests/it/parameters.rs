@@ -297,7 +297,7 @@ async fn credentials_in_the_query_authenticate_nobody() {
             Caller::Client | Caller::Holder | Caller::HolderOrResourceServer => (400, "invalid_request"),
             Caller::Anyone | Caller::Browser => continue,
         };
-        let path = ["{intent_id}", "{step_up_id}"]
+        let path = ["{intent_id}", "{step_up_id}", "{request_id}"]
             .iter()
             .fold(route.path.replace("{digest}", &"A".repeat(43)), |path, name| {
                 path.replace(name, &Uuid::nil().to_string())

@@ -2,13 +2,14 @@
 
 use crate::evaluation::{EVALUATION, fresh, permit, refused, request};
 use crate::exchange::{exchange_all, token_of};
-use crate::support::keys::Client;
+use crate::support::jose::attacks;
+use crate::support::keys::{Client, Key};
 use crate::support::plans::{call, grant, plan, rotation, step, with};
 use crate::support::reply::Reply;
 use crate::support::stack::Stack;
 use marque_core::call::Call;
 use marque_core::canonical::{Digest, encode};
-use marque_core::names::{TOKEN_TYPE_INTENT, TYP_CATALOG, TYP_RECEIPT};
+use marque_core::names::{TOKEN_TYPE_INTENT, TYP_RECEIPT};
 use marque_core::receipt::{Leaf, ReceiptResult, disclose};
 use marque_demo::clients::SigningKey;
 use serde_json::{Value, json};
@@ -128,10 +129,11 @@ async fn a_receipt_is_for_its_permit_and_by_its_resource_server() {
         let reply = work.settle(what, &first, json!({"receipt": receipt})).await;
         reply.because(400, "invalid_request", "receipt_invalid");
     };
-    let rs = work.stack.env.clients.rs.key.clone();
     invalid("signed by the agent", work.sign(&work.stack.env.clients.agent.key, TYP_RECEIPT, &right)).await;
-    invalid("of another typ", work.sign(&rs, TYP_CATALOG, &right)).await;
-    invalid("no JWS", "x".into()).await;
+    let rs = Key::read(&work.stack.env.clients.rs.key);
+    for (what, receipt) in attacks(&rs.sign(TYP_RECEIPT, &right), Some(&rs), false) {
+        invalid(what, receipt).await;
+    }
     for (member, value) in [
         ("iss", json!("demo-worker")),
         ("aud", json!("https://other.example")),

@@ -4,8 +4,8 @@ use crate::evaluation::{EVALUATION, fresh, permit, refused, request};
 use crate::exchange::{exchange_all, token_of};
 use crate::support::jose::attacks;
 use crate::support::keys::{Client, Key, now};
+use crate::support::places::Places;
 use crate::support::plans::{Granted, call, grant, plan, rotation, step, with};
-use crate::support::realm::Admin;
 use crate::support::reply::Reply;
 use crate::support::server::Copy;
 use crate::support::stack::Stack;
@@ -518,8 +518,7 @@ async fn what_no_condition_reads_of_a_challenge_is_not_shown_and_does_not_spoil_
 async fn a_call_that_no_catalog_describes_is_asked_about_as_one_that_cannot_be_explained() {
     const PLACE: &str = "http://uncatalogued.example";
     let stack = Stack::open().await;
-    let rs = stack.env.clients.rs.client_id.clone();
-    Admin::sign_in(&stack).await.add_words(&rs, "marque.locations", &[PLACE].into()).await;
+    let _place = Places::undescribed(&stack, &[PLACE]).await;
     let mut showing = Copy::original(&stack);
     showing.settings = "unknown_actions = \"show\"";
     let showing = showing.serve().await;

@@ -134,6 +134,11 @@ const acts = {
   async attribute({ selector, name, ...which }) {
     return { value: await (await tabOf(which)).page.getAttribute(selector, name) };
   },
+  /** The values of a header with which the tab's page came. */
+  async header({ name, ...which }) {
+    const headers = await (await tabOf(which)).headers();
+    return { values: headers.filter((header) => header.name.toLowerCase() === name).map((header) => header.value) };
+  },
   /** Whether a name is defined in the page. */
   async defines({ name, ...which }) {
     return { defined: await (await tabOf(which)).page.evaluate((key) => key in globalThis, name) };

@@ -1,12 +1,13 @@
-//! Somebody between a gate and Marque, on a real connection, who may withhold parts of the feed.
+//! Somebody between a gate and Marque, on a real connection, who may withhold parts of the feed and put others in.
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, stream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use tokio::sync::broadcast;
 
 /// Passes everything on, or of the feed heartbeats alone.
 #[derive(Clone)]
@@ -15,6 +16,8 @@ pub struct Middlebox {
     upstream: String,
     http: reqwest::Client,
     heartbeats_only: Arc<AtomicBool>,
+    feeds: Arc<AtomicUsize>,
+    own: broadcast::Sender<String>,
 }
 
 impl Middlebox {
@@ -23,7 +26,8 @@ impl Middlebox {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let middlebox = Self { url, upstream: upstream.into(), http, heartbeats_only: Arc::default() };
+        let (heartbeats_only, feeds, own) = (Arc::default(), Arc::default(), broadcast::Sender::new(16));
+        let middlebox = Self { url, upstream: upstream.into(), http, heartbeats_only, feeds, own };
         let app = Router::new().fallback(relay).with_state(middlebox.clone());
         tokio::spawn(async move { axum::serve(listener, app).await });
         middlebox
@@ -31,6 +35,22 @@ impl Middlebox {
 
     pub fn pass_heartbeats_only(&self, only: bool) {
         self.heartbeats_only.store(only, Ordering::SeqCst);
+    }
+
+    /// On how many connections the feed has begun.
+    pub fn feeds(&self) -> usize {
+        self.feeds.load(Ordering::SeqCst)
+    }
+
+    /// Says something of its own to whoever reads the feed.
+    pub fn say(&self, jws: &str) {
+        self.own.send(format!("event: heartbeat\ndata: {jws}\n\n")).expect("somebody reads the feed");
+    }
+
+    /// What [`Self::say`] says from now on.
+    fn says(&self) -> impl Stream<Item = Result<String, reqwest::Error>> + use<> {
+        let own = self.own.subscribe();
+        stream::unfold(own, async |mut own| own.recv().await.ok().map(|event| (Ok(event), own)))
     }
 
     fn passes(&self, event: &str) -> bool {
@@ -43,8 +63,9 @@ impl Middlebox {
         self,
         bytes: impl Stream<Item = Result<B, E>>,
     ) -> impl Stream<Item = Result<String, E>> {
-        let mut buffer = String::new();
+        let (mut buffer, mut is_first) = (String::new(), true);
         bytes.map(move |chunk| {
+            self.feeds.fetch_add(usize::from(std::mem::take(&mut is_first)), Ordering::SeqCst);
             buffer.push_str(std::str::from_utf8(chunk?.as_ref()).unwrap());
             let whole = buffer.rfind("\n\n").map_or(0, |end| end + 2);
             let events: String = buffer.drain(..whole).collect();
@@ -68,7 +89,10 @@ async fn relay(State(middlebox): State<Middlebox>, request: Request) -> Response
         response = response.header("content-type", kind);
     }
     let body = match path {
-        "/revocations" => Body::from_stream(middlebox.events(answer.bytes_stream())),
+        "/revocations" => {
+            let own = middlebox.says();
+            Body::from_stream(stream::select(middlebox.events(answer.bytes_stream()), Box::pin(own)))
+        }
         _ => Body::from_stream(answer.bytes_stream()),
     };
     response.body(body).unwrap()

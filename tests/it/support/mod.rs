@@ -6,6 +6,7 @@ pub mod keys;
 pub mod load;
 pub mod middlebox;
 pub mod person;
+pub mod places;
 pub mod plans;
 pub mod realm;
 pub mod reply;

@@ -3,6 +3,7 @@
 use super::keys::{Client, Key, now};
 use super::plans::THIRD;
 use super::stack::Stack;
+use reqwest::Url;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock, Mutex};
@@ -30,9 +31,11 @@ struct State {
     mood: Mutex<Mood>,
     clients: Mutex<BTreeMap<String, Value>>,
     users: Mutex<BTreeMap<String, Value>>,
+    pushed: Mutex<BTreeMap<String, String>>,
+    id_token: Mutex<Option<String>>,
 }
 
-/// A stand-in for Keycloak and its extension, as far as clients, keys and the beginning of a sign-in go.
+/// A stand-in for Keycloak and its extension, as far as clients, keys and sign-ins without a page go.
 pub struct Realm {
     state: Arc<State>,
     port: u16,
@@ -58,6 +61,8 @@ impl Realm {
             mood: Mutex::new(Mood::Well),
             clients: Mutex::new(clients),
             users: Mutex::default(),
+            pushed: Mutex::default(),
+            id_token: Mutex::default(),
         };
         Self { state: Arc::new(state), port, serving: None }
     }
@@ -117,6 +122,16 @@ impl Realm {
         self.state.users.lock().unwrap().insert(sub.to_owned(), user);
     }
 
+    /// A parameter of the authorization request that was pushed last.
+    pub fn pushed(&self, name: &str) -> String {
+        self.state.pushed.lock().unwrap()[name].clone()
+    }
+
+    /// Answers this ID token for whatever code from now on.
+    pub fn set_id_token(&self, id_token: &str) {
+        *self.state.id_token.lock().unwrap() = Some(id_token.to_owned());
+    }
+
     /// The claims of a right access token of a resource server.
     pub fn access_claims(&self, stack: &Stack) -> Value {
         json!({
@@ -141,10 +156,10 @@ impl Drop for Realm {
 }
 
 async fn answer(state: Arc<State>, mut stream: TcpStream) {
-    let Some(path) = read_request(&mut stream).await else { return };
+    let Some((path, form)) = read_request(&mut stream).await else { return };
     let mood = *state.mood.lock().unwrap();
     let (status, body) = match mood {
-        Mood::Well => state.answer(&path),
+        Mood::Well => state.answer(&path, &form),
         Mood::Slow => std::future::pending().await,
         Mood::Nonsense => (200, "<html>It works!</html>".to_owned()),
         Mood::Broken => (500, r#"{"error":"unknown_error"}"#.to_owned()),
@@ -154,8 +169,8 @@ async fn answer(state: Arc<State>, mut stream: TcpStream) {
     let _ = stream.write_all(format!("HTTP/1.1 {status} Status\r\n{head} {length}\r\n\r\n{body}").as_bytes()).await;
 }
 
-/// Reads one request to its end; answers its path.
-async fn read_request(stream: &mut TcpStream) -> Option<String> {
+/// Reads one request to its end; answers its path and what came with it.
+async fn read_request(stream: &mut TcpStream) -> Option<(String, String)> {
     let (mut bytes, mut chunk) = (Vec::new(), [0; 4096]);
     loop {
         let count = stream.read(&mut chunk).await.ok().filter(|count| *count > 0)?;
@@ -166,13 +181,13 @@ async fn read_request(stream: &mut TcpStream) -> Option<String> {
             .lines()
             .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
         if body.len() >= length.unwrap_or(0) {
-            return head.split(' ').nth(1).map(str::to_owned);
+            return Some((head.split(' ').nth(1)?.to_owned(), body.to_owned()));
         }
     }
 }
 
 impl State {
-    fn answer(&self, path: &str) -> (u16, String) {
+    fn answer(&self, path: &str, form: &str) -> (u16, String) {
         let issuer = &self.issuer;
         let below = path.splitn(4, '/').nth(3).unwrap_or_default();
         let protocol = format!("{issuer}/protocol/openid-connect");
@@ -184,8 +199,15 @@ impl State {
                 "id_token_signing_alg_values_supported": ["ES256"],
             })),
             "protocol/openid-connect/certs" => Some(self.key.jwks()),
-            "protocol/openid-connect/token" => Some(json!({"access_token": "a-token", "expires_in": 300})),
-            "protocol/openid-connect/ext/par/request" => Some(json!({"request_uri": "urn:x", "expires_in": 60})),
+            "protocol/openid-connect/token" => {
+                let id_token = self.id_token.lock().unwrap().clone();
+                Some(json!({"access_token": "a-token", "expires_in": 300, "id_token": id_token}))
+            }
+            "protocol/openid-connect/ext/par/request" => {
+                let pushed = Url::parse(&format!("http://localhost/?{form}")).unwrap();
+                *self.pushed.lock().unwrap() = pushed.query_pairs().into_owned().collect();
+                Some(json!({"request_uri": "urn:x", "expires_in": 60}))
+            }
             _ => match below.strip_prefix("marque/users/") {
                 Some(sub) => self.users.lock().unwrap().get(sub).cloned(),
                 None => {
@@ -262,12 +284,21 @@ impl Admin {
 
     /// Adds words to a client's attribute.
     pub async fn add_words(&self, client_id: &str, attribute: &str, words: &BTreeSet<&str>) {
-        let list = self.http.get(format!("{}?clientId={client_id}", self.clients)).bearer_auth(&self.token);
-        let mut found: Vec<Value> = list.send().await.unwrap().json().await.unwrap();
-        let mut client = found.remove(0);
-        let given = client["attributes"][attribute].as_str().unwrap_or_default().to_owned();
-        let all: BTreeSet<&str> = given.split_whitespace().chain(words.iter().copied()).collect();
-        client["attributes"][attribute] = all.into_iter().collect::<Vec<_>>().join(" ").into();
+        self.change_words(client_id, attribute, |given| given.extend(words.iter().map(|word| (*word).to_owned())))
+            .await;
+    }
+
+    /// Takes words from a client's attribute.
+    pub async fn remove_words(&self, client_id: &str, attribute: &str, words: &BTreeSet<&str>) {
+        self.change_words(client_id, attribute, |given| given.retain(|word| !words.contains(word.as_str()))).await;
+    }
+
+    async fn change_words(&self, client_id: &str, attribute: &str, change: impl FnOnce(&mut BTreeSet<String>)) {
+        let mut client = self.get(format!("{}?clientId={client_id}", self.clients)).await[0].take();
+        let given = client["attributes"][attribute].as_str().unwrap_or_default();
+        let mut words = given.split_whitespace().map(str::to_owned).collect();
+        change(&mut words);
+        client["attributes"][attribute] = words.into_iter().collect::<Vec<_>>().join(" ").into();
         let url = format!("{}/{}", self.clients, client["id"].as_str().unwrap());
         let answer = self.http.put(url).bearer_auth(&self.token).json(&client).send().await.unwrap();
         assert_eq!(answer.status(), 204, "Keycloak changes a client: {}", answer.text().await.unwrap());

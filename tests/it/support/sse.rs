@@ -13,6 +13,8 @@ use std::time::Duration;
 pub struct Event {
     pub id: String,
     pub kind: String,
+    /// What was signed, as it was sent.
+    pub jws: String,
     /// The verified payload.
     pub payload: Value,
     /// Thumbprint of the key that signed it.
@@ -101,6 +103,6 @@ impl Feed {
         let verified = self.keys.iter().find_map(|keys| jws::verify(&data, TYP_REVOCATION, keys).ok());
         let verified = verified.expect("the feed's signature");
         let payload = Value::Object(verified.claims().unwrap());
-        Event { id: field("id"), kind: field("event"), payload, signer: verified.thumbprint }
+        Event { id: field("id"), kind: field("event"), jws: data, payload, signer: verified.thumbprint }
     }
 }

@@ -28,6 +28,11 @@ pub struct Stack {
 /// Form parameters.
 pub type Form<'a> = Vec<(&'a str, String)>;
 
+/// What sends requests as outside parties do: no redirect is followed.
+pub fn http() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap()
+}
+
 impl Stack {
     /// The stack that `MARQUE_STACK` names.
     pub async fn open() -> Self {
@@ -35,7 +40,7 @@ impl Stack {
         assert!(!file.is_empty(), "MARQUE_STACK must name the env.json of a running stack; `make test` starts one");
         let env = Env::read(Path::new(&file)).unwrap_or_else(|error| panic!("MARQUE_STACK: {error}"));
         let dir = Path::new(&file).parent().unwrap().canonicalize().unwrap();
-        let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let http = http();
         let db = connect(database_url(&dir).await).await;
         let base = env.marque.issuer.clone();
         let stack = Self { env, dir, http, db, base };
