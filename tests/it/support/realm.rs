@@ -260,8 +260,10 @@ impl Admin {
         }
     }
 
-    /// Adds words to a client's attribute.
+    /// Adds words to a client's attribute. Tests do so one after the other: what is read is written back.
     pub async fn add_words(&self, client_id: &str, attribute: &str, words: &BTreeSet<&str>) {
+        static CHANGING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+        let _changing = CHANGING.lock().await;
         let list = self.http.get(format!("{}?clientId={client_id}", self.clients)).bearer_auth(&self.token);
         let mut found: Vec<Value> = list.send().await.unwrap().json().await.unwrap();
         let mut client = found.remove(0);
