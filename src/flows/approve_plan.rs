@@ -169,8 +169,8 @@ async fn deny(cx: Context<'_>, login: &LoginRow, token: &IdToken, claim: DeniedC
     let now = cx.app.clock.now();
     let mut tx = cx.app.db.begin().await?;
     let intent = lock_pending(&mut tx, cx, login.intent_id, now).await?;
-    let documents = store::intents::documents(&mut tx, login.intent_id).await?;
-    let plan = ResolvedPlan::from_canonical(&documents.plan).map_err(FlowError::internal)?;
+    let plan = store::intents::plan(&mut tx, login.intent_id).await?;
+    let plan = ResolvedPlan::from_canonical(&plan).map_err(FlowError::internal)?;
     if !plan.user.is(&token.issuer, &token.sub, &token.username) {
         return Err(Refusal::new(OAuthError::AccessDenied, "this plan is for another user").into());
     }
@@ -217,8 +217,7 @@ async fn approve(
     check_passkey(cx, &payload.credential, &proven.sub, is_only_reads, now).await?;
     let mut tx = cx.app.db.begin().await?;
     let locked = lock_pending(&mut tx, cx, login.intent_id, now).await?;
-    let documents = store::intents::documents(&mut tx, login.intent_id).await?;
-    if Digest::of(&documents.plan) != payload.plan_digest {
+    if store::intents::plan_digest(&mut tx, login.intent_id).await? != payload.plan_digest {
         return Err(invalid("the plan's row was changed").into());
     }
     if !store::logins::use_display(&mut tx, claim.nonce.as_bytes(), login.intent_id, None, now).await? {
