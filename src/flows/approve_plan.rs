@@ -224,7 +224,7 @@ async fn approve(
         return Err(invalid("the page was open too long or answered already: open the plan again").into());
     }
     let state = locked.state().after(Event::Approve).map_err(|error| conflict(&error))?;
-    let approved = keep(&mut tx, cx, &payload, proven, login.intent_id, now).await?;
+    let approved = keep(&mut tx, cx, &payload, &proven, login.intent_id, now).await?;
     store::intents::set_state(&mut tx, login.intent_id, state, None, now).await?;
     tx.commit().await?;
     cx.realm.verified.remember(approved).await;
@@ -284,7 +284,7 @@ async fn keep(
     tx: &mut sqlx::PgConnection,
     cx: Context<'_>,
     payload: &Payload,
-    proven: Proven,
+    proven: &Proven,
     intent_id: Uuid,
     now: OffsetDateTime,
 ) -> Result<approved_plans::Approved, FlowError> {
@@ -293,7 +293,7 @@ async fn keep(
     let approved = Approved { intent_id, step_up_id: None };
     keep_evidence(tx, approved, &file, &payload.credential, proven.sign_count, now).await?;
     store::intents::note_approver(tx, intent_id, &proven.sub, &proven.username).await?;
-    approved_plans::Approved::of(intent_id, payload, proven, &file, key.kid())
+    approved_plans::Approved::by(cx, intent_id, &file)
 }
 
 /// Keeps an evidence file, unless the passkey's counter was seen in any approval.
