@@ -65,6 +65,11 @@ impl Marks {
         self.kept().realms.get(realm).cloned()
     }
 
+    /// The epoch in which a realm's feed was seen last.
+    pub fn epoch(&self, realm: &str) -> Option<String> {
+        self.kept().realms.get(realm).map(|mark| mark.epoch.clone())
+    }
+
     /// Notes what was seen of a realm.
     pub fn note(&self, realm: &str, mark: Mark) {
         self.kept().realms.insert(realm.into(), mark);

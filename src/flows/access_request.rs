@@ -1,6 +1,7 @@
 //! A denial that can be asked for: `access_request` of the AuthZEN Access Request and Approval Profile (draft 1).
 //!
-//! 1. The call is outside the plan: what no plan would mend, and what the plan has and only the token has not, is not asked for.
+//! 1. The call is outside the plan: what no plan would mend, and what the plan has and only the token has not, is not asked for. Nothing
+//!    goes beyond an addition: what it does not permit is asked for beyond the plan that it adds to.
 //! 2. The agent of the plan made it, with the key of the plan, and its proof covers this very call: whoever is on the way
 //!    cannot have the person asked about another one.
 //! 3. Marque signs what was denied and keeps nothing. [`request_access`](super::request_access) is where it is presented.
@@ -9,7 +10,7 @@ use super::approved_plans::{self, Approved};
 use super::evaluate_access::Asked;
 use super::{Context, FlowError};
 use crate::keys::Purpose;
-use crate::random;
+use crate::{random, store};
 use marque_core::call::Call;
 use marque_core::canonical::Digest;
 use marque_core::claims::Confirmation;
@@ -76,14 +77,22 @@ fn bound(agent: &str, call: &Call) -> Digest {
     Digest::of_canonical(&json!([agent, call.location, call.digest(), call.environment, call.records]))
 }
 
-/// Whether the call of an agent goes beyond an approved plan of its own.
-pub(super) fn is_beyond(approved: &Approved, (agent, cnf): (&str, &Confirmation), call: &Call, now: i64) -> bool {
+/// Whether the call of an agent goes beyond an approved plan of its own, which is no addition to another one.
+pub(super) async fn is_beyond(
+    cx: Context<'_>,
+    approved: &Approved,
+    (agent, cnf): (&str, &Confirmation),
+    call: &Call,
+) -> Result<bool, FlowError> {
     let own = &approved.plan.agent;
     let is_outside = matches!(
-        decide_offline(&approved.envelope, call, now),
+        decide_offline(&approved.envelope, call, cx.now_secs()),
         Offline::Refused(refusal) if refusal.reason.is_outside_plan()
     );
-    own.client_id == agent && own.cnf == *cnf && is_outside
+    if !is_outside || own.client_id != agent || own.cnf != *cnf {
+        return Ok(false);
+    }
+    Ok(!store::access_requests::is_addition(&mut *cx.app.db.look().await?, approved.intent_id).await?)
 }
 
 /// How to ask for what was denied; nothing where it cannot be asked for.
@@ -103,7 +112,7 @@ pub(super) async fn of_denial(
         approved => approved?,
     };
     let (agent, call, now) = (&asked.evaluation.client_id, &asked.evaluation.call, cx.now_secs());
-    if !is_beyond(&approved, (agent, &asked.claims.cnf), call, now) {
+    if !is_beyond(cx, &approved, (agent, &asked.claims.cnf), call).await? {
         return Ok(None);
     }
     let (evaluation_id, exp) = (random::id(), now + GOOD_SECS);

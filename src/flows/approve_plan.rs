@@ -169,8 +169,8 @@ async fn deny(cx: Context<'_>, login: &LoginRow, token: &IdToken, claim: DeniedC
     let now = cx.app.clock.now();
     let mut tx = cx.app.db.begin().await?;
     let intent = lock_pending(&mut tx, cx, login.intent_id, now).await?;
-    let documents = store::intents::documents(&mut tx, login.intent_id).await?;
-    let plan = ResolvedPlan::from_canonical(&documents.plan).map_err(FlowError::internal)?;
+    let plan = store::intents::plan(&mut tx, login.intent_id).await?;
+    let plan = ResolvedPlan::from_canonical(&plan).map_err(FlowError::internal)?;
     if !plan.user.is(&token.issuer, &token.sub, &token.username) {
         return Err(Refusal::new(OAuthError::AccessDenied, "this plan is for another user").into());
     }
@@ -217,15 +217,14 @@ async fn approve(
     check_passkey(cx, &payload.credential, &proven.sub, is_only_reads, now).await?;
     let mut tx = cx.app.db.begin().await?;
     let locked = lock_pending(&mut tx, cx, login.intent_id, now).await?;
-    let documents = store::intents::documents(&mut tx, login.intent_id).await?;
-    if Digest::of(&documents.plan) != payload.plan_digest {
+    if store::intents::plan_digest(&mut tx, login.intent_id).await? != payload.plan_digest {
         return Err(invalid("the plan's row was changed").into());
     }
     if !store::logins::use_display(&mut tx, claim.nonce.as_bytes(), login.intent_id, None, now).await? {
         return Err(invalid("the page was open too long or answered already: open the plan again").into());
     }
     let state = locked.state().after(Event::Approve).map_err(|error| conflict(&error))?;
-    let approved = keep(&mut tx, cx, &payload, proven, login.intent_id, now).await?;
+    let approved = keep(&mut tx, cx, &payload, &proven, login.intent_id, now).await?;
     store::intents::set_state(&mut tx, login.intent_id, state, None, now).await?;
     tx.commit().await?;
     cx.realm.verified.remember(approved).await;
@@ -285,7 +284,7 @@ async fn keep(
     tx: &mut sqlx::PgConnection,
     cx: Context<'_>,
     payload: &Payload,
-    proven: Proven,
+    proven: &Proven,
     intent_id: Uuid,
     now: OffsetDateTime,
 ) -> Result<approved_plans::Approved, FlowError> {
@@ -294,7 +293,7 @@ async fn keep(
     let approved = Approved { intent_id, step_up_id: None };
     keep_evidence(tx, approved, &file, &payload.credential, proven.sign_count, now).await?;
     store::intents::note_approver(tx, intent_id, &proven.sub, &proven.username).await?;
-    approved_plans::Approved::of(intent_id, payload, proven, &file, key.kid())
+    approved_plans::Approved::by(cx, intent_id, &file)
 }
 
 /// Keeps an evidence file, unless the passkey's counter was seen in any approval.

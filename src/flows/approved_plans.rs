@@ -7,7 +7,7 @@ use crate::store;
 use crate::store::intents::UserKey;
 use marque_core::canonical::Digest;
 use marque_core::envelope::Envelope;
-use marque_core::evidence::{self, Credential, Evidence, Payload};
+use marque_core::evidence::{self, Credential, Evidence};
 use marque_core::names;
 use marque_core::plan::ResolvedPlan;
 use marque_core::reason::Reason;
@@ -50,32 +50,26 @@ pub struct Approved {
 }
 
 impl Approved {
-    /// What was proven by an evidence file, signed by a key of Marque's.
-    pub(super) fn of(
-        intent_id: Uuid,
-        payload: &Payload,
-        proven: Proven,
-        file: &[u8],
-        signer: &str,
-    ) -> Result<Self, FlowError> {
-        let Proven { plan, sub, username, acr, auth_time, .. } = proven;
-        let (credential, plan_digest) = (payload.credential.clone(), payload.plan_digest);
+    /// What an evidence file proves of an intent, from its bytes.
+    ///
+    /// # Errors
+    /// `invalid_grant` if it proves nothing.
+    pub(super) fn by(cx: Context<'_>, intent_id: Uuid, file: &[u8]) -> Result<Self, FlowError> {
+        let (evidence, Proven { plan, sub, username, acr, auth_time, .. }) = read(cx, intent_id, file)?;
         let envelope = Envelope::of(&plan).map_err(FlowError::internal)?;
-        let (evidence, octets) = (Digest::of(file), u32::try_from(file.len()).unwrap_or(u32::MAX));
-        let signer = signer.to_owned();
         Ok(Self {
             intent_id,
             sub,
             username,
             acr,
             auth_time,
-            credential,
+            credential: evidence.payload.credential,
             plan,
-            plan_digest,
+            plan_digest: evidence.payload.plan_digest,
             envelope,
-            evidence,
-            octets,
-            signer,
+            evidence: evidence.digest,
+            octets: u32::try_from(file.len()).unwrap_or(u32::MAX),
+            signer: evidence.signer.thumbprint().to_owned(),
         })
     }
 
@@ -143,9 +137,7 @@ pub(super) async fn approved_as_kept(
 
 async fn verify(cx: Context<'_>, intent_id: Uuid) -> Result<Arc<Approved>, FlowError> {
     let file = find(&mut *cx.app.db.look().await?, intent_id).await?;
-    let (evidence, proven) = read(cx, intent_id, &file)?;
-    let approved = Approved::of(intent_id, &evidence.payload, proven, &file, evidence.signer.thumbprint())?;
-    Ok(cx.realm.verified.remember(approved).await)
+    Ok(cx.realm.verified.remember(Approved::by(cx, intent_id, &file)?).await)
 }
 
 /// An intent's evidence, and what it proves, from its bytes.

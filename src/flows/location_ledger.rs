@@ -16,8 +16,14 @@ const MARQUE: &str = "marque";
 /// Locations that are remembered at once: a realm has some hundred.
 const REMEMBERED: u64 = 10_000;
 
-/// Which ledger counts where. It is written once, and hence remembered for good.
-pub struct Known(Cache<String, Arc<str>>);
+/// Which ledger counts where. It is written once, and hence remembered, within an epoch of the feed for good: at the next one the
+/// database may have lost commits, and is asked again.
+pub struct Known(Cache<String, Arc<Counting>>);
+
+struct Counting {
+    ledger: String,
+    epoch: Option<String>,
+}
 
 impl Default for Known {
     fn default() -> Self {
@@ -68,12 +74,16 @@ pub(super) async fn may_count(
 
 async fn counts(cx: Context<'_>, (location, ledger): (&str, &str), client_id: &str) -> Result<bool, FlowError> {
     let Known(known) = &cx.realm.location_ledgers;
-    if let Some(found) = known.get(location).await {
-        return Ok(*found == *ledger);
+    let epoch = cx.app.marks.epoch(cx.realm_name());
+    let remembered = known.get(location).await;
+    if let Some(counting) = remembered.as_ref().filter(|counting| counting.epoch == epoch) {
+        return Ok(counting.ledger == ledger);
     }
-    let found = first(cx, (location, ledger), client_id).await?;
+    // What counted in an earlier epoch still does, also where its row was lost.
+    let begun = remembered.as_ref().map_or(ledger, |counting| &counting.ledger);
+    let found = first(cx, (location, begun), client_id).await?;
     let is_it = found == ledger;
-    known.insert(location.to_owned(), found.into()).await;
+    known.insert(location.to_owned(), Arc::new(Counting { ledger: found, epoch })).await;
     Ok(is_it)
 }
 

@@ -37,6 +37,7 @@ pub mod location_ledger;
 pub mod metadata;
 pub mod open_keyring;
 pub mod own_tokens;
+mod pending_plan;
 pub mod properties;
 pub mod prove_call;
 pub mod prove_user;

@@ -73,9 +73,9 @@ pub async fn complete(cx: Context<'_>, callback: &Callback<'_>) -> Result<Decide
     let (login, token, _) = finish_login(cx, false, callback).await?;
     let mut conn = cx.app.db.look().await?;
     store::intents::find(&mut conn, cx.realm_name(), login.intent_id).await?.ok_or_else(unknown)?;
-    let documents = store::intents::documents(&mut conn, login.intent_id).await?;
+    let plan = store::intents::plan(&mut conn, login.intent_id).await?;
     drop(conn);
-    let plan = ResolvedPlan::from_canonical(&documents.plan).map_err(FlowError::internal)?;
+    let plan = ResolvedPlan::from_canonical(&plan).map_err(FlowError::internal)?;
     if !plan.user.is(&token.issuer, &token.sub, &token.username) {
         return Err(unknown().into());
     }

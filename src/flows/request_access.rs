@@ -3,7 +3,8 @@
 //! [`request_access`]:
 //! 1. The binding token is Marque's own, for this resource server, of now, and for exactly this call of this agent.
 //! 2. It is used once; the very same request under the same `Idempotency-Key` is answered what it was answered before.
-//! 3. The plan that the call goes beyond is active, its evidence names this agent and key, and it still refuses the call.
+//! 3. The plan that the call goes beyond is active and no addition itself, its evidence names this agent and key, and it still refuses
+//!    the call.
 //! 4. What is asked for becomes a plan of its own: this one call, once, for the same person, agent and key, ending when the
 //!    other plan ends. What was approved before stays as it is, with all its counts: nothing of it is in the new plan.
 //!
@@ -13,17 +14,15 @@
 use super::access_request::{Binding, endpoint, is_beyond};
 use super::approved_plans::{self, Approved};
 use super::authenticate_resource_server::ResourceServer;
-use super::submit_plan::{PENDING, POLL_INTERVAL_SECS, approval_uri, expect_presentable, newest_catalogs};
+use super::pending_plan::{Agent, NewestCatalogs, PENDING, PendingPlan, approval_uri};
 use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id};
 use crate::store::access_requests::AccessRequest;
-use crate::store::intents::NewIntent;
 use crate::{random, store};
 use marque_core::call::Call;
 use marque_core::canonical::Digest;
 use marque_core::lifecycle::IntentState;
-use marque_core::plan::{ResolvedPlan, StartedBy, SubmittedPlan};
+use marque_core::plan::{StartedBy, SubmittedPlan};
 use marque_core::reason::Reason;
-use marque_core::resolve::{Completion, resolve};
 use marque_core::{json, jws, limits, names};
 use serde_json::{Map, Value, json};
 use sqlx::PgConnection;
@@ -150,7 +149,6 @@ pub async fn request_access(
     if let Some(earlier) = earlier(cx, &mut conn, (client_id, binding.jti), requested).await? {
         return task(cx, &mut conn, &earlier).await;
     }
-    let (number, _) = store::access_requests::count(&mut conn, binding.intent, cx.app.clock.now()).await?;
     drop(conn);
     if binding.exp <= cx.now_secs() {
         return Err(problem(ProblemKind::ExpiredDenial, "the denial is too long ago: have the agent call again"));
@@ -161,21 +159,13 @@ pub async fn request_access(
         approved => approved?,
     };
     let is_its_plan = binding.plan == approved.plan_digest;
-    if !is_its_plan || !is_beyond(&approved, (&requested.agent, &binding.cnf), &requested.call, cx.now_secs()) {
-        let text = "the plan itself does not refuse this call: have the agent call with a token that carries the step";
+    if !is_its_plan || !is_beyond(cx, &approved, (&requested.agent, &binding.cnf), &requested.call).await? {
+        let text = "the plan itself does not refuse this call, or is an addition, beyond which nothing goes: have the agent call \
+                    with a token that carries the step, or submit a plan";
         return Err(problem(ProblemKind::NotRequestable, text));
     }
-    let (plan, catalogs) = complete(cx, requested, &approved, number).await?;
-    let request = AccessRequest {
-        request_id: random::id(),
-        client_id: client_id.to_owned(),
-        binding_jti: binding.jti,
-        idempotency_key: requested.idempotency_key.clone(),
-        request_sha256: requested.digest.as_bytes().to_vec(),
-        parent_id: binding.intent,
-        intent_id: parse_intent_id(&plan.intent_id).ok_or_else(|| FlowError::internal("the plan has no id"))?,
-    };
-    keep(cx, requested, request, (&plan, &catalogs)).await
+    let catalogs = NewestCatalogs::of(cx, std::iter::once(requested.call.location.as_str())).await?;
+    keep(cx, (client_id, binding.jti), requested, (&approved, catalogs)).await
 }
 
 /// Where a request of a resource server's own stands.
@@ -255,33 +245,19 @@ fn not_active() -> RequestError {
     problem(ProblemKind::NotRequestable, "the plan that the call goes beyond is not active")
 }
 
-/// The plan of this one call, and the catalogs that it was completed with.
-async fn complete(
+/// The plan of this one call, the addition of a number.
+fn complete(
     cx: Context<'_>,
     requested: &Requested,
-    approved: &Approved,
+    (approved, catalogs): (&Approved, NewestCatalogs),
     number: i64,
-) -> Result<(ResolvedPlan, Vec<String>), RequestError> {
+) -> Result<PendingPlan, RequestError> {
     let refused = |text: String| problem(ProblemKind::NotRequestable, text);
     let plan = SubmittedPlan::from_value(plan_of(requested, approved, number))
         .map_err(|error| refused(format!("no plan can hold this call: {error}")))?;
-    let (catalogs, signed) = newest_catalogs(cx, &plan).await?;
-    let intent_id = random::id();
-    let completion = Completion {
-        issuer: cx.issuer(),
-        realm_issuer: &cx.realm.config.keycloak_issuer,
-        intent_id: &intent_id.to_string(),
-        client_id: &requested.agent,
-        cnf: approved.plan.agent.cnf.clone(),
-        catalogs: &catalogs,
-        blocked: &cx.realm.config.blocked,
-        unknown_actions: cx.realm.config.unknown_actions,
-        now: cx.now_secs(),
-        started_by: Some(StartedBy::Agent),
-    };
-    let plan = resolve(plan, &completion).map_err(|rejection| refused(rejection.to_string()))?;
-    expect_presentable(&plan, &signed).map_err(|refusal| refused(refusal.description))?;
-    Ok((plan, signed))
+    let cnf = &approved.plan.agent.cnf;
+    let agent = Agent { client_id: &requested.agent, cnf, started_by: StartedBy::Agent };
+    PendingPlan::complete(cx, plan, &agent, catalogs, PENDING).map_err(|refusal| refused(refusal.description))
 }
 
 /// This call once, for the person who approved the other plan, as long as that one lasts. Its purpose names that plan by its
@@ -303,7 +279,7 @@ fn plan_of(requested: &Requested, approved: &Approved, number: i64) -> Value {
     };
     let purpose = format!(
         "Addition {} to the plan {} with the digest {}: one more call, which that plan does not permit.",
-        number + 1,
+        number,
         approved.intent_id,
         approved.plan_digest.to_base64()
     );
@@ -313,48 +289,44 @@ fn plan_of(requested: &Requested, approved: &Approved, number: i64) -> Value {
     })
 }
 
-/// Only so many requests beyond one plan.
-async fn expect_few(conn: &mut PgConnection, parent_id: Uuid, now: OffsetDateTime) -> Result<(), RequestError> {
+/// The number of the next request beyond a plan, of which there are only so many.
+async fn next_number(conn: &mut PgConnection, parent_id: Uuid, now: OffsetDateTime) -> Result<i64, RequestError> {
     let (all, waiting) = store::access_requests::count(conn, parent_id, now).await?;
     if all < ALL && waiting < WAITING {
-        return Ok(());
+        return Ok(all + 1);
     }
     let text =
         format!("{ALL} requests beyond one plan, and {WAITING} at a time: submit a plan that holds what is needed");
     Err(Refusal::new(OAuthError::TooManyRequests, text).because(Reason::TooManyPending).into())
 }
 
+/// Counts the request, completes its plan and keeps both, while no other request of the agent does.
 async fn keep(
     cx: Context<'_>,
+    (client_id, binding_jti): (&str, Uuid),
     requested: &Requested,
-    request: AccessRequest,
-    (plan, catalogs): (&ResolvedPlan, &[String]),
+    (approved, catalogs): (&Approved, NewestCatalogs),
 ) -> Result<Task, RequestError> {
-    let (now, realm) = (cx.app.clock.now(), cx.realm_name());
-    let expires_at = plan.expires_at().map_err(FlowError::internal)?;
-    let expires_at = OffsetDateTime::from_unix_timestamp(expires_at).map_err(FlowError::internal)?;
-    let (canonical, jkt) = (plan.canonical(), plan.agent.cnf.to_string());
+    let (now, realm, parent_id) = (cx.app.clock.now(), cx.realm_name(), approved.intent_id);
     let mut tx = cx.app.db.begin().await?;
     store::intents::lock_agent(&mut tx, realm, &requested.agent).await?;
-    let by = (request.client_id.as_str(), request.binding_jti);
-    if let Some(earlier) = earlier(cx, &mut tx, by, requested).await? {
+    if let Some(earlier) = earlier(cx, &mut tx, (client_id, binding_jti), requested).await? {
         return task(cx, &mut tx, &earlier).await;
     }
-    if !store::intents::lock_active(&mut tx, realm, request.parent_id, now).await? {
+    if !store::intents::lock_active(&mut tx, realm, parent_id, now).await? {
         return Err(not_active());
     }
-    expect_few(&mut tx, request.parent_id, now).await?;
-    let intent = NewIntent {
-        intent_id: request.intent_id,
-        client_id: &requested.agent,
-        jkt: &jkt,
-        username: plan.user.username.as_deref(),
-        sub: plan.user.sub.as_deref(),
-        plan: &canonical,
-        catalogs,
-        pending_until: expires_at.min(now + PENDING),
-        expires_at,
-        poll_interval_secs: POLL_INTERVAL_SECS,
+    let number = next_number(&mut tx, parent_id, now).await?;
+    let plan = complete(cx, requested, (approved, catalogs), number)?;
+    let intent = plan.intent(now)?;
+    let request = AccessRequest {
+        request_id: random::id(),
+        client_id: client_id.to_owned(),
+        binding_jti,
+        idempotency_key: requested.idempotency_key.clone(),
+        request_sha256: requested.digest.as_bytes().to_vec(),
+        parent_id,
+        intent_id: intent.intent_id,
     };
     store::intents::insert(&mut tx, realm, &intent, now).await?;
     store::access_requests::insert(&mut tx, realm, &request, now).await.map_err(|error| {
@@ -376,7 +348,7 @@ const APPROVED: &str = "approved";
 async fn task(cx: Context<'_>, conn: &mut PgConnection, request: &AccessRequest) -> Result<Task, RequestError> {
     let intent = store::intents::find(conn, cx.realm_name(), request.intent_id).await?;
     let intent = intent.ok_or_else(|| FlowError::internal("a request without its intent"))?;
-    let documents = store::intents::documents(conn, request.intent_id).await?;
+    let plan_digest = store::intents::plan_digest(conn, request.intent_id).await?;
     let (status, until) = match intent.state() {
         IntentState::Pending if cx.app.clock.now() < intent.pending_until => ("pending", intent.pending_until),
         IntentState::Pending => ("expired", intent.pending_until),
@@ -389,7 +361,7 @@ async fn task(cx: Context<'_>, conn: &mut PgConnection, request: &AccessRequest)
         intent_id: request.intent_id,
         status,
         until,
-        plan_digest: Digest::of(&documents.plan),
+        plan_digest,
         approval_uri: approval_uri(cx, request.intent_id),
         interval: i64::from(intent.poll_interval_secs),
     })

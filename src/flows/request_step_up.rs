@@ -16,7 +16,7 @@ use super::approved_plans::load_evidence;
 use super::authenticate_client::AuthenticatedClient;
 use super::authenticate_resource_server::answers_for;
 use super::ledger::Sought;
-use super::submit_plan::PRESENTED_BYTES;
+use super::pending_plan::PRESENTED_BYTES;
 use super::use_step_up::{Presenter, step_ups};
 use super::verify_evidence::Proven;
 use super::verify_step_up::read_catalog;

@@ -1,7 +1,7 @@
 //! The submitting agent reads its plan as it was completed, and where it stands.
 
 use super::authenticate_client::AuthenticatedClient;
-use super::submit_plan::{PRESENTED_BYTES, approval_uri};
+use super::pending_plan::{PRESENTED_BYTES, approval_uri};
 use super::{Context, FlowError, OAuthError, Refusal, parse_intent_id};
 use crate::store;
 use crate::store::intents::Intent;
@@ -42,12 +42,12 @@ pub async fn show_plan(cx: Context<'_>, client: &AuthenticatedClient, intent_id:
     let found = store::intents::find(&mut conn, cx.realm_name(), id).await?;
     let intent = found.filter(|intent| intent.client_id == client.client_id()).ok_or_else(unknown)?;
     let (state, until) = standing(&intent, cx.app.clock.now());
-    let documents = store::intents::documents(&mut conn, id).await?;
-    let plan = json::parse_plan(&documents.plan, PRESENTED_BYTES).map_err(FlowError::internal)?;
+    let canonical = store::intents::plan(&mut conn, id).await?;
+    let plan = json::parse_plan(&canonical, PRESENTED_BYTES).map_err(FlowError::internal)?;
     Ok(OwnPlan {
         intent_id: id,
         state,
-        plan_digest: Digest::of(&documents.plan),
+        plan_digest: Digest::of(&canonical),
         approval_uri: approval_uri(cx, id),
         expires_in: until.map_or(0, |until| (until - cx.app.clock.now()).whole_seconds().max(0)),
         interval: i64::from(intent.poll_interval_secs),

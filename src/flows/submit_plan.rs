@@ -3,39 +3,26 @@
 //! 1. The same submission again answers what it answered before.
 //! 2. Read strictly.
 //! 3. Admission: an agent of the realm, which may ask this user, few plans waiting, delegates that exist.
-//! 4. Resolve with the newest catalogs, each verified with the resource server's registered key.
-//! 5. Keep it, pending.
+//! 4. Complete it with the newest catalogs, and keep it, pending ([`pending_plan`](super::pending_plan)).
 
 use super::authenticate_client::AuthenticatedClient;
-use super::authenticate_resource_server::answers_for;
-use super::catalog_admission::is_admitted;
 use super::error::bad_input;
+use super::pending_plan::{Agent, NewestCatalogs, PENDING, PendingPlan, approval_uri};
 use super::prove_user::{Hint, UserProof, may_ask};
 use super::{Context, FlowError, OAuthError, Refusal};
-use crate::store::catalogs::CatalogRow;
 use crate::{random, store};
 use marque_core::canonical::Digest;
-use marque_core::catalog::Catalog;
-use marque_core::jws;
-use marque_core::plan::{ResolvedPlan, StartedBy, SubmittedPlan};
+use marque_core::plan::{StartedBy, SubmittedPlan};
 use marque_core::reason::Reason;
-use marque_core::resolve::{Completion, Rejection, resolve};
 use marque_core::{json, limits, names};
 use serde::Deserialize;
 use serde_json::Value;
 use sqlx::PgConnection;
-use std::collections::BTreeSet;
-use time::{Duration, OffsetDateTime};
+use time::Duration;
 use uuid::Uuid;
 
-/// How long a person has to decide; the agent is told when it is over.
-pub(super) const PENDING: Duration = Duration::minutes(10);
 /// Plans of one agent that may wait for one user at a time.
 const PENDING_PLANS: i64 = 32;
-/// Seconds between two polls, at first.
-pub(super) const POLL_INTERVAL_SECS: i32 = 3;
-/// Bytes of a completed plan with its catalogs: in base64 they fit the extension's limit of 512 KiB for an answer.
-pub(super) const PRESENTED_BYTES: usize = 380 * 1024;
 /// Bytes around the plan in `authorization_details`.
 const DETAILS_BYTES: usize = limits::PLAN_BYTES + 1024;
 
@@ -79,12 +66,9 @@ pub struct Submitted {
 }
 
 /// A plan that is taken in, on its way to the store.
-struct Accepted<'a> {
-    intent_id: Uuid,
-    plan: &'a ResolvedPlan,
-    catalogs: &'a [String],
+struct Accepted {
+    plan: PendingPlan,
     proof: Option<UserProof>,
-    pending: Duration,
     auth_req_id: Option<String>,
 }
 
@@ -107,29 +91,13 @@ pub async fn submit_plan(
     let plan = read(submission.authorization_details)?;
     expect_shown(submission.backchannel, &plan)?;
     let proof = admit(cx, client, &plan, submission.hint).await?;
-    let (catalogs, jws) = newest_catalogs(cx, &plan).await?;
-    let intent_id = random::id();
-    let completion = Completion {
-        issuer: cx.issuer(),
-        realm_issuer: &cx.realm.config.keycloak_issuer,
-        intent_id: &intent_id.to_string(),
-        client_id: client.client_id(),
-        cnf: client.cnf.clone(),
-        started_by: Some(started_by(proof.as_ref())),
-        catalogs: &catalogs,
-        blocked: &cx.realm.config.blocked,
-        unknown_actions: cx.realm.config.unknown_actions,
-        now: cx.now_secs(),
-    };
-    let resolved = resolve(plan, &completion).map_err(|rejection| rejected(&rejection))?;
-    expect_presentable(&resolved, &jws)?;
+    let catalogs = NewestCatalogs::of(cx, plan.steps.iter().map(|step| step.location.as_str())).await?;
+    let agent = Agent { client_id: client.client_id(), cnf: &client.cnf, started_by: started_by(proof.as_ref()) };
     let backchannel = submission.backchannel;
+    let pending = backchannel.and_then(|request| request.requested_expiry).map_or(PENDING, |asked| asked.min(PENDING));
     let accepted = Accepted {
-        intent_id,
-        plan: &resolved,
-        catalogs: &jws,
+        plan: PendingPlan::complete(cx, plan, &agent, catalogs, pending)?,
         proof,
-        pending: backchannel.and_then(|request| request.requested_expiry).map_or(PENDING, |asked| asked.min(PENDING)),
         auth_req_id: backchannel.map(|_| random::secret()).transpose()?,
     };
     keep(cx, client, submission.idempotency_key.map(|key| (key, request)), accepted).await
@@ -207,25 +175,6 @@ fn read_step_by_step(details: &str) -> Result<SubmittedPlan, Refusal> {
     }
 }
 
-/// What is admitted can be shown, kept as evidence and read back: all limits hold for the completed plan too.
-pub(super) fn expect_presentable(plan: &ResolvedPlan, catalogs: &[String]) -> Result<(), Refusal> {
-    let refuse =
-        |text: String| Refusal::new(OAuthError::InvalidAuthorizationDetails, text).because(Reason::PlanInvalid);
-    let canonical = plan.canonical();
-    ResolvedPlan::from_canonical(&canonical).map_err(|refused| refuse(refused.to_string()))?;
-    let bytes = canonical.len() + catalogs.iter().map(String::len).sum::<usize>();
-    if bytes > PRESENTED_BYTES {
-        return Err(refuse(format!(
-            "$.steps: plan and catalogs are {bytes} bytes; at most {PRESENTED_BYTES} can be shown"
-        )));
-    }
-    Ok(())
-}
-
-fn rejected(rejection: &Rejection) -> Refusal {
-    bad_input(OAuthError::InvalidAuthorizationDetails, &rejection.refused).because(rejection.reason)
-}
-
 async fn admit(
     cx: Context<'_>,
     client: &AuthenticatedClient,
@@ -249,50 +198,15 @@ async fn admit(
     Ok(proof)
 }
 
-/// The newest catalog of each location that the plan names, sorted by location as the resolved plan
-/// sorts them, with the JWS of each. A location without a catalog is left out: resolving refuses it, or has it shown as the realm says.
-pub(super) async fn newest_catalogs(
-    cx: Context<'_>,
-    plan: &SubmittedPlan,
-) -> Result<(Vec<Catalog>, Vec<String>), FlowError> {
-    let locations: BTreeSet<&str> = plan.steps.iter().map(|step| step.location.as_str()).collect();
-    let (mut catalogs, mut signed) = (Vec::new(), Vec::new());
-    for location in locations {
-        let mut conn = cx.app.db.look().await?;
-        let newest = store::catalogs::find_newest(&mut conn, cx.realm_name(), location).await?;
-        drop(conn);
-        let Some(row) = newest else { continue };
-        if let Some(catalog) = verify_catalog(cx, &row, location).await? {
-            catalogs.push(catalog);
-            signed.push(row.jws);
-        }
-    }
-    Ok((catalogs, signed))
-}
-
-/// A kept catalog counts only while the client that the realm lists for the location still vouches for it, and only
-/// with Marque's own admission.
-async fn verify_catalog(cx: Context<'_>, row: &CatalogRow, location: &str) -> Result<Option<Catalog>, FlowError> {
-    let CatalogRow { client_id, jws: compact, admission } = row;
-    let record = cx.realm.directory.find_client(&cx.realm.keycloak, client_id).await?;
-    let Some(record) = record.filter(|record| answers_for(record, location)) else { return Ok(None) };
-    let verified = jws::verify(compact, names::TYP_CATALOG, &record.keys).ok();
-    let catalog = verified.and_then(|verified| Catalog::parse(&verified.payload).ok());
-    let is_its_own =
-        |catalog: &Catalog| catalog.document().location == location && catalog.document().iss == *client_id;
-    Ok(catalog.filter(is_its_own).filter(|catalog| is_admitted(cx, catalog, admission)))
-}
-
 async fn keep(
     cx: Context<'_>,
     client: &AuthenticatedClient,
     idempotency: Option<(&str, Digest)>,
-    accepted: Accepted<'_>,
+    accepted: Accepted,
 ) -> Result<Submitted, FlowError> {
     let now = cx.app.clock.now();
     let (realm, client_id) = (cx.realm_name(), client.client_id());
-    let canonical = accepted.plan.canonical();
-    let intent = new_intent(client, &accepted, &canonical, now)?;
+    let intent = accepted.plan.intent(now)?;
     let mut tx = cx.app.db.begin().await?;
     store::intents::lock_agent(&mut tx, realm, client_id).await?;
     if let Some((key, request)) = idempotency
@@ -327,28 +241,6 @@ async fn keep(
     })
 }
 
-fn new_intent<'a>(
-    client: &'a AuthenticatedClient,
-    accepted: &Accepted<'a>,
-    canonical: &'a [u8],
-    now: OffsetDateTime,
-) -> Result<store::intents::NewIntent<'a>, FlowError> {
-    let expires_at = accepted.plan.expires_at().map_err(FlowError::internal)?;
-    let expires_at = OffsetDateTime::from_unix_timestamp(expires_at).map_err(FlowError::internal)?;
-    Ok(store::intents::NewIntent {
-        intent_id: accepted.intent_id,
-        client_id: client.client_id(),
-        jkt: &client.jkt,
-        username: accepted.plan.user.username.as_deref(),
-        sub: accepted.plan.user.sub.as_deref(),
-        plan: canonical,
-        catalogs: accepted.catalogs,
-        pending_until: expires_at.min(now + accepted.pending),
-        expires_at,
-        poll_interval_secs: POLL_INTERVAL_SECS,
-    })
-}
-
 async fn find_earlier(
     cx: Context<'_>,
     client: &AuthenticatedClient,
@@ -377,7 +269,7 @@ async fn find_submission(
     let left = intent.pending_until - cx.app.clock.now();
     Ok(Some(Submitted {
         intent_id,
-        plan_digest: Digest::of(&store::intents::documents(conn, intent_id).await?.plan),
+        plan_digest: store::intents::plan_digest(conn, intent_id).await?,
         approval_uri: approval_uri(cx, intent_id),
         expires_in: left.whole_seconds().max(0),
         interval: i64::from(intent.poll_interval_secs),
@@ -388,9 +280,4 @@ async fn find_submission(
 /// Who began a plan, as far as it was shown.
 fn started_by(proof: Option<&UserProof>) -> StartedBy {
     if proof.is_some_and(UserProof::shows_presence) { StartedBy::User } else { StartedBy::Agent }
-}
-
-/// Where the person decides on an intent.
-pub(super) fn approval_uri(cx: Context<'_>, intent_id: Uuid) -> String {
-    format!("{}/approve/{intent_id}", cx.issuer())
 }

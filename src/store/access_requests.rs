@@ -98,6 +98,16 @@ pub async fn count(conn: &mut PgConnection, parent_id: Uuid, now: OffsetDateTime
     Ok((counted.all, counted.waiting))
 }
 
+/// Whether an intent was itself asked for beyond another one.
+pub async fn is_addition(conn: &mut PgConnection, intent_id: Uuid) -> Result<bool, StoreError> {
+    sqlx::query_scalar!(
+        r#"select exists (select from access_requests where intent_id = $1) as "is_addition!""#,
+        intent_id
+    )
+    .fetch_one(conn)
+    .await
+}
+
 /// The intents that were asked for beyond an intent.
 pub async fn beyond(conn: &mut PgConnection, parent_id: Uuid) -> Result<Vec<Uuid>, StoreError> {
     sqlx::query_scalar!("select intent_id from access_requests where parent_id = $1 order by intent_id", parent_id)

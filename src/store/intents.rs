@@ -200,6 +200,20 @@ pub async fn find_with_evidence(
     Ok(in_order(asked.len(), found.collect::<Vec<_>>().into_iter()))
 }
 
+/// The plan of an intent alone: its canonical bytes.
+pub async fn plan(conn: &mut PgConnection, intent_id: Uuid) -> Result<Vec<u8>, StoreError> {
+    sqlx::query_scalar!("select plan from intents where intent_id = $1", intent_id).fetch_one(conn).await
+}
+
+/// The digest of an intent's plan.
+pub async fn plan_digest(conn: &mut PgConnection, intent_id: Uuid) -> Result<Digest, StoreError> {
+    let sha256 =
+        sqlx::query_scalar!(r#"select sha256(plan) as "sha256!" from intents where intent_id = $1"#, intent_id)
+            .fetch_one(conn)
+            .await?;
+    Digest::from_slice(&sha256).ok_or_else(|| StoreError::Decode("a digest of another length".into()))
+}
+
 /// The documents of an intent.
 pub async fn documents(conn: &mut PgConnection, intent_id: Uuid) -> Result<Documents, StoreError> {
     sqlx::query_as!(Documents, "select plan, catalogs from intents where intent_id = $1", intent_id)

@@ -37,6 +37,11 @@ impl Work {
 
     pub async fn granted(stack: Stack, plan: Value) -> Self {
         let agent = stack.agent();
+        Self::by(stack, agent, plan).await
+    }
+
+    /// A plan of any agent's.
+    pub async fn by(stack: Stack, agent: Client, plan: Value) -> Self {
         let granted = grant(&stack, &agent, &plan).await;
         let token = token_of(&exchange_all(&stack, &agent, &granted.token, TOKEN_TYPE_INTENT).await);
         Self { stack, agent, granted, token }

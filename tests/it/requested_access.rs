@@ -6,11 +6,12 @@ use crate::ledger::{Work, ask, at, payment, payments, settle};
 use crate::support::jose::attacks;
 use crate::support::keys::{Client, Key};
 use crate::support::person;
-use crate::support::plans::{call, grant, rotation, step, with};
-use crate::support::realm::Admin;
+use crate::support::plans::{call, grant, plan, rotation, step, with};
+use crate::support::realm::{Admin, register};
 use crate::support::reply::Reply;
 use crate::support::server::Copy;
 use crate::support::stack::Stack;
+use futures_util::future::join_all;
 use marque_core::call::Call;
 use marque_core::canonical::Digest;
 use marque_core::names::{TOKEN_TYPE_INTENT, TOKEN_TYPE_TXN};
@@ -199,7 +200,7 @@ async fn only_a_call_that_the_agent_proved_and_the_plan_refuses_can_be_asked_for
     let (agent, worker) = (stack.agent(), stack.worker());
     let steps = vec![step(&stack, "one", "rotate_key", "one"), step(&stack, "two", "rotate_key", "two")];
     let delegates = json!([{"client_id": worker.id, "steps": ["one"]}]);
-    let plan = with(crate::support::plans::plan(&stack, steps), json!({"delegates": delegates}));
+    let plan = with(plan(&stack, steps), json!({"delegates": delegates}));
     let granted = grant(&stack, &agent, &plan).await;
     let narrow = stack.transaction_token(&agent, &granted.token, &["one"]).await;
     let handed_on = token_of(&exchange_all(&stack, &worker, &narrow, TOKEN_TYPE_TXN).await);
@@ -288,4 +289,84 @@ async fn what_goes_beyond_a_plan_ends_with_it() {
     let reply =
         submit(stack, "after its end", &stack.access_token().await, None, &request(agent, &beyond, &kept)).await;
     problem(&reply, 400, "not_requestable");
+}
+
+/// What is kept of requests beyond plans: the rows of the requests, and the intents whose purpose names one of the plans.
+async fn kept_beyond(stack: &Stack, plans: &[&str]) -> (i64, i64) {
+    let sql = "select (select count(*) from access_requests where parent_id = any($1::uuid[])),
+                   (select count(*) from intents where exists (select from unnest($1) a(id)
+                       where position(convert_to('to the plan ' || a.id, 'UTF8') in plan) > 0))";
+    sqlx::query_as(sql).bind(plans).fetch_one(&stack.db).await.unwrap()
+}
+
+#[tokio::test]
+async fn of_two_agents_requests_at_once_under_one_key_one_is_kept_and_the_other_leaves_nothing() {
+    let (work, _) = Work::once().await;
+    let stack = &work.stack;
+    let rival = Client { id: "it-rival".into(), signing: Key::fresh(), dpop: Key::fresh() };
+    register(stack, &rival).await;
+    let user = stack.env.user.username.as_str();
+    Admin::sign_in(stack).await.add_words(&rival.id, "marque.users", &[user].into()).await;
+    let own = plan(stack, vec![step(stack, "one", "rotate_key", "one")]);
+    let own = with(own, json!({"agent": rival.id}));
+    let theirs = Work::by(stack.clone(), rival, own).await;
+    let (rs, beyond) = (stack.access_token().await, rotation(stack, "contested"));
+    let plans = [work.granted.intent_id.as_str(), theirs.granted.intent_id.as_str()];
+    let mut lost = None;
+    for round in 1..=3 {
+        let mut bodies = Vec::new();
+        for Work { agent, token, .. } in [&work, &theirs] {
+            let context = denied(stack, agent, token, &beyond, "resource_not_in_plan").await;
+            bodies.push(request(agent, &beyond, &context));
+        }
+        let key = fresh();
+        let asked = async |body| submit(stack, "one of two", &rs, Some(&key), body).await;
+        let (one, other) = tokio::join!(asked(&bodies[0]), asked(&bodies[1]));
+        let (kept, refused, body) =
+            if one.status == 202 { (one, other, bodies.remove(1)) } else { (other, one, bodies.remove(0)) };
+        kept.success(202);
+        problem(&refused, 409, "duplicate_request");
+        assert_eq!(kept_beyond(stack, &plans).await, (round, round));
+        lost = Some(body);
+    }
+    // Its denial was not used up: under a key of its own it is taken.
+    submit(stack, "the one that lost", &rs, Some(&fresh()), &lost.unwrap()).await.success(202);
+    assert_eq!(kept_beyond(stack, &plans).await, (4, 4));
+}
+
+#[tokio::test]
+async fn additions_that_are_asked_for_at_once_have_numbers_of_their_own() {
+    let (work, _) = Work::once().await;
+    let Work { stack, agent, token, granted } = &work;
+    let (rs, beyond) = (stack.access_token().await, rotation(stack, "numbered"));
+    let mut bodies = Vec::new();
+    for _ in 0..3 {
+        let context = denied(stack, agent, token, &beyond, "resource_not_in_plan").await;
+        bodies.push(request(agent, &beyond, &context));
+    }
+    let replies = join_all(bodies.iter().map(|body| submit(stack, "one of three", &rs, None, body))).await;
+    assert!(replies.iter().all(|reply| reply.status == 202), "{replies:?}");
+    let sql = "select convert_from(plan, 'UTF8')::json ->> 'purpose' from intents
+               join access_requests using (intent_id) where parent_id = $1::uuid order by 1";
+    let purposes: Vec<String> = sqlx::query_scalar(sql).bind(&granted.intent_id).fetch_all(&stack.db).await.unwrap();
+    let of_this = format!(" to the plan {} ", granted.intent_id);
+    let numbers: Vec<&str> = purposes.iter().map(|purpose| purpose.split_once(&of_this).unwrap().0).collect();
+    assert_eq!(numbers, ["Addition 1", "Addition 2", "Addition 3"]);
+}
+
+#[tokio::test]
+async fn nothing_goes_beyond_an_addition() {
+    let (work, _) = Work::once().await;
+    let Work { stack, agent, token, .. } = &work;
+    let (added, further) = (rotation(stack, "added"), rotation(stack, "further"));
+    let context = denied(stack, agent, token, &added, "resource_not_in_plan").await;
+    let task = submitted(stack, &request(agent, &added, &context)).await;
+    person::approve(stack, task["intent_id"].as_str().unwrap()).await;
+    let more = redeemed(stack, agent, &task).await;
+    let reply = at(stack, &ask(agent, &more, &further, &fresh())).await;
+    refused(&reply, "resource_not_in_plan");
+    assert_eq!(reply.body["context"].get("access_request"), None, "{}", reply.text);
+    // Beyond the plan itself the same call can still be asked for.
+    let context = denied(stack, agent, token, &further, "resource_not_in_plan").await;
+    submitted(stack, &request(agent, &further, &context)).await;
 }

@@ -68,7 +68,7 @@ impl Before {
 }
 
 /// Waits until each of so many servers has moved its own number on, twice.
-async fn beats_go_on(db: &PgPool, servers: i64) {
+pub async fn beats_go_on(db: &PgPool, servers: i64) {
     let sql = "select count(*), coalesce(min(beat), 0) from server_beats where beat_at > now() - interval '5 s'";
     let beats = async || sqlx::query_as::<_, (i64, i64)>(sql).fetch_one(db).await.unwrap();
     until("the servers look", || async { beats().await.0 == servers }).await;

@@ -331,9 +331,10 @@ impl Gate {
 
     async fn reserve(&self, caller: &Caller, (call, digest): (Call, Digest), now: i64) -> Result<Permit, Refusal> {
         let call_id = Digest::of(format!("{}\0{}", self.id, caller.possession.of_call()).as_bytes()).to_base64();
+        let epoch = self.revocations.epoch();
+        let reservation = Reservation { caller, call: &call, call_id, now, handed_over_by: None, epoch };
         let reserved =
-            self.ledger.reserve(Reservation { caller, call: &call, call_id, now, handed_over_by: None }).await;
-        let reserved = reserved.map_err(|refusal| self.challenged(caller, &call, refusal, now))?;
+            self.ledger.reserve(reservation).await.map_err(|refusal| self.challenged(caller, &call, refusal, now))?;
         let Some(step) = reserved_step(&reserved, caller, (&call, digest), now) else {
             self.settle_reservation(&reserved, Outcome::Released.into(), now).await;
             return Err(Refusal::new(Reason::LedgerUnavailable).because("the ledger answered for another call"));

@@ -21,6 +21,8 @@ pub struct Reservation<'a> {
     pub now: i64,
     /// The ledger that counts at the location and hands this call over, if it is another one.
     pub handed_over_by: Option<String>,
+    /// The epoch of the revocation feed in which the gate decides: what Marque said of ledgers in an earlier one is to be asked again.
+    pub epoch: Option<String>,
 }
 
 /// A use that the ledger holds for this call.

@@ -141,6 +141,12 @@ impl Revocations {
         self.0.read().map_or(true, |state| state.withdrawn.contains(thumbprint))
     }
 
+    /// The feed's epoch, while the state follows it. Another one begins where Marque's database lost commits, and where an
+    /// administrator has confirmed what is left.
+    pub fn epoch(&self) -> Option<String> {
+        Some(self.0.read().ok()?.position.as_ref()?.epoch.clone())
+    }
+
     /// Seconds that the last message of the feed was ahead of this gate's clock when it was heard; negative for one that
     /// was behind: then the clocks differ, or somebody held it back.
     pub fn ahead_secs(&self) -> i64 {

@@ -293,7 +293,10 @@ impl Admin {
         self.change_words(client_id, attribute, |given| given.retain(|word| !words.contains(word.as_str()))).await;
     }
 
+    /// One after the other: what is read is written back.
     async fn change_words(&self, client_id: &str, attribute: &str, change: impl FnOnce(&mut BTreeSet<String>)) {
+        static CHANGING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+        let _changing = CHANGING.lock().await;
         let mut client = self.get(format!("{}?clientId={client_id}", self.clients)).await[0].take();
         let given = client["attributes"][attribute].as_str().unwrap_or_default();
         let mut words = given.split_whitespace().map(str::to_owned).collect();

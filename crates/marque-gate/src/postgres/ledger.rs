@@ -36,8 +36,9 @@ pub struct PgLedger {
     fallback: Arc<dyn Ledger>,
     lasts: Duration,
     blocked: Arc<[Blocked]>,
-    /// Locations at which this ledger counts, as Marque said: it is said once and for all.
-    own: Arc<RwLock<BTreeSet<String>>>,
+    /// Locations at which this ledger counts, as Marque said, and the epoch of the feed in which it did: a database that lost commits
+    /// may have forgotten it.
+    own: Arc<RwLock<BTreeMap<String, String>>>,
 }
 
 impl std::fmt::Debug for PgLedger {
@@ -106,13 +107,14 @@ impl PgLedger {
         self
     }
 
-    /// Whether no other ledger counts at the location: asked once, before the first call there.
-    async fn expect_own(&self, location: &str) -> Result<(), Refusal> {
-        if self.own.read().unwrap_or_else(PoisonError::into_inner).contains(location) {
+    /// Whether no other ledger counts at the location: asked once in each epoch of the feed, before the first call there.
+    async fn expect_own(&self, location: &str, epoch: Option<&str>) -> Result<(), Refusal> {
+        let epoch = epoch.ok_or_else(|| unavailable("the revocation feed is not followed"))?;
+        if self.own.read().unwrap_or_else(PoisonError::into_inner).get(location).is_some_and(|told| told == epoch) {
             return Ok(());
         }
         self.fallback.yields(location, &self.database.0.ledger).await?;
-        self.own.write().unwrap_or_else(PoisonError::into_inner).insert(location.to_owned());
+        self.own.write().unwrap_or_else(PoisonError::into_inner).insert(location.to_owned(), epoch.to_owned());
         Ok(())
     }
 
@@ -277,7 +279,7 @@ impl From<Failure> for Refusal {
 impl Ledger for PgLedger {
     fn reserve<'a>(&'a self, reservation: Reservation<'a>) -> Pending<'a, Result<Reserved, Refusal>> {
         Box::pin(async move {
-            self.expect_own(&reservation.call.location).await?;
+            self.expect_own(&reservation.call.location, reservation.epoch.as_deref()).await?;
             let decided = timeout(ANSWER, self.decide(&reservation)).await;
             match decided.map_err(|_| unavailable("no answer in time"))?? {
                 Decided::Here(reserved) => Ok(reserved),

@@ -39,7 +39,8 @@
 //!   [`Reason::LedgerUnavailable`](crate::Reason::LedgerUnavailable). A ledger without a fallback asks nobody: with others beside it,
 //!   what was approved once can be done once with each.
 //! - A location is changed over, in either direction, when no plan is live that was used there.
-//! - A database that is restored from a backup has forgotten uses: revoke the live plans first.
+//! - A database that is restored from a backup has forgotten uses: revoke the live plans first. Where Marque's was restored, the ledger asks
+//!   again whether it counts at a location, in the new epoch of the feed.
 //! - A gate learns of revocations from its feed: a step counted here may be used for `max_staleness` after its plan was
 //!   revoked, while Marque's own ledger knows at once. What a realm blocks later is known here only if
 //!   [`PgLedger::with_blocked`] says so.

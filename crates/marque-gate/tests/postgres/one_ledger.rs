@@ -85,3 +85,31 @@ async fn what_is_handed_over_says_by_which_ledger() {
     assert_eq!(*marque.handed_over.lock().unwrap(), [marque.counts.lock().unwrap().clone()]);
     assert!(marque.counts.lock().unwrap().is_some());
 }
+
+#[tokio::test]
+async fn a_new_epoch_of_the_feed_has_the_ledger_ask_again_before_it_counts() {
+    let (shop, marque) = (Shop::open().await, Registry::default());
+    let gate = gate(&shop.world, shop.ledger.clone().with_fallback(marque.clone()));
+    let token = Token::of(json!([step("s", "set", "change", "a", json!(4), json!({}))]));
+    let at = call("set", "a", json!({}));
+    let check = async || token.check(&shop.world, &gate, &at).await.map(drop).map_err(|refusal| refusal.reason());
+    let own = async |epoch: &str, asked: usize| {
+        shop.world.revocations.apply(snapshot(epoch, 0, NOW, &[]), NOW);
+        assert_eq!(check().await, Ok(()), "{epoch}");
+        assert_eq!(marque.asked.lock().unwrap().len(), asked, "{epoch}");
+    };
+    own("before", 1).await;
+    own("before", 1).await;
+    // Marque's database lost the row: it is written again, as nobody else asked first.
+    let name = marque.counts.lock().unwrap().take();
+    own("after", 2).await;
+    assert_eq!(*marque.counts.lock().unwrap(), name);
+    // Once more, and another ledger was the first to ask.
+    *marque.counts.lock().unwrap() = Some("marque".into());
+    shop.world.revocations.apply(snapshot("later", 0, NOW, &[]), NOW);
+    for _ in 0..2 {
+        assert_eq!(check().await, Err(Reason::LedgerUnavailable));
+    }
+    *marque.counts.lock().unwrap() = name;
+    own("later", 5).await;
+}

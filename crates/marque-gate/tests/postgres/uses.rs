@@ -151,8 +151,14 @@ async fn a_call_id_has_one_permit_and_a_proof_one_call() {
     let (one, other) = (call("set", "a", json!({})), call("set", "b", json!({})));
     let caller = shop.gate.verify_caller(&token.request(&shop.world, &one), NOW).await.unwrap();
     let ask = |call, call_id: &str| {
-        let reservation =
-            Reservation { caller: &caller, call, call_id: call_id.into(), now: NOW, handed_over_by: None };
+        let reservation = Reservation {
+            caller: &caller,
+            call,
+            call_id: call_id.into(),
+            now: NOW,
+            handed_over_by: None,
+            epoch: Some("e1".into()),
+        };
         shop.ledger.reserve(reservation)
     };
     let first = ask(&one, "call-1").await.unwrap();
