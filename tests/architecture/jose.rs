@@ -43,6 +43,7 @@ const ATTACKED: &[(&str, &[(&str, &str)])] = &[
     ("src/flows/id_token.rs", &[("jose", "an_id_token_of_a_sign_in")]),
     ("src/flows/identity_assertion.rs", &[("jose", "a_proof_of_the_user_at_submission")]),
     ("src/flows/introspect_token.rs", &[("jose", "a_token_that_is_asked_about_or_revoked")]),
+    ("src/flows/pending_plan.rs", &[("jose", "a_kept_catalog_and_its_admission")]),
     ("src/flows/prove_call.rs", &[("jose", "a_transaction_token_and_its_proof_at_the_decision_point")]),
     ("src/flows/prove_user.rs", &[("jose", "a_proof_of_the_user_at_submission")]),
     (
@@ -61,7 +62,6 @@ const ATTACKED: &[(&str, &[(&str, &str)])] = &[
     ("src/flows/revoke_token.rs", &[("jose", "a_token_that_is_asked_about_or_revoked")]),
     ("src/flows/settle_permit.rs", &[("results", "a_receipt_is_for_its_permit_and_by_its_resource_server")]),
     ("src/flows/start_workload.rs", &[("jose", "a_self_signed_subject_token")]),
-    ("src/flows/submit_plan.rs", &[("jose", "a_kept_catalog_and_its_admission")]),
     ("src/flows/verified_tokens.rs", &[("jose", "a_subject_token")]),
     ("src/flows/verify_evidence.rs", &[("jose", "the_id_token_within_evidence")]),
     // The same claims of the same ID token as for a plan; only what it is about differs.

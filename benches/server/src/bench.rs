@@ -74,7 +74,15 @@ impl Bench {
     /// # Errors
     /// When it does not start.
     pub async fn another(&self, database: &str, settings: &str) -> Result<Marque, Failure> {
-        let marque = self.site.serve(database, settings).await?;
+        self.another_by(&[("DATABASE_URL", self.site.database(database)?)], settings).await
+    }
+
+    /// [`Self::another`], by variables that say how to reach the database.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn another_by(&self, reached: &[(&str, &str)], settings: &str) -> Result<Marque, Failure> {
+        let marque = self.site.serve_by(reached, settings).await?;
         self.agent.publish(&marque, &self.access_token(&marque)?).await?;
         Ok(marque)
     }

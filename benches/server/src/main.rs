@@ -9,6 +9,7 @@ mod figures;
 mod load;
 mod marque;
 mod person;
+mod pooler;
 mod processes;
 mod realm;
 mod rounds;
@@ -16,7 +17,7 @@ mod rounds;
 use bench::{Bench, Effort};
 use bench_keys::Failure;
 use clap::{Parser, ValueEnum};
-use figures::{chain, decisions, exchange, grant, keycloak, mutual, reading, revocation, rows, start};
+use figures::{chain, decisions, exchange, grant, keycloak, mutual, pooled, reading, revocation, rows, start};
 use rounds::{CONNECTIONS, entry, rounded};
 use serde_json::Value;
 use std::path::Path;
@@ -67,6 +68,8 @@ enum Figure {
     Hops,
     /// Exchanges with many custody rows against few.
     Rows,
+    /// Exchanges and introspection by PgBouncer against by sessions of the server's own.
+    Pooled,
     /// Decisions, and decisions that the ledger counts.
     Decisions,
     /// From a revocation to a gate's refusal.
@@ -105,6 +108,7 @@ async fn measure(figure: Figure, bench: &Bench, so_far: &[Value]) -> Result<Vec<
         Figure::Introspection => reading::introspection(bench).await,
         Figure::Hops => chain::cost(bench).await,
         Figure::Rows => rows::measure(bench).await,
+        Figure::Pooled => pooled::measure(bench).await,
         Figure::Decisions => decisions::measure(bench).await,
         Figure::Revocation => revocation::measure(bench).await,
     }

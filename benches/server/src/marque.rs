@@ -18,8 +18,9 @@ pub const RP_ID: &str = "localhost";
 /// The trust domain.
 pub const TRUST_DOMAIN: &str = "bench.example";
 /// The databases: of the server that most figures are about, of two with and without many rows, of one for clients with
-/// certificates, of Keycloak.
-pub const DATABASES: [&str; 5] = ["bench", "rows_few", "rows_many", "mutual", "keycloak"];
+/// certificates, of three without and with a pooler, of Keycloak.
+pub const DATABASES: [&str; 8] =
+    ["bench", "rows_few", "rows_many", "mutual", "direct", "session", "transaction", "keycloak"];
 
 /// Where servers are started: a folder with a private Postgres, which ends with it.
 pub struct Site {
@@ -94,9 +95,17 @@ impl Site {
     /// # Errors
     /// When it does not become ready.
     pub async fn serve(&self, database: &str, settings: &str) -> Result<Marque, Failure> {
+        self.serve_by(&[("DATABASE_URL", self.database(database)?)], settings).await
+    }
+
+    /// [`Self::serve`], by variables that say how to reach the database.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn serve_by(&self, reached: &[(&str, &str)], settings: &str) -> Result<Marque, Failure> {
         let (port, management) = (free_port()?, free_port()?);
         let issuer = format!("http://127.0.0.1:{port}/realms/{}", realm::NAME);
-        let (config, log) = (self.dir.join(format!("{database}-{port}.toml")), self.dir.join(format!("{port}.log")));
+        let (config, log) = (self.dir.join(format!("{port}.toml")), self.dir.join(format!("{port}.log")));
         fs::write(
             &config,
             format!(
@@ -111,7 +120,7 @@ impl Site {
             ),
         )?;
         let mut serve = Command::new(&self.program);
-        serve.args(["serve", "--config"]).arg(&config).env("DATABASE_URL", self.database(database)?);
+        serve.args(["serve", "--config"]).arg(&config).envs(reached.iter().copied());
         serve.env("RUST_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::null()).stderr(fs::File::create(&log)?);
         let http = reqwest::Client::builder().no_proxy().timeout(READY).build()?;
         let begun = Instant::now();

@@ -6,6 +6,7 @@ pub mod exchange;
 pub mod grant;
 pub mod keycloak;
 pub mod mutual;
+pub mod pooled;
 pub mod reading;
 pub mod revocation;
 pub mod rows;
