@@ -1,4 +1,5 @@
-//! A pool without connections, a disk that is slow, a clock that jumps: what the server does then, and that it comes back.
+//! A pool without connections, a disk that is slow, a clock that jumps: what the server does then, and that it comes back. What
+//! connections are for.
 
 use crate::exchange::{exchange_all, token_of};
 use crate::support::plans::{reading, shared};
@@ -140,4 +141,21 @@ async fn a_request_that_goes_away_while_its_transaction_begins_leaves_none_behin
         assert!(row.get::<bool, _>(0), "a transaction of nobody's");
     }
     assert!(given_up > 0, "each was there at once: nothing is proven");
+}
+
+#[tokio::test]
+async fn nothing_is_written_by_a_connection_to_read_with() {
+    let copy = Copy::beside(&Stack::open().await).await;
+    let db = Database::connect(copy.url(), None).await.unwrap();
+    let note = "insert into replays (id, expires_at) values (gen_random_uuid(), now())";
+    let code =
+        |refused: sqlx::Error| refused.as_database_error().and_then(|error| error.code().map(|code| code.into_owned()));
+    let by_look = db.look().await.unwrap().execute(note).await.unwrap_err();
+    let at_once = db.look_at_once().await.unwrap().execute(note).await.unwrap_err();
+    // `read_only_sql_transaction` (Postgres, appendix A).
+    assert_eq!([by_look, at_once].map(code), [Some("25006".into()), Some("25006".into())]);
+    db.write(async |conn| conn.execute(note).await).await.unwrap();
+    let mut tx = db.begin().await.unwrap();
+    tx.execute(note).await.unwrap();
+    tx.commit().await.unwrap();
 }
