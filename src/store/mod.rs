@@ -43,10 +43,11 @@ use tracing::log::LevelFilter;
 pub type StoreError = sqlx::Error;
 
 /// Connections that one server holds at most for what it writes.
-const CONNECTIONS: u32 = 16;
+const CONNECTIONS: u32 = 10;
 /// Connections that it holds beside them at most for what it only reads.
-const LOOKS: u32 = 8;
-/// Sessions that it holds beside them at most: for notifications, for housekeeping, and to compare the database with its mark.
+const LOOKS: u32 = 6;
+/// Sessions that it holds beside them at most: for notifications, for housekeeping, and to compare the database with its mark. All
+/// of them are fewer than the 20 that PgBouncer holds for one user unless it is told otherwise.
 const SESSIONS: u32 = 3;
 /// How long a request waits for a connection before it is refused.
 const ACQUIRE: Duration = Duration::from_secs(5);
@@ -136,7 +137,7 @@ const NOT_COMPARED: &str = "the database was started anew or exchanged, and has 
 
 /// Connects to a pooler in transaction mode. No statement outlives its transaction, so none is remembered.
 fn connect_shared(url: &str) -> Result<PgPool, StoreError> {
-    Ok(pool_of(CONNECTIONS).connect_lazy_with(options(url)?.statement_cache_capacity(0)))
+    Ok(pool_of(CONNECTIONS + LOOKS).connect_lazy_with(options(url)?.statement_cache_capacity(0)))
 }
 
 fn options(url: &str) -> Result<PgConnectOptions, StoreError> {

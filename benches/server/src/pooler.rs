@@ -10,8 +10,8 @@ use std::process::{Child, Command, Stdio};
 
 /// Where Debian's package puts it.
 const PROGRAM: &str = "/usr/sbin/pgbouncer";
-/// Sessions that it holds: as many as a server of Marque's has connections for requests.
-const SESSIONS: usize = 16;
+/// Sessions that it holds, as where nothing else is said: enough for the connections of a server of Marque's.
+const SESSIONS: usize = 20;
 
 /// Whether there is one.
 pub fn is_installed() -> bool {
