@@ -27,7 +27,7 @@ pub struct Database {
 }
 
 impl From<PgPool> for Database {
-    /// A database whose connections are sessions of their own, and which nobody compares.
+    /// A database whose connections are sessions of their own, and which nobody compares. Whoever looks could write here.
     fn from(pool: PgPool) -> Self {
         Self { sessions: pool.clone(), looks: pool.clone(), pool, is_shared: false, compared: Compared::default() }
     }
@@ -213,12 +213,13 @@ impl Database {
         super::patient(&self.sessions).await
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers who reads and who writes.
     ///
     /// # Errors
     /// When it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query!("select 1 as one").fetch_one(&mut *self.look().await?).await.map(drop)
+        ask(&mut *self.look().await?).await?;
+        self.write(ask).await
     }
 
     /// A session that hears of new revocations.
@@ -230,6 +231,10 @@ impl Database {
         listener.listen(revocations::CHANNEL).await?;
         Ok(listener)
     }
+}
+
+async fn ask(conn: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::query!("select 1 as one").fetch_one(conn).await.map(drop)
 }
 
 /// A connection to read with.

@@ -256,7 +256,8 @@ pub enum Hold {
     Alone,
 }
 
-/// Holds intents until the transaction ends: those for which nobody has to be waited for; see [`share`].
+/// Holds intents until the transaction ends: those for which nobody has to be waited for; see [`share`]. The answers come in the order
+/// of the question.
 pub async fn try_hold(conn: &mut PgConnection, intents: Vec<Uuid>, hold: Hold) -> Result<BTreeSet<Uuid>, StoreError> {
     let held: Vec<bool> = sqlx::query_scalar!(
         r#"select case when $2 then pg_try_advisory_xact_lock_shared(key) else pg_try_advisory_xact_lock(key) end as "held!"

@@ -47,7 +47,7 @@ const CONNECTIONS: u32 = 10;
 /// Connections that it holds beside them at most for what it only reads.
 const LOOKS: u32 = 6;
 /// Sessions that it holds beside them at most: for notifications, for housekeeping, and to compare the database with its mark. All
-/// of them are fewer than the 20 that PgBouncer holds for one user unless it is told otherwise.
+/// of them are fewer than the 20 that PgBouncer holds for one user unless it is told otherwise; a second server needs as many again.
 const SESSIONS: u32 = 3;
 /// How long a request waits for a connection before it is refused.
 const ACQUIRE: Duration = Duration::from_secs(5);
@@ -106,14 +106,6 @@ impl Access {
             Self::Read => LOOKS,
         }
     }
-
-    /// As Postgres says it.
-    const fn is_read_only(self) -> &'static str {
-        match self {
-            Self::Write => "off",
-            Self::Read => "on",
-        }
-    }
 }
 
 /// Connections for requests, by sessions. Those that lead to something that was not compared are closed, and tried again.
@@ -123,7 +115,9 @@ fn connect_compared(url: &str, compared: &Compared, access: Access) -> Result<Pg
         let compared = compared.clone();
         Box::pin(async move {
             prepare_session(&mut *conn).await?;
-            set(&mut *conn, ("default_transaction_read_only", access.is_read_only())).await?;
+            if matches!(access, Access::Read) {
+                set(&mut *conn, ("default_transaction_read_only", "on")).await?;
+            }
             match compared.is_of(conn).await? {
                 true => Ok(()),
                 false => Err(StoreError::Configuration(NOT_COMPARED.into())),

@@ -114,6 +114,7 @@ async fn a_location_keeps_its_ledger_where_the_database_forgot_it() {
     let only_it_counts = async |stack: &Stack| {
         refused(&at(stack, &ask(&agent, &token, &call, &fresh())).await, "ledger_unavailable");
         assert_eq!(yields(stack, &location, "own-2").await, Err(Reason::LedgerUnavailable));
+        count(stack, "another", &location, "own-2").await.because(409, "conflict", "ledger_unavailable");
     };
 
     // A gate asks again at a server that never heard of its ledger.
@@ -130,4 +131,5 @@ async fn a_location_keeps_its_ledger_where_the_database_forgot_it() {
     assert_eq!(yields(&other.stack, &location, "own-1").await, Ok(()));
     permit(&at(&other.stack, &handed_over(&agent, &token, &call, "own-1")).await);
     assert_eq!(yields(&other.stack, "https://nobody.example", "own-1").await, Err(Reason::LedgerUnavailable));
+    count(&other.stack, "nobody's", "https://nobody.example", "own-1").await.refused(400, "invalid_target");
 }

@@ -2,6 +2,7 @@
 
 use crate::evaluation::{EVALUATION, fresh, permit, refused, request};
 use crate::exchange::{exchange_all, token_of};
+use crate::rows::keyring_of;
 use crate::support::jose::attacks;
 use crate::support::keys::{Client, Key, now};
 use crate::support::places::Places;
@@ -11,10 +12,13 @@ use crate::support::server::Copy;
 use crate::support::stack::Stack;
 use crate::support::{person, plans};
 use crate::withdrawn_keys::withdraw;
+use marque::keys::Purpose;
 use marque_core::call::Call;
 use marque_core::canonical::Digest;
+use marque_core::evidence::{read_as, signing_input, write};
 use marque_core::jws;
 use marque_core::names::{TOKEN_TYPE_INTENT, TOKEN_TYPE_TXN, TYP_CHALLENGE, TYP_STEP_UP_EVIDENCE};
+use marque_core::step_up::evidence::StepUpPayload;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
@@ -22,8 +26,15 @@ use uuid::Uuid;
 const ENDPOINT: &str = "/transaction-authorization";
 
 /// Steps that the person is asked about again, each with as many uses; the worker may carry out all of them.
-const ASKED: &[(&str, u64)] =
-    &[("su-bad", 9), ("su-once", 9), ("su-flow", 9), ("su-last", 1), ("su-poll", 9), ("su-withdrawn", 1)];
+const ASKED: &[(&str, u64)] = &[
+    ("su-bad", 9),
+    ("su-once", 9),
+    ("su-flow", 9),
+    ("su-last", 1),
+    ("su-poll", 9),
+    ("su-withdrawn", 1),
+    ("su-signed", 1),
+];
 
 fn asking(stack: &Stack, steps: Vec<Value>, most: u64) -> Value {
     let delegates = json!([{"client_id": stack.env.clients.worker.client_id, "steps": ["su-flow"]}]);
@@ -343,6 +354,35 @@ async fn an_approval_that_a_withdrawn_key_signed_permits_no_call() {
     refused(&there.evaluate("by a key that was withdrawn", &call).await, "step_up_required");
     let here = Site { stack: Stack::open().await, ..there };
     permit(&here.evaluate("where nobody withdrew it", &call).await);
+}
+
+/// It is verified again from the file, whoever signed the file.
+#[tokio::test]
+async fn the_id_token_within_the_evidence_of_a_call() {
+    let site = Site::open().await;
+    let call = rotation(&site.stack, "su-signed");
+    let id = site.asked("su-signed", &call).await;
+    person::approve(&site.stack, &id).await;
+    let (keyring, id) = (keyring_of(&site.stack).await, id.parse::<Uuid>().unwrap());
+    let key = keyring.key(Purpose::StepUpEvidence).unwrap();
+    let kept = "select evidence from approvals where step_up_id = $1";
+    let right: Vec<u8> = sqlx::query_scalar(kept).bind(id).fetch_one(&site.stack.db).await.unwrap();
+    let payload = read_as::<StepUpPayload>(&right).unwrap().payload;
+    let put = async |id_token: String| {
+        let payload = StepUpPayload { id_token, ..payload.clone() };
+        let file = write(&payload, key.public_jwk(), &key.sign_raw(&signing_input(&payload)).unwrap());
+        let mut tx = site.stack.db.begin().await.unwrap();
+        sqlx::query("set local session_replication_role = replica").execute(&mut *tx).await.unwrap();
+        let change = sqlx::query("update approvals set evidence = $2 where step_up_id = $1").bind(id).bind(file);
+        assert_eq!(change.execute(&mut *tx).await.unwrap().rows_affected(), 1);
+        tx.commit().await.unwrap();
+    };
+    for (what, id_token) in attacks(&payload.id_token, None, false) {
+        put(id_token).await;
+        refused(&site.evaluate(what, &call).await, "step_up_required");
+    }
+    put(payload.id_token.clone()).await;
+    permit(&site.evaluate("the right one", &call).await);
 }
 
 #[tokio::test]

@@ -120,7 +120,8 @@ impl Site {
             ),
         )?;
         let mut serve = Command::new(&self.program);
-        serve.args(["serve", "--config"]).arg(&config).envs(reached.iter().copied());
+        serve.args(["serve", "--config"]).arg(&config);
+        serve.env_remove("DATABASE_DIRECT_URL").envs(reached.iter().copied());
         serve.env("RUST_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::null()).stderr(fs::File::create(&log)?);
         let http = reqwest::Client::builder().no_proxy().timeout(READY).build()?;
         let begun = Instant::now();

@@ -1,4 +1,5 @@
-//! Further locations of the stack's resource server, as long as a test needs them: other tests expect that it has one.
+//! Further locations of the stack's resource server, as long as a test needs them: those of other programs expect that it has one. What
+//! runs beside it in this one sees them. Only one program may change them at a time.
 
 use super::keys::Client;
 use super::realm::Admin;

@@ -27,8 +27,8 @@ pub async fn measure(bench: &Bench) -> Result<Vec<Value>, Failure> {
     let databases =
         [bench.site.database("direct")?, bench.site.database("session")?, bench.site.database("transaction")?];
     let [direct, behind_session, behind_transaction] = databases;
-    let session = Pooler::start("session", behind_session, bench.site.postgres_pid)?;
-    let transaction = Pooler::start("transaction", behind_transaction, bench.site.postgres_pid)?;
+    let session = Pooler::start("session", behind_session, bench.site.postgres_pid).await?;
+    let transaction = Pooler::start("transaction", behind_transaction, bench.site.postgres_pid).await?;
     let by_sessions = [("DATABASE_URL", transaction.url.as_str()), ("DATABASE_DIRECT_URL", behind_transaction)];
     let servers = [
         ("by itself", bench.another_by(&[("DATABASE_URL", direct)], "").await?),
@@ -76,7 +76,10 @@ impl What {
         // The first turn warms up.
         for turn in 0..=TURNS {
             let mut said = Vec::new();
-            for (((name, marque), tokens), rates) in servers.iter().zip(&prepared).zip(&mut rates) {
+            let mut all: Vec<_> = servers.iter().zip(&prepared).zip(&mut rates).collect();
+            // Each begins a turn now and then.
+            all.rotate_left(turn % servers.len());
+            for (((name, marque), tokens), rates) in all {
                 let (target, requests) = self.requests(bench, marque, tokens).await?;
                 let rate = round(marque, &target, requests)?.seen.per_second;
                 said.push(format!("{rate:.0}/s {name}"));
